@@ -1,0 +1,51 @@
+"""Owns how an event's data becomes one line of JSON and back.
+
+Pure. The bytes made here are stored in the log and sent as the SSE `data:` field untouched, so
+they never hold a line break (JSON escapes control characters) and are the same on every replica.
+"""
+
+import json
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+
+from shared.events import Event
+
+
+def encode(event: Event) -> bytes:
+    """One event's fields as one line of JSON, without those that are None."""
+    return encode_json(event)
+
+
+def encode_json(value: Any) -> bytes:
+    """Any JSON value, event data classes included, as one line of UTF-8.
+
+    Providers do send lone surrogates (half an emoji in each of two chunks). UTF-8 cannot carry
+    them and orjson refuses them; as escapes they survive, and a client that joins the text gets
+    the whole character back.
+    """
+    try:
+        return orjson.dumps(value, default=_fields_of, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError:
+        return json.dumps(value, default=_fields_of, separators=(",", ":")).encode("ascii")
+
+
+def decode_json(data: bytes | str) -> Any:
+    """The value of one JSON text, lone surrogates allowed. Raises ValueError if it is not JSON."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(type(value).__name__)
+    return {name: found for name in _names(type(value)) if (found := getattr(value, name)) is not None}

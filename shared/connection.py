@@ -1,0 +1,84 @@
+"""Owns how we connect to Redis, and the translation of its failures into ours.
+
+The only place that knows connection options. Knows nothing of generations.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from redis import exceptions as redis_errors
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from shared.errors import LogFull, LogUnavailable
+
+BLOCK_S: Final = 5.0
+"""The longest blocking read. Finite, because BLOCK does not wake when a key expires or is deleted:
+whoever waits looks at meta at least this often."""
+
+_ANSWER_S: Final = 5.0
+_CONNECT_S: Final = 2.0
+
+# `OSError` because redis-py lets the builtin ConnectionRefusedError of a restarting server through
+# its own retry untouched. Every write of ours may be repeated: the scripts are idempotent.
+_PASSING: Final[list[Any]] = [redis_errors.ConnectionError, redis_errors.TimeoutError, OSError]
+
+# A server that cannot serve now says so with one of these words; anything else is our mistake.
+_UNAVAILABLE: Final = frozenset({
+    "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "READONLY", "TRYAGAIN",
+    "WRONGPASS",
+})  # fmt: skip
+
+
+def connect(url: str, *, connections: int = 32) -> Redis:
+    """A client for short commands. When all its connections are busy, callers wait their turn."""
+    return Redis.from_pool(pool(url, connections=connections))
+
+
+def connect_blocking(url: str) -> Redis:
+    """A client for one blocking read at a time, on one connection, without hidden retries: whoever
+    reads must notice a reconnect, because the server may be another one since."""
+    return Redis.from_pool(pool(url, connections=1, answer_s=BLOCK_S + _ANSWER_S, retries=0))
+
+
+def pool(url: str, *, connections: int = 32, answer_s: float = _ANSWER_S, retries: int = 3) -> BlockingConnectionPool:
+    """The connections behind a client, for a library that makes its own client (arq)."""
+    options: dict[str, Any] = {
+        "max_connections": connections,
+        "timeout": _ANSWER_S,
+        "socket_timeout": answer_s,
+        "socket_connect_timeout": _CONNECT_S,
+        "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), retries, supported_errors=tuple(_PASSING)),
+    }
+    if retries:
+        options["retry_on_error"] = _PASSING
+    if not url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    return BlockingConnectionPool.from_url(url, **options)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise redis-py's failures as `LogUnavailable` or `LogFull`; let our own mistakes through."""
+    try:
+        yield
+    except (redis_errors.RedisError, OSError) as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translate(error: BaseException) -> LogUnavailable | None:
+    """Our word for one failure of redis-py; None when it is a mistake of ours."""
+    if isinstance(error, redis_errors.OutOfMemoryError):
+        return LogFull()
+    if isinstance(error, redis_errors.ResponseError):
+        words = str(error).split(maxsplit=1)
+        passing = isinstance(error, redis_errors.ReadOnlyError | redis_errors.ClusterDownError)
+        if not passing and (not words or words[0] not in _UNAVAILABLE):
+            return LogFull() if words and words[0] == "OOM" else None
+        return LogUnavailable()
+    return LogUnavailable()

@@ -1,0 +1,123 @@
+"""Owns the one exception tree and the stable codes users meet.
+
+    TokencastError
+    ├── BadRequest                 the caller's mistake; nothing was changed
+    │   ├── MalformedCursor
+    │   ├── PayloadTooLarge
+    │   └── IdempotencyConflict
+    ├── GenerationNotFound
+    ├── GenerationGone
+    ├── LogUnavailable             Redis did not answer, or refused; try again
+    │   └── LogFull                Redis refused a write for want of memory
+    ├── LostPlace                  this worker may no longer write; `answer` says why
+    ├── UpstreamError              the provider; becomes the generation's `failed {code}`
+    │   ├── UpstreamRefused        theirs and final: asking again gives the same
+    │   └── UpstreamBroken         theirs and passing: another attempt may do
+    └── SettingsError              said at start, in one sentence
+
+Pure. A class docstring is its default message. Libraries' exceptions are translated at the rims
+(`connection.py`, `worker/upstream`), always with `from`. Programming errors are not caught.
+"""
+
+from typing import ClassVar
+
+
+class TokencastError(Exception):
+    """Something went wrong inside Tokencast."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+class BadRequest(TokencastError):
+    """The request is not valid."""
+
+    code = "bad_request"
+
+
+class MalformedCursor(BadRequest):
+    """The event id to resume from is not `<epoch>-<seq>`; send the last id you got, or none."""
+
+    code = "malformed_cursor"
+
+
+class PayloadTooLarge(BadRequest):
+    """The request body is larger than this server accepts."""
+
+    code = "payload_too_large"
+
+
+class IdempotencyConflict(BadRequest):
+    """This Idempotency-Key was used before with another body; use a new key for a new request."""
+
+    code = "idempotency_conflict"
+
+
+class GenerationNotFound(TokencastError):
+    """There is no such generation."""
+
+    code = "not_found"
+
+
+class GenerationGone(TokencastError):
+    """This generation existed, but its log was deleted or its retention has passed."""
+
+    code = "gone"
+
+
+class LogUnavailable(TokencastError):
+    """Redis cannot be reached or refuses to serve; try again shortly."""
+
+    code = "log_unavailable"
+
+
+class LogFull(LogUnavailable):
+    """Redis is out of memory, so nothing new is accepted; try again later."""
+
+    code = "capacity"
+
+
+class LostPlace(TokencastError):
+    """This attempt may no longer write to the log."""
+
+    code = "lost_place"
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(f"the log answered {answer}")
+        self.answer = answer
+
+
+class UpstreamError(TokencastError):
+    """The provider failed. `code` is what viewers see in `failed`."""
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.failed_code = code
+
+
+class UpstreamRefused(UpstreamError):
+    """The provider refused the request for good."""
+
+
+class UpstreamBroken(UpstreamError):
+    """The provider broke off, stalled or was overloaded."""
+
+    retryable = True
+
+    def __init__(self, code: str, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(code, message)
+        self.retry_after_s = retry_after_s
+
+
+class SettingsError(TokencastError):
+    """A setting is wrong."""
+
+    code = "settings"

@@ -1,0 +1,215 @@
+"""Owns the verbs on a generation's log: who may begin, write, renew, hand over, end, delete.
+
+Each verb is one atomic Lua script in `lua/` (PROTOCOL.md, Verbs); this file gives them Python
+shapes. Safety rests on the epoch alone, never on leases or on clocks agreeing (R4). Reading is
+`logreader.py`'s. Every verb may be repeated after a lost reply, and raises `LogUnavailable`.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from redis.asyncio import Redis
+
+from shared import scripts
+from shared.answers import Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
+from shared.codec import encode_json
+from shared.connection import translated
+from shared.errors import TokencastError
+from shared.events import EventType
+from shared.generation import NewGeneration
+from shared.keys import Keys, partition_of
+
+_CREATE: Final = scripts.load("create")
+_TAKE: Final = scripts.load("take")
+_APPEND: Final = scripts.load("append")
+_APPEND_TERMINAL: Final = scripts.load("append", allow_oom=True)
+_RENEW: Final = scripts.load("renew", allow_oom=True)
+_RELEASE: Final = scripts.load("release", allow_oom=True)
+_REQUEUE: Final = scripts.load("requeue", allow_oom=True)
+_FINISH: Final = scripts.load("finish", allow_oom=True)
+_DELETE: Final = scripts.load("delete", allow_oom=True)
+
+# Keeps two takes apart that a failover lost both, when the promoted server's clock is behind.
+_EPOCH_NOISE: Final = 65_536
+_TOMBSTONE_S: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogLimits:
+    """What all processes on one log must agree on."""
+
+    lease_s: float
+    max_attempts: int
+    max_deadline_s: float
+    max_retention_s: float
+
+
+class Entry(NamedTuple):
+    """One event to append, with the attempt's totals as of this event."""
+
+    type: str
+    data: bytes
+    chars: int
+    tokens: int
+
+
+class Batch(NamedTuple):
+    """Consecutive entries of one attempt; `terminal` is set when the last one closes the log."""
+
+    generation_id: str
+    epoch: int
+    first_seq: int
+    entries: Sequence[Entry]
+    terminal: EventType | None
+
+
+class EventLog:
+    """All logs on one Redis."""
+
+    def __init__(self, redis: Redis, keys: Keys, limits: LogLimits) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lease_ms = _ms(limits.lease_s)
+        self.max_attempts = limits.max_attempts
+        self._horizon_ms = _ms(limits.max_deadline_s + limits.max_retention_s + _TOMBSTONE_S)
+
+    async def ping(self) -> list[SeqReply | TokencastError]:
+        """Whether Redis answers; the empty renewal."""
+        with translated():
+            await self._redis.ping()
+        return []
+
+    async def create(self, new: NewGeneration) -> CreateReply:
+        """NEW; EXISTING when this id has the same body; CONFLICT when another; GONE after its end."""
+        queued = encode_json({"id": new.id, "model": new.model})[:-1]
+        args: list[scripts.Word] = [
+            new.id, new.body_hash, queued, new.request, _noise(), self._lease_ms, _ms(new.deadline_s),
+            _ms(new.retention_s), new.on_interrupt, new.prompt_tokens, new.tenant,
+            new.model.encode("utf-8", "surrogatepass"), new.metadata, self._horizon_ms,
+        ]  # fmt: skip
+        keys = [*self._of(new.id), self._keys.index(partition_of(new.id), new.tenant)]
+        answer, *rest = await scripts.run(self._redis, scripts.Call(_CREATE, keys, args))
+        if not rest:
+            return CreateReply(_answer(answer))
+        return CreateReply(_answer(answer), rest[0].decode(), int(rest[1]) / 1000)
+
+    async def take(self, generation_id: str, token: str) -> TakeReply:
+        """Begin an attempt. `token` names this execution, so that repeating it begins no second one."""
+        return _take_reply(
+            await self._run(_TAKE, generation_id, token, _noise(), self._lease_ms, self.max_attempts, 0, "", "", 0)
+        )
+
+    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> Answer:
+        """After BEHIND: write again the beginning of the attempt `taken` describes, as it was."""
+        reply = await self._run(
+            _TAKE, generation_id, token, 0, self._lease_ms, self.max_attempts,
+            taken.epoch, taken.attempt, taken.reason, taken.counted,
+        )  # fmt: skip
+        return _answer(reply[0])
+
+    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
+        """Append each batch behind the fence, all in one pipeline; one reply each, in order.
+
+        A reply that is an error (`LogFull`, say) concerns its batch alone. Raises
+        `LogUnavailable` when the pipeline broke: then any part of it may be in the log.
+        """
+        replies = await scripts.run_many(self._redis, [self._append_call(batch) for batch in batches])
+        return [reply if isinstance(reply, TokencastError) else _seq_reply(reply) for reply in replies]
+
+    async def renew(self, owned: Sequence[tuple[str, int]]) -> list[SeqReply | TokencastError]:
+        """Renew the leases of `(generation id, epoch)` in one pipeline; one reply each, in order."""
+        calls = [scripts.Call(_RENEW, self._of(i), (i, epoch, self._lease_ms)) for i, epoch in owned]
+        replies = await scripts.run_many(self._redis, calls)
+        return [reply if isinstance(reply, TokencastError) else _seq_reply(reply) for reply in replies]
+
+    async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
+        """Hand over: whoever takes next begins a new attempt for `reason`."""
+        return _delivery_reply(await self._run(_RELEASE, generation_id, epoch, reason))
+
+    async def requeue(self, generation_id: str) -> DeliveryReply:
+        """The sweep's question about one overdue generation; OK to exactly one asker."""
+        return _delivery_reply(await self._run(_REQUEUE, generation_id, self._lease_ms, self.max_attempts))
+
+    async def fail(self, generation_id: str, code: str, message: str, *, retryable: bool) -> FinishReply:
+        """Close as failed, on behalf of an owner that is not there to do it."""
+        return await self._finish(
+            generation_id, EventType.FAILED, {"code": code, "message": message, "retryable": retryable}
+        )
+
+    async def cancel(self, generation_id: str, reason: str = "requested") -> FinishReply:
+        """Close as cancelled; ALREADY with the status when something else closed it first."""
+        return await self._finish(generation_id, EventType.CANCELLED, {"reason": reason})
+
+    async def delete(self, generation_id: str, tenant: str) -> Answer:
+        """Remove the log and leave a tombstone for a day."""
+        keys = [*self._of(generation_id), self._keys.index(partition_of(generation_id), tenant)]
+        reply = await scripts.run(self._redis, scripts.Call(_DELETE, keys, [generation_id]))
+        return _answer(reply[0])
+
+    async def _finish(self, generation_id: str, status: EventType, words: dict[str, Any]) -> FinishReply:
+        head = encode_json(words)[:-1] + b","
+        answer, *rest = await self._run(_FINISH, generation_id, _noise(), status.value, head)
+        return FinishReply(_answer(answer), rest[0].decode() if rest else "")
+
+    def _append_call(self, batch: Batch) -> scripts.Call:
+        last = batch.entries[-1]
+        args: list[scripts.Word] = [
+            batch.generation_id, batch.epoch, batch.first_seq, self._lease_ms,
+            last.chars, last.tokens, batch.terminal or "",
+        ]  # fmt: skip
+        for entry in batch.entries:
+            args += (entry.type, entry.data)
+        script = _APPEND_TERMINAL if batch.terminal and len(batch.entries) == 1 else _APPEND
+        return scripts.Call(script, self._of(batch.generation_id), args)
+
+    async def _run(self, script: scripts.Script, generation_id: str, *args: scripts.Word) -> Any:
+        return await scripts.run(self._redis, scripts.Call(script, self._of(generation_id), (generation_id, *args)))
+
+    def _of(self, generation_id: str) -> list[str]:
+        keys = self._keys
+        return [
+            keys.meta(generation_id), keys.log(generation_id), keys.deadlines(partition_of(generation_id)),
+            keys.request(generation_id), keys.viewers(generation_id),
+        ]  # fmt: skip
+
+
+def _noise() -> int:
+    return random.randrange(_EPOCH_NOISE)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _answer(word: bytes) -> Answer:
+    return Answer(word.decode())
+
+
+def _seq_reply(reply: list[bytes]) -> SeqReply:
+    return SeqReply(_answer(reply[0]), int(reply[1]) if len(reply) > 1 else -1)
+
+
+def _delivery_reply(reply: list[bytes]) -> DeliveryReply:
+    answer = _answer(reply[0])
+    if answer is Answer.OK:
+        return DeliveryReply(answer, delivery=int(reply[1]))
+    return DeliveryReply(answer, reason=reply[1].decode() if len(reply) > 1 else "")
+
+
+def _take_reply(reply: list[bytes]) -> TakeReply:
+    answer = _answer(reply[0])
+    if answer is not Answer.OK:
+        return TakeReply(answer, reason=reply[1].decode() if len(reply) > 1 else "")
+    _, epoch, attempt, counted, remaining_ms, reason, on_interrupt, request = reply
+    return TakeReply(
+        answer,
+        epoch=int(epoch),
+        attempt=int(attempt),
+        counted=int(counted),
+        remaining_s=int(remaining_ms) / 1000,
+        reason=reason.decode(),
+        may_restart=on_interrupt == b"restart",
+        request=request,
+    )

@@ -1,0 +1,57 @@
+"""Owns the names of all Redis keys and the partition a generation falls into.
+
+Pure. All keys of one generation share the hash tag `{partition}`, so one script may touch them
+all on a Redis Cluster as well. 64 partitions: enough to spread over any cluster one would run,
+few enough that a reader connection for each is affordable.
+"""
+
+from typing import Final
+from zlib import crc32
+
+PARTITIONS: Final = 64
+
+
+class Keys:
+    """Key names under one prefix. Every method returns one full key."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.wake = f"{prefix}:wake"
+        self.queue = f"{prefix}:queue"
+        self.hints = f"{prefix}:hints"
+
+    def meta(self, generation_id: str) -> str:
+        """Hash: state, epoch, seq, lease, totals. Outlives the log by a day, as a tombstone."""
+        return self._of(generation_id, "meta")
+
+    def log(self, generation_id: str) -> str:
+        """Stream: the events."""
+        return self._of(generation_id, "log")
+
+    def request(self, generation_id: str) -> str:
+        """String: the request's JSON. Apart from meta, so that a look at meta stays small."""
+        return self._of(generation_id, "request")
+
+    def viewers(self, generation_id: str) -> str:
+        """Hash: API process -> its number of viewers."""
+        return self._of(generation_id, "viewers")
+
+    def delivery(self, generation_id: str) -> str:
+        """String on the queue plane: number of the last delivery enqueued."""
+        return f"{self.prefix}:delivery:{generation_id}"
+
+    def deadlines(self, partition: int) -> str:
+        """Sorted set: open generation -> when it must have moved by, in Redis ms."""
+        return f"{self.prefix}:{{{partition:02d}}}:deadlines"
+
+    def index(self, partition: int, tenant: str) -> str:
+        """Sorted set: generation -> created, for listing."""
+        return f"{self.prefix}:{{{partition:02d}}}:index:{tenant}"
+
+    def _of(self, generation_id: str, part: str) -> str:
+        return f"{self.prefix}:{{{partition_of(generation_id):02d}}}:{generation_id}:{part}"
+
+
+def partition_of(generation_id: str) -> int:
+    """0..63, the same on every machine and in every version."""
+    return crc32(generation_id.encode()) % PARTITIONS

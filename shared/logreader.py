@@ -1,0 +1,108 @@
+"""Owns reading logs: a look at meta, a page of events, the blocking read at the live end.
+
+Knows nothing of viewers. Raw XREAD with an id that is not in the log waits silently for ever, so
+whoever continues from a cursor first asks `has` (R8). Raises `LogUnavailable`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from redis.asyncio import Redis
+
+from shared.connection import BLOCK_S, translated
+from shared.cursor import Cursor
+from shared.errors import GenerationGone, GenerationNotFound
+from shared.generation import DELETED, META_FIELDS, Meta, meta_of
+from shared.keys import Keys
+
+PAGE: Final = 512
+"""Events per XRANGE: enough to amortise the round trip, few enough not to block Redis."""
+
+
+class Logged(NamedTuple):
+    """One event as it stands in the log; `data` is its JSON, not decoded."""
+
+    cursor: Cursor
+    type: bytes
+    data: bytes
+
+
+class LogReader:
+    """Reads all logs on one Redis over a shared client of short commands."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def meta(self, generation_id: str, tenant: str) -> Meta:
+        """One look. Raises `GenerationNotFound` (also when it is another tenant's: both look the
+        same) and `GenerationGone`."""
+        meta = (await self.metas([generation_id]))[0]
+        if isinstance(meta, str):
+            if meta != tenant:
+                raise GenerationNotFound
+            raise GenerationGone
+        if meta is None or meta.tenant != tenant:
+            raise GenerationNotFound
+        return meta
+
+    async def metas(self, generation_ids: Sequence[str]) -> list[Meta | str | None]:
+        """One look at each, in one pipeline: None where there is none, and for one that is gone
+        (deleted, or past its retention) the tenant whose it was."""
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for generation_id in generation_ids:
+                    pipe.hmget(self._keys.meta(generation_id), list(META_FIELDS))
+                    pipe.exists(self._keys.log(generation_id))
+                replies = await pipe.execute()
+        return [_look(values, bool(exists)) for values, exists in zip(replies[::2], replies[1::2], strict=True)]
+
+    async def looks(self, feeds: Sequence[tuple[str, Cursor]]) -> list[tuple[Meta | str | None, bool]]:
+        """For each `(generation id, cursor)`: its meta, as `metas`, and whether the cursor is in its log."""
+        metas = await self.metas([generation_id for generation_id, _ in feeds])
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for generation_id, cursor in feeds:
+                    pipe.xrange(self._keys.log(generation_id), str(cursor), str(cursor), count=1)
+                found = await pipe.execute()
+        return list(zip(metas, map(bool, found), strict=True))
+
+    async def page(self, generation_id: str, after: Cursor) -> list[Logged]:
+        """Up to `PAGE` events after the cursor, oldest first."""
+        with translated():
+            entries = await self._redis.xrange(self._keys.log(generation_id), f"({after}", "+", count=PAGE)
+        return [logged(entry_id, fields) for entry_id, fields in entries]
+
+    async def has(self, generation_id: str, cursor: Cursor) -> bool:
+        """Whether this very event is in the log now."""
+        with translated():
+            return bool(await self._redis.xrange(self._keys.log(generation_id), str(cursor), str(cursor), count=1))
+
+    def log_key(self, generation_id: str) -> str:
+        return self._keys.log(generation_id)
+
+
+async def read_tails(redis: Redis, cursors: Mapping[str, Cursor], *, count: int) -> dict[str, list[Logged]]:
+    """New events after each log key's cursor, waiting up to `BLOCK_S` for the first.
+
+    `redis` is a client of `connect_blocking`. An empty result means: time passed, look at meta.
+    """
+    streams: dict[Any, Any] = {key: str(cursor) for key, cursor in cursors.items()}
+    with translated():
+        reply = await redis.xread(streams, count=count, block=round(BLOCK_S * 1000))
+    return {key.decode(): [logged(entry_id, fields) for entry_id, fields in entries] for key, entries in reply}
+
+
+def logged(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Logged:
+    epoch, _, seq = entry_id.partition(b"-")
+    return Logged(Cursor(int(epoch), int(seq)), fields[b"type"], fields[b"data"])
+
+
+def _look(values: Sequence[bytes | None], exists: bool) -> Meta | str | None:
+    fields = {name: value for name, value in zip(META_FIELDS, values, strict=True) if value is not None}
+    if "status" not in fields:
+        return None
+    if fields["status"] == DELETED.encode():
+        return fields["tenant"].decode()
+    meta = meta_of(fields)
+    return meta if exists else meta.tenant

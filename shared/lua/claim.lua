@@ -1,0 +1,10 @@
+-- claim (queue plane): take up to `limit` due jobs out of arq's queue. From here on the lease in
+-- the log keeps the generation alive; a running job is in nobody's poll.
+local QUEUE = KEYS[1]
+local limit = ARGV[1]
+
+local t = redis.call('TIME')
+local now = string.format('%.0f', tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000))
+local due = redis.call('ZRANGE', QUEUE, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+if #due > 0 then redis.call('ZREM', QUEUE, unpack(due)) end
+return due

@@ -1,0 +1,13 @@
+-- delete: nothing of the generation stays but a tombstone, which a late writer cannot pass. The
+-- tenant stays with it: a foreign generation must look unknown, not gone.
+local INDEX = KEYS[6]
+local id = ARGV[1]
+
+local m = redis.call('HMGET', META, 'status', 'tenant')
+if not m[1] or m[1] == 'deleted' then return { 'GONE' } end
+redis.call('DEL', META, LOG, REQUEST, VIEWERS)
+redis.call('HSET', META, 'status', 'deleted', 'tenant', m[2])
+redis.call('PEXPIRE', META, TOMBSTONE_MS)
+redis.call('ZREM', DEADLINES, id)
+redis.call('ZREM', INDEX, id)
+return { 'OK' }

@@ -1,0 +1,33 @@
+-- requeue: the sweep found this generation overdue. Moves its deadline by one lease and counts a
+-- delivery, so that of many sweepers exactly one enqueues.
+local id, lease_ms, max_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local m = redis.call('HMGET', META, 'status', 'lease', 'attempt', 'counted', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'deliveries')
+local status = m[1]
+if not status or status == 'deleted' or CLOSED[status] then
+  redis.call('ZREM', DEADLINES, id)
+  return { status and CLOSED[status] and 'CLOSED' or 'GONE' }
+end
+local now = now_ms()
+local lease, deadline = tonumber(m[2]), tonumber(m[7])
+-- A server whose clock fell back must not strand a generation for the difference.
+if deadline > now + tonumber(m[8]) then
+  deadline = now + tonumber(m[8])
+  redis.call('HSET', META, 'deadline', int(deadline))
+end
+if now >= deadline then return { 'PAST_DEADLINE' } end
+if is_leased(lease, now, lease_ms) then
+  redis.call('ZADD', DEADLINES, int(math.min(lease, deadline)), id)
+  return { 'NOT_DUE' }
+end
+local score = tonumber(redis.call('ZSCORE', DEADLINES, id) or 0)
+if score > now and score <= now + lease_ms then return { 'NOT_DUE' } end
+if tonumber(m[3]) > 0 then
+  local reason = m[5] or 'worker_lost'
+  if m[6] == 'fail' then return { 'INTERRUPTED', reason } end
+  if reason ~= 'worker_shutdown' and tonumber(m[4]) >= max_attempts then return { 'EXHAUSTED', reason } end
+end
+local delivery = int(tonumber(m[9]) + 1)
+redis.call('HSET', META, 'deliveries', delivery)
+redis.call('ZADD', DEADLINES, int(math.min(now + lease_ms, deadline)), id)
+return { 'OK', delivery }

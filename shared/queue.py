@@ -1,0 +1,91 @@
+"""Owns the queue plane: deliveries in arq's format, claiming them, waking a worker, hints.
+
+It carries a generation's id to some worker, nothing more; losing all of it loses no answer (the
+sweep finds what stays queued). One delivery is one arq job `<generation id>:<n>`, so a stale
+worker's bookkeeping can never touch another delivery's. JSON, never pickle: whoever can write to
+Redis must not thereby run code here. Raises `LogUnavailable`.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final, cast
+
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
+from redis.asyncio import Redis
+
+from shared import scripts
+from shared.connection import BLOCK_S, translated
+from shared.keys import Keys
+
+JOB_FUNCTION: Final = "generate"
+"""The one function name in arq's jobs."""
+
+WAKE_S: Final = 0.5
+"""How long an idle worker waits for a wake before it looks by itself."""
+
+_WAKE_LIMIT: Final = 1000
+_ENQUEUE: Final = scripts.load("enqueue", on_log=False)
+_CLAIM: Final = scripts.load("claim", on_log=False, allow_oom=True)
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """arq's job as JSON."""
+    return json.dumps(job, separators=(",", ":")).encode()
+
+
+def deserialize(data: bytes) -> dict[str, Any]:
+    """arq's job from JSON."""
+    job: dict[str, Any] = json.loads(data)
+    return job
+
+
+class Queue:
+    """Deliveries for one fleet of workers."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, expiry_s: float) -> None:
+        """`expiry_s`: how long a delivery may wait; longer than any deadline."""
+        self._redis = redis
+        self._keys = keys
+        self._expiry_ms = round(expiry_s * 1000)
+        self.name = keys.queue
+
+    async def enqueue(self, generation_id: str, delivery: int) -> bool:
+        """Hand over delivery number `delivery`; False when the former one still waits."""
+        # The script puts Redis time where this placeholder stands, last in arq's format.
+        job = serialize_job(JOB_FUNCTION, (generation_id,), {}, None, 0, serializer=serialize)
+        head, tail = job.rsplit(b"0", 1)
+        keys = [
+            self._keys.queue, self._keys.wake, self._keys.delivery(generation_id),
+            f"{job_key_prefix}{generation_id}:{delivery}",
+        ]  # fmt: skip
+        args: list[scripts.Word] = [generation_id, delivery, head, tail, self._expiry_ms, _WAKE_LIMIT]
+        return bool(await scripts.run(self._redis, scripts.Call(_ENQUEUE, keys, args)))
+
+    async def claim(self, limit: int) -> list[str]:
+        """Take up to `limit` due deliveries' job ids out of the queue."""
+        reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue], [limit]))
+        return [job_id.decode() for job_id in reply]
+
+    async def wait_for_wake(self, blocking: Redis) -> None:
+        """Wait until a delivery is announced, at most `WAKE_S`. `blocking`: a client of its own."""
+        with translated():
+            # redis-py types this for its synchronous client as well, and knows no fractions of a second.
+            await cast(Any, blocking.blpop)([self._keys.wake], timeout=WAKE_S)
+
+    async def hint(self, generation_id: str) -> None:
+        """Tell whichever worker runs this generation to look at its log now. Never the truth: a
+        lost hint only costs time (the next append or renewal learns the same)."""
+        with translated():
+            await self._redis.publish(self._keys.hints, generation_id)
+
+    async def hints(self, blocking: Redis) -> AsyncIterator[str]:
+        """Generation ids as hints arrive, until the connection fails."""
+        async with blocking.pubsub() as pubsub:
+            with translated():
+                await pubsub.subscribe(self._keys.hints)
+            while True:
+                with translated():
+                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=BLOCK_S)
+                if message is not None:
+                    yield message["data"].decode()

@@ -1,0 +1,116 @@
+"""Owns every setting: name, default, the reason for the default, and the checks across them.
+
+Pure: reads only the mapping it is handed. Environment variables are `TOKENCAST_` + the field's
+name in capitals; the provider's two keep the names the openai SDK gave them. An unknown variable
+under our prefix is an error, so a typo dies at start instead of being ignored for a year.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.errors import SettingsError
+
+PREFIX: Final = "TOKENCAST_"
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """All settings, frozen. Built once in each composition root, by `load`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    # -- Redis -------------------------------------------------------------------------------
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Queue and log: `redis://`, `rediss://` or `unix://`."""
+    key_prefix: str = Field("tc", pattern=r"^[A-Za-z0-9_.:-]{1,40}$")
+    """First part of every key of ours, so that several Tokencasts can share one Redis."""
+
+    # -- The life of a generation --------------------------------------------------------------
+    lease_s: Seconds = 10.0
+    """How long a silent worker keeps its generation. Renewed three times per lease."""
+    deadline_s: Seconds = 600.0
+    """The whole answer's time, queue included, when the request names none."""
+    max_deadline_s: Seconds = 3600.0
+    retention_s: Seconds = 3600.0
+    """How long a closed log can still be read, when the request names no other time."""
+    max_retention_s: Seconds = 86_400.0
+    max_attempts: Count = 3
+    """Attempts that may be lost (worker died, provider broke off) before a generation fails."""
+
+    # -- Worker ----------------------------------------------------------------------------------
+    slots: Count = 100
+    """Generations one worker process runs at once. They mostly wait for the provider."""
+    drain_s: Seconds = 20.0
+    """On SIGTERM: how long running generations may go on before they are handed over."""
+    first_token_s: Seconds = 30.0
+    between_tokens_s: Seconds = 30.0
+    """Comments from the provider do not count as tokens; the SDK's own limit would be 600 s."""
+    unflushed_events: Count = 128
+    """Per generation: pieces not yet in the log. When full, the provider's socket is not read."""
+    max_event_bytes: Count = 16_384
+    """A longer piece of text is split at a code point, so that one event stays one small frame."""
+    max_output_bytes: Count = 4_194_304
+    """Bytes of events one attempt may write; the worker holds them in memory until the end."""
+
+    # -- API ---------------------------------------------------------------------------------
+    max_body_bytes: Count = 1_048_576
+    heartbeat_s: Seconds = 15.0
+    """A comment to quiet viewers. Proxies commonly cut a silent connection after 60 s."""
+    retry_s: Seconds = 1.0
+    """The least time viewers wait before they reconnect; jitter adds up to twice as much."""
+    stall_s: Seconds = 30.0
+    """A viewer whose socket accepts nothing for this long is cut; it may resume."""
+    feed_bytes: Count = 1_048_576
+    """Per watched generation: frames kept in memory. Older ones are read from Redis in pages."""
+    feed_linger_s: Seconds = 10.0
+    """How long a feed outlives its last viewer, so that a reconnecting one finds it warm."""
+
+    # -- The provider ------------------------------------------------------------------------
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.deadline_s > self.max_deadline_s:
+            raise ValueError("TOKENCAST_DEADLINE_S is above TOKENCAST_MAX_DEADLINE_S")
+        if self.retention_s > self.max_retention_s:
+            raise ValueError("TOKENCAST_RETENTION_S is above TOKENCAST_MAX_RETENTION_S")
+        if self.feed_bytes < self.max_event_bytes:
+            raise ValueError("TOKENCAST_FEED_BYTES is below TOKENCAST_MAX_EVENT_BYTES")
+        return self
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings from environment variables. Raises `SettingsError` with one sentence per mistake."""
+    provider = {"OPENAI_BASE_URL", "OPENAI_API_KEY"}
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields if not name.startswith("openai_")}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"There is no setting {', '.join(unknown)}; see Settings in README.md.")
+    values: dict[str, Any] = {known[name]: value for name, value in environ.items() if name in known}
+    values |= {name: value for name, value in environ.items() if name in provider and value}
+    try:
+        return _Exactly(**values)
+    except ValidationError as error:
+        raise SettingsError(" ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from error
+
+
+class _Exactly(Settings):
+    """Settings from the given mapping alone: pydantic-settings would read os.environ as well."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *others: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    name = str(place[0]) if place else ""
+    shown = name if name.isupper() or not name else PREFIX + name.upper()
+    return f"{shown}: {message}." if shown else f"{message}."
