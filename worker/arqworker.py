@@ -1,0 +1,126 @@
+"""Owns what we change in arq: how jobs are picked up, and what survives a Redis outage.
+
+arq polls by a clock (0.5 s), leaves running jobs in the queue it polls, looks only at its first
+100 and ends the process when Redis restarts. Here jobs are claimed by one script, an idle worker
+is woken, and an outage is waited out. arq still runs the jobs and does their bookkeeping; the
+internals relied on are pinned by tests/unit/test_arq_contract.py. Knows nothing of generations.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from arq.connections import ArqRedis
+from arq.utils import timestamp_ms
+from arq.worker import Worker, func
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from shared.errors import LogUnavailable
+from shared.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize, serialize
+
+log = logging.getLogger(__name__)
+
+_AWAY_S: Final = 0.5
+
+
+class ArqWorker(Worker):
+    """An arq worker with its own way of finding jobs. Run it with `claim_for_ever`."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        pool: BlockingConnectionPool,
+        blocking: Redis,
+        deliver: Callable[[str], Awaitable[None]],
+        *,
+        slots: int,
+        job_timeout_s: float,
+        may_claim: Callable[[], bool],
+    ) -> None:
+        """`may_claim` says whether new work is wanted now; `blocking` is a client for waiting."""
+
+        async def generate(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:
+            await deliver(args[0])
+
+        super().__init__(
+            functions=[func(generate, name=JOB_FUNCTION, max_tries=1)],
+            redis_pool=ArqRedis(pool, job_serializer=serialize, job_deserializer=deserialize),
+            queue_name=queue.name,
+            handle_signals=False,
+            max_jobs=slots,
+            job_timeout=job_timeout_s,
+            keep_result=0,
+            retry_jobs=False,
+            log_results=False,
+            job_serializer=serialize,
+            job_deserializer=deserialize,
+        )
+        self._queue = queue
+        self._blocking = blocking
+        self._may_claim = may_claim
+        self._slot_freed = asyncio.Event()
+        self._stopping = False
+
+    async def claim_for_ever(self) -> None:
+        """Claim and start jobs until `stop_claiming`; running jobs are then left to `finish_jobs`.
+
+        Not by cancellation: a claim cut off between Redis and us would lose what it took, to be
+        found only after a lease.
+        """
+        while not self._stopping:
+            try:
+                if not await self._claim():
+                    await self._wait()
+            except (LogUnavailable, RedisError, OSError):
+                await asyncio.sleep(_AWAY_S * random.uniform(0.5, 1))
+
+    def stop_claiming(self) -> None:
+        """No new jobs; takes effect within `WAKE_S`."""
+        self._stopping = True
+        self._slot_freed.set()
+
+    async def finish_jobs(self) -> None:
+        """Wait until every running job has ended."""
+        while self.tasks:
+            await asyncio.wait(set(self.tasks.values()))
+            self._reap()
+
+    async def _claim(self) -> int:
+        self._reap()
+        free = self.max_jobs - self.job_counter
+        if free <= 0 or not self._may_claim():
+            return 0
+        claimed = await self._queue.claim(free)
+        for job_id in claimed:
+            await self.sem.acquire()
+            self.job_counter += 1
+            task = self.loop.create_task(self.run_job(job_id, timestamp_ms()), name=f"job {job_id}")
+            task.add_done_callback(self._free_slot)
+            self.tasks[job_id] = task
+        return len(claimed)
+
+    async def _wait(self) -> None:
+        """Until there may be something to claim: a wake, a free slot, or a little time."""
+        self._slot_freed.clear()
+        if self.job_counter < self.max_jobs and self._may_claim():
+            await self._queue.wait_for_wake(self._blocking)
+            return
+        try:
+            await asyncio.wait_for(self._slot_freed.wait(), WAKE_S)
+        except TimeoutError:
+            return
+
+    def _free_slot(self, _: asyncio.Task[Any]) -> None:
+        self._release_sem_dec_counter_on_complete()
+        self._slot_freed.set()
+
+    def _reap(self) -> None:
+        for job_id, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[job_id]
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    # arq's own bookkeeping failed (Redis away, say). The log knows all that matters.
+                    log.warning("arq could not keep the books of job %s: %r", job_id, error)

@@ -1,0 +1,134 @@
+"""Owns one delivery: take the generation, run attempts until it is closed or no longer ours.
+
+What arq runs. Whatever happens here, the delivery ends and arq keeps nothing of it: attempts are
+counted in the log, and a delivery that is lost is found by the sweep. Knows neither Lua nor SDK.
+"""
+
+import asyncio
+import logging
+import random
+import uuid
+from typing import Any, Final
+
+from shared.answers import Answer, TakeReply
+from shared.codec import decode_json
+from shared.errors import LogUnavailable, LostPlace
+from shared.eventlog import EventLog
+from shared.queue import Queue
+from shared.usage import estimate_prompt
+from worker.attempt import Attempt, Clocks, Interrupted, Upstream
+from worker.publisher import Publication, Publisher
+
+log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 0.2
+
+_LOST_MESSAGES: Final = {
+    "worker_lost": "The worker that wrote this answer was lost.",
+    "worker_shutdown": "The worker that wrote this answer was shut down.",
+    "upstream_interrupted": "The provider broke off in the middle of the answer.",
+}
+
+
+class Job:
+    """Runs deliveries; one instance per process."""
+
+    def __init__(
+        self, eventlog: EventLog, queue: Queue, publisher: Publisher, upstream: Upstream, clocks: Clocks
+    ) -> None:
+        self._log = eventlog
+        self._queue = queue
+        self._publisher = publisher
+        self._upstream = upstream
+        self._clocks = clocks
+        self.draining = asyncio.Event()
+        """Set when the drain time is over: what still runs is handed over."""
+
+    async def deliver(self, generation_id: str) -> None:
+        """Run one delivery to its end. Returns normally also when there was nothing to do."""
+        again = True
+        while again:
+            token = uuid.uuid4().hex
+            taken = await self._take(generation_id, token)
+            again = taken.answer is Answer.OK and await self._attempt(generation_id, token, taken)
+
+    async def _take(self, generation_id: str, token: str) -> TakeReply:
+        """Take, and finish what nobody may take any more."""
+        while True:
+            try:
+                taken = await self._log.take(generation_id, token)
+                if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
+                    await self._log.fail(generation_id, taken.reason, _LOST_MESSAGES[taken.reason], retryable=True)
+                return taken
+            except LogUnavailable:
+                await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
+
+    async def _attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
+        """One attempt; whether another should follow at once."""
+        publication = self._publisher.open(generation_id, token, taken)
+        request: dict[str, Any] = decode_json(taken.request)
+        attempt = Attempt(publication, self._upstream, self._clocks, prompt_tokens=estimate_prompt(request))
+        try:
+            return await self._guard(attempt, publication, request)
+        except LostPlace as lost:
+            log.info("generation %s attempt %d ended: the log answered %s", generation_id, taken.attempt, lost.answer)
+            return False
+        finally:
+            self._publisher.forget(publication)
+
+    async def _guard(self, attempt: Attempt, publication: Publication, request: dict[str, Any]) -> bool:
+        """Run the attempt, and stop it as soon as its place is lost or the worker must go."""
+        running = asyncio.create_task(attempt.run(request), name=f"attempt {publication.outbox.generation_id}")
+        lost = asyncio.create_task(publication.lost.wait())
+        drained = asyncio.create_task(self.draining.wait())
+        try:
+            await asyncio.wait({running, lost, drained}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                await running
+            elif drained.done() and not lost.done():
+                await _stop(running)
+                await self._hand_over(publication)
+            return False
+        except Interrupted as interrupted:
+            return await self._restart_or_fail(attempt, publication, interrupted)
+        except (LostPlace, asyncio.CancelledError):
+            raise
+        except Exception:
+            # Ours, not the provider's. Viewers must not wait for a worker that has given up.
+            log.exception("generation %s failed inside the worker", publication.outbox.generation_id)
+            await publication.close(
+                attempt.failed("internal", "Something went wrong inside Tokencast.", retryable=True)
+            )
+            return False
+        finally:
+            for task in (running, lost, drained):
+                await _stop(task)
+
+    async def _restart_or_fail(self, attempt: Attempt, publication: Publication, interrupted: Interrupted) -> bool:
+        taken = publication.taken
+        if not taken.may_restart or taken.counted >= self._log.max_attempts:
+            await publication.close(attempt.failed_by(interrupted.cause))
+            return False
+        log.warning("generation %s attempt %d: %s", publication.outbox.generation_id, taken.attempt, interrupted.cause)
+        while True:
+            try:
+                reply = await self._log.release(publication.outbox.generation_id, taken.epoch, "upstream_interrupted")
+                return reply.answer is Answer.OK
+            except LogUnavailable:
+                await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
+
+    async def _hand_over(self, publication: Publication) -> None:
+        """Give the generation to another worker at once, at no cost to its attempts."""
+        generation_id = publication.outbox.generation_id
+        try:
+            reply = await self._log.release(generation_id, publication.outbox.epoch, "worker_shutdown")
+            if reply.answer is Answer.OK:
+                await self._queue.enqueue(generation_id, reply.delivery)
+        except LogUnavailable:
+            log.warning("generation %s could not be handed over; its lease runs out instead", generation_id)
+
+
+async def _stop(task: asyncio.Task[Any]) -> None:
+    """Cancel and wait until it has really ended, so that its sockets are closed."""
+    task.cancel()
+    await asyncio.wait({task})

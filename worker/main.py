@@ -1,0 +1,103 @@
+"""The worker's composition root: builds everything, runs it, drains it. Decides nothing else."""
+
+import asyncio
+import logging
+import random
+import signal
+from typing import Final
+
+from redis.asyncio import Redis
+
+from shared.connection import connect, connect_blocking, pool
+from shared.errors import LogUnavailable
+from shared.eventlog import EventLog, LogLimits
+from shared.keys import Keys
+from shared.queue import Queue
+from shared.settings import Settings
+from worker.arqworker import ArqWorker
+from worker.attempt import Clocks
+from worker.job import Job
+from worker.outbox import OutboxLimits
+from worker.publisher import Publisher
+from worker.upstream.chat import ChatUpstream, connect_upstream
+
+log = logging.getLogger(__name__)
+
+_QUEUE_SLACK_S: Final = 60.0
+_HAND_OVER_S: Final = 5.0
+_RETRY_S: Final = 0.5
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then drain."""
+    keys = Keys(settings.key_prefix)
+    redis = connect(settings.redis_url)
+    waking, hinting = connect_blocking(settings.redis_url), connect_blocking(settings.redis_url)
+    limits = LogLimits(settings.lease_s, settings.max_attempts, settings.max_deadline_s, settings.max_retention_s)
+    eventlog = EventLog(redis, keys, limits)
+    queue = Queue(redis, keys, expiry_s=settings.max_deadline_s + _QUEUE_SLACK_S)
+    publisher = Publisher(
+        eventlog,
+        OutboxLimits(settings.unflushed_events, settings.max_event_bytes, settings.max_output_bytes),
+        lease_s=settings.lease_s,
+    )
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+    client = connect_upstream(settings.openai_base_url, key, connections=settings.slots)
+    clocks = Clocks(settings.first_token_s, settings.between_tokens_s)
+    job = Job(eventlog, queue, publisher, ChatUpstream(client), clocks)
+    worker = ArqWorker(
+        queue,
+        pool(settings.redis_url),
+        waking,
+        job.deliver,
+        slots=settings.slots,
+        job_timeout_s=settings.max_deadline_s + settings.drain_s + _QUEUE_SLACK_S,
+        may_claim=lambda: not publisher.is_settling,
+    )
+    stop = _stop_signal()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            services = [
+                tasks.create_task(publisher.run(), name="publisher"),
+                tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
+            ]
+            claiming = tasks.create_task(worker.claim_for_ever(), name="claim")
+            log.info("worker ready, %d slots", settings.slots)
+            await stop.wait()
+            worker.stop_claiming()
+            await claiming
+            await _drain(worker, job, settings.drain_s)
+            for task in services:
+                task.cancel()
+    finally:
+        await client.close()
+        for each in (redis, waking, hinting, worker.pool):
+            await each.aclose()
+
+
+async def _drain(worker: ArqWorker, job: Job, drain_s: float) -> None:
+    log.info("draining, %d generations have %.0f s", len(worker.tasks), drain_s)
+    finishing = asyncio.create_task(worker.finish_jobs())
+    await asyncio.wait({finishing}, timeout=drain_s)
+    job.draining.set()
+    # A Redis that is away must not keep us: then the leases run out instead.
+    await asyncio.wait({finishing}, timeout=_HAND_OVER_S)
+    finishing.cancel()
+
+
+async def _follow_hints(queue: Queue, blocking: Redis, publisher: Publisher) -> None:
+    while True:
+        try:
+            async for generation_id in queue.hints(blocking):
+                await publisher.look(generation_id)
+        except LogUnavailable:
+            # Only time is lost: the next append or renewal learns what the hint would have told.
+            await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

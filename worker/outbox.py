@@ -1,0 +1,191 @@
+"""Owns one attempt's events on their way to the log: pending, sent, acknowledged.
+
+Pure: no I/O, no clock. Knows nothing of Redis; `publisher.py` carries its batches. The whole
+attempt stays in memory until it is closed (bounded by `max_output_bytes`), so that after a
+failover identical ids and bytes are appended again: `acknowledged` is a cursor into `_entries`,
+and going back is setting it lower.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from shared.answers import TakeReply
+from shared.codec import encode
+from shared.eventlog import Batch, Entry
+from shared.events import Delta, EventType, Reasoning, Refusal, Terminal, Token, ToolCall
+from shared.usage import estimate_output
+
+# One script call must not hold Redis for long: about 1 ms of it.
+_BATCH_EVENTS: Final = 256
+_BATCH_BYTES: Final = 524_288
+
+
+class OutputTooLarge(Exception):
+    """The attempt wrote more than `max_output_bytes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    unflushed_events: int
+    max_event_bytes: int
+    max_output_bytes: int
+
+
+class Outbox:
+    """Deltas in, batches out. Seq 0 is the `attempt` event, which `take` has written."""
+
+    def __init__(self, generation_id: str, taken: TakeReply, limits: OutboxLimits) -> None:
+        self.generation_id = generation_id
+        self.epoch = taken.epoch
+        self.chars = 0
+        """Unicode code points of `token` text accepted so far."""
+        self.acknowledged = 0
+        self.closed = False
+        self._limits = limits
+        self._entries: list[Entry] = [Entry(EventType.ATTEMPT, b"", 0, 0)]
+        self._pending: list[_Pending] = []
+        self._pieces = 0
+        self._pieces_pending = 0
+        self._counted_chars = 0
+        self._bytes = 0
+        self._terminal: EventType | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Counts pieces, not coalesced events: or one pending event could grow without end."""
+        return self._pieces_pending + self._last - self.acknowledged >= self._limits.unflushed_events
+
+    @property
+    def is_settled(self) -> bool:
+        """Everything said so far is in the log."""
+        return not self._pending and self.acknowledged == self._last
+
+    @property
+    def output_tokens(self) -> int:
+        return estimate_output(self._pieces, self._counted_chars)
+
+    def add(self, delta: Delta) -> None:
+        """Accept one piece; it joins the pending one before it where that changes nothing for the
+        reader. Raises `OutputTooLarge`."""
+        for piece in _split(delta, self._limits.max_event_bytes):
+            text = _text(piece)
+            size = len(text)
+            self._bytes += _size_bytes(text)
+            if self._bytes > self._limits.max_output_bytes:
+                raise OutputTooLarge
+            self._pieces += 1
+            self._pieces_pending += 1
+            self._counted_chars += size
+            if isinstance(piece, Token):
+                self.chars += size
+            last = self._pending[-1] if self._pending else None
+            if last is None or not last.join(piece, self._limits.max_event_bytes):
+                self._pending.append(_Pending(piece, self.chars, self.output_tokens))
+            else:
+                last.chars, last.tokens = self.chars, self.output_tokens
+
+    def close(self, terminal: Terminal) -> None:
+        """Accept the last event, which must count itself (see `events_with_terminal`)."""
+        self._seal()
+        self._entries.append(Entry(terminal.type, encode(terminal), self.chars, self.output_tokens))
+        self._terminal = terminal.type
+        self.closed = True
+
+    def events_with_terminal(self) -> int:
+        """How many entries the attempt will have in the log once it is closed now."""
+        self._seal()
+        return len(self._entries) + 1
+
+    def next_batch(self) -> Batch | None:
+        """What to append next; None when all is acknowledged. Asking again gives the same events."""
+        self._seal()
+        first = self.acknowledged + 1
+        end, size = first, 0
+        while end < len(self._entries) and end - first < _BATCH_EVENTS and size < _BATCH_BYTES:
+            size += len(self._entries[end].data)
+            end += 1
+        if self._terminal and end == len(self._entries) and end - first > 1:
+            # The terminal goes alone: it alone may pass when Redis is full (R11).
+            end -= 1
+        if end == first:
+            return None
+        entries = self._entries[first:end]
+        terminal = self._terminal if end == len(self._entries) else None
+        return Batch(self.generation_id, self.epoch, first, entries, terminal)
+
+    def acknowledge(self, seq: int) -> None:
+        """The log holds everything up to seq; lower than before means it lost a tail."""
+        self.acknowledged = min(seq, self._last)
+
+    @property
+    def _last(self) -> int:
+        return len(self._entries) - 1
+
+    def _seal(self) -> None:
+        for pending in self._pending:
+            self._entries.append(Entry(pending.delta.type, encode(pending.joined()), pending.chars, pending.tokens))
+        self._pending.clear()
+        self._pieces_pending = 0
+
+
+class _Pending:
+    """Pieces that will be one event, with the attempt's totals as of its end."""
+
+    __slots__ = ("_parts", "_size_bytes", "chars", "delta", "tokens")
+
+    def __init__(self, delta: Delta, chars: int, tokens: int) -> None:
+        self.delta = delta
+        self.chars = chars
+        self.tokens = tokens
+        self._parts = [_text(delta)]
+        self._size_bytes = _size_bytes(self._parts[0])
+
+    def join(self, piece: Delta, limit: int) -> bool:
+        """Take the piece in, if that changes nothing for the reader."""
+        text = _text(piece)
+        size_bytes = self._size_bytes + _size_bytes(text)
+        mine = self.delta
+        if type(piece) is not type(mine) or size_bytes > limit:
+            return False
+        if (
+            isinstance(piece, ToolCall)
+            and isinstance(mine, ToolCall)
+            and (piece.index != mine.index or piece.id or piece.name)
+        ):
+            return False
+        self._parts.append(text)
+        self._size_bytes = size_bytes
+        return True
+
+    def joined(self) -> Delta:
+        return self.delta if len(self._parts) == 1 else _with_text(self.delta, "".join(self._parts))
+
+
+def _text(delta: Delta) -> str:
+    return delta.arguments if isinstance(delta, ToolCall) else delta.text
+
+
+def _size_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _with_text(delta: Delta, text: str) -> Delta:
+    match delta:
+        case ToolCall():
+            return replace(delta, arguments=text)
+        case Token() | Reasoning() | Refusal():
+            return replace(delta, text=text)
+
+
+def _split(delta: Delta, limit: int) -> Iterator[Delta]:
+    """Pieces of at most `limit` bytes of UTF-8 each, cut between code points."""
+    text = _text(delta)
+    if _size_bytes(text) <= limit:
+        yield delta
+        return
+    step = max(1, limit // 4)
+    for start in range(0, len(text), step):
+        piece = _with_text(delta, text[start : start + step])
+        # Only the first piece of a tool call carries its id and name.
+        yield replace(piece, id=None, name=None) if isinstance(piece, ToolCall) and start else piece

@@ -1,0 +1,54 @@
+"""Owns the call to a Chat Completions provider through the openai SDK, and its socket.
+
+Leaving `open` closes the socket, whatever the reason. Retries and clocks are not here: the SDK's
+own are off, because it retries only what comes before the first byte and then hides it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from openai import AsyncOpenAI, AsyncStream
+
+from worker.upstream.failures import translated_failures
+
+# Reading has no limit here: silence is measured by `attempt.py`, where comments do not count.
+_TIMEOUT = httpx2.Timeout(connect=5.0, read=None, write=10.0, pool=5.0)
+
+
+def connect_upstream(base_url: str | None, api_key: str | None, *, connections: int) -> AsyncOpenAI:
+    """One client per process: its TLS context alone costs 20 ms."""
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return AsyncOpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",
+        max_retries=0,
+        timeout=_TIMEOUT,
+        http_client=httpx2.AsyncClient(limits=limits, timeout=_TIMEOUT),
+    )
+
+
+class ChatUpstream:
+    """An OpenAI-compatible provider."""
+
+    def __init__(self, client: AsyncOpenAI) -> None:
+        self._client = client
+
+    @asynccontextmanager
+    async def open(self, request: dict[str, Any]) -> AsyncIterator[AsyncIterator[Any]]:
+        """Chunks as decoded JSON, while the context lasts. Raises `UpstreamError`.
+
+        Dicts, not the SDK's typed chunks: building those costs nine times as much, and we look at
+        four fields. Framing, and errors sent in the stream, stay the SDK's.
+        """
+        body = {**request, "stream": True}
+        body.setdefault("stream_options", {"include_usage": True})
+        create = self._client.chat.completions.with_streaming_response.create
+        with translated_failures():
+            async with create(
+                model=request["model"], messages=request["messages"], stream=True, extra_body=body
+            ) as response:
+                stream = await response.parse(to=AsyncStream[object])
+                async with stream:
+                    yield stream

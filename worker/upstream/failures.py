@@ -1,0 +1,76 @@
+"""Owns the translation of a provider's failures into `UpstreamRefused` and `UpstreamBroken`.
+
+The one question is whether asking again can help. Codes are stable (PROTOCOL.md, Failure codes).
+"""
+
+import email.utils
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpx2
+import openai
+
+from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
+
+_PASSING_STATUS: Final = frozenset({408, 409, 429})
+_MESSAGE_CHARS: Final = 500
+# Providers repeat the key they refuse, whole or in part ("Incorrect API key provided: sk-ab***yz").
+_KEY: Final = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][\w*.-]{4,}", re.IGNORECASE)
+
+
+@contextmanager
+def translated_failures() -> Iterator[None]:
+    """Raise the SDK's exceptions, and those it lets through, as ours."""
+    try:
+        yield
+    except (openai.APIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise translate(error) from error
+
+
+def translate(error: Exception) -> UpstreamError:
+    """Our word for one failure of the SDK."""
+    if isinstance(error, openai.APITimeoutError):
+        return UpstreamBroken("upstream_timeout", "The provider did not answer in time.")
+    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+        return UpstreamBroken("upstream_connection", "The connection to the provider failed or broke off.")
+    if isinstance(error, openai.APIStatusError):
+        return _of_status(error)
+    if isinstance(error, openai.APIError):
+        return UpstreamBroken("upstream_error", _safe(error.message))
+    return UpstreamBroken("upstream_protocol", "The provider sent something that is not a chat completion stream.")
+
+
+def _of_status(error: openai.APIStatusError) -> UpstreamError:
+    status, message = error.status_code, f"The provider answered {error.status_code}: {_safe(_said(error))}"
+    if status == 429:
+        return UpstreamBroken("upstream_rate_limited", message, retry_after_s=retry_after_s(error.response.headers))
+    if status in _PASSING_STATUS or status >= 500:
+        return UpstreamBroken("upstream_unavailable", message, retry_after_s=retry_after_s(error.response.headers))
+    if status in (401, 403):
+        return UpstreamRefused("upstream_auth", message)
+    return UpstreamRefused("upstream_refused", message)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds the provider asks us to wait (RFC 9110, 10.2.3: a number or a date)."""
+    value = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        date = email.utils.parsedate_tz(value)
+        # The provider's date against our clock: off by the skew, which only shifts a pause.
+        return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else None
+
+
+def _said(error: openai.APIStatusError) -> str:
+    body: Any = error.body
+    found = body.get("message") if isinstance(body, dict) else None
+    return str(found or error.message)
+
+
+def _safe(message: str) -> str:
+    return _KEY.sub("[key]", message)[:_MESSAGE_CHARS]
