@@ -37,7 +37,19 @@ def decode_json(data: bytes | str) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data)
+        return _decode_slowly(data)
+
+
+def _decode_slowly(data: bytes | str) -> Any:
+    # Python's parser takes lone surrogates, which orjson refuses, but NaN and endless nesting as well.
+    try:
+        return json.loads(data, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
 
 
 @cache

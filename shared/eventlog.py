@@ -19,7 +19,7 @@ from shared.connection import translated
 from shared.errors import TokencastError
 from shared.events import EventType
 from shared.generation import NewGeneration
-from shared.keys import Keys, partition_of
+from shared.keys import PARTITIONS, Keys, partition_of
 
 _CREATE: Final = scripts.load("create")
 _TAKE: Final = scripts.load("take")
@@ -28,11 +28,13 @@ _APPEND_TERMINAL: Final = scripts.load("append", allow_oom=True)
 _RENEW: Final = scripts.load("renew", allow_oom=True)
 _RELEASE: Final = scripts.load("release", allow_oom=True)
 _REQUEUE: Final = scripts.load("requeue", allow_oom=True)
+_OVERDUE: Final = scripts.load("overdue", on_log=False, allow_oom=True)
 _FINISH: Final = scripts.load("finish", allow_oom=True)
 _DELETE: Final = scripts.load("delete", allow_oom=True)
 
 # Keeps two takes apart that a failover lost both, when the promoted server's clock is behind.
 _EPOCH_NOISE: Final = 65_536
+_OVERDUE_AT_ONCE: Final = 32
 _TOMBSTONE_S: Final = 86_400.0
 
 
@@ -127,6 +129,12 @@ class EventLog:
     async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
         """Hand over: whoever takes next begins a new attempt for `reason`."""
         return _delivery_reply(await self._run(_RELEASE, generation_id, epoch, reason))
+
+    async def overdue(self) -> list[str]:
+        """Ids of open generations that should have moved by now; a bounded number at a time."""
+        keys = [self._keys.deadlines(partition) for partition in range(PARTITIONS)]
+        reply = await scripts.run(self._redis, scripts.Call(_OVERDUE, keys, (_OVERDUE_AT_ONCE, self._lease_ms)))
+        return [generation_id.decode() for generation_id in reply]
 
     async def requeue(self, generation_id: str) -> DeliveryReply:
         """The sweep's question about one overdue generation; OK to exactly one asker."""

@@ -15,7 +15,7 @@ from shared.errors import SettingsError
 
 PREFIX: Final = "TOKENCAST_"
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 

@@ -30,10 +30,14 @@ def _tokens(chars: int) -> int:
 
 
 def _chars(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(_chars(part) for key, part in value.items() if key != "role")
-    if isinstance(value, list):
-        return sum(_chars(part) for part in value)
-    return 0
+    # A loop, because the caller decides how deeply a message is nested.
+    found, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            found += len(part)
+        elif isinstance(part, dict):
+            waiting.extend(inner for key, inner in part.items() if key != "role")
+        elif isinstance(part, list):
+            waiting.extend(part)
+    return found

@@ -15,6 +15,7 @@ from shared.codec import decode_json
 from shared.errors import LogUnavailable, LostPlace
 from shared.eventlog import EventLog
 from shared.queue import Queue
+from shared.sweep import fail_lost
 from shared.usage import estimate_prompt
 from worker.attempt import Attempt, Clocks, Interrupted, Upstream
 from worker.publisher import Publication, Publisher
@@ -22,12 +23,6 @@ from worker.publisher import Publication, Publisher
 log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 0.2
-
-_LOST_MESSAGES: Final = {
-    "worker_lost": "The worker that wrote this answer was lost.",
-    "worker_shutdown": "The worker that wrote this answer was shut down.",
-    "upstream_interrupted": "The provider broke off in the middle of the answer.",
-}
 
 
 class Job:
@@ -58,7 +53,7 @@ class Job:
             try:
                 taken = await self._log.take(generation_id, token)
                 if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
-                    await self._log.fail(generation_id, taken.reason, _LOST_MESSAGES[taken.reason], retryable=True)
+                    await fail_lost(self._log, generation_id, taken.reason)
                 return taken
             except LogUnavailable:
                 await asyncio.sleep(_RETRY_S * random.uniform(1, 2))

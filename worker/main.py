@@ -14,6 +14,7 @@ from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
 from shared.queue import Queue
 from shared.settings import Settings
+from shared.sweep import Sweep
 from worker.arqworker import ArqWorker
 from worker.attempt import Clocks
 from worker.job import Job
@@ -59,6 +60,7 @@ async def run(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             services = [
                 tasks.create_task(publisher.run(), name="publisher"),
+                tasks.create_task(Sweep(eventlog, queue, lease_s=settings.lease_s).run(), name="sweep"),
                 tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
             ]
             claiming = tasks.create_task(worker.claim_for_ever(), name="claim")

@@ -1,0 +1,71 @@
+"""`python -m api`: reads the command line and the environment, then serves.
+
+What can be known to be wrong is said in one sentence, with exit code 2.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Final, NoReturn
+
+from api.server import listen, serve
+from shared.errors import SettingsError
+from shared.settings import load
+
+_USAGE_ERROR: Final = 2
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    arguments = _arguments()
+    try:
+        settings = load(os.environ)
+    except SettingsError as error:
+        _refuse(error.message)
+    try:
+        sock = listen(arguments.host, arguments.port, stall_s=settings.stall_s)
+    except OSError as error:
+        _refuse(f"Cannot listen on {arguments.host}:{arguments.port}: {error.strerror or error}.")
+    # uvicorn raises the signal that ended it once more when it is done; having been told to stop
+    # and having stopped is a success.
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
+    with sock:
+        serve("api.app:app_from_environ", sock, workers=arguments.workers)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m api", description="Serve Tokencast's HTTP API.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--workers", type=_count, default=1, help="processes on that port (default: %(default)s)")
+    return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return port
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("there must be at least one")
+    return count
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    sys.exit(_USAGE_ERROR)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The API's composition root: builds every long-lived thing, once, and closes it. Decides nothing.
+
+One app is one process's worth. It starts also while Redis is away, and says so at `/readyz`.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from api import errors, openapi, page
+from api.body import BodyLimit
+from api.hub import Hub
+from api.routes import router
+from api.services import Services
+from api.tasks import Tasks
+from shared.connection import connect
+from shared.eventlog import EventLog, LogLimits
+from shared.keys import Keys
+from shared.logreader import LogReader
+from shared.queue import Queue
+from shared.settings import Settings, load
+from shared.sweep import Sweep
+
+_QUEUE_SLACK_S: Final = 60.0
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The whole API, ready to be served."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        services = _build(settings)
+        app.state.services = services
+        services.tasks.start(services.hub.run(), name="hub")
+        sweep = Sweep(services.eventlog, services.queue, lease_s=settings.lease_s)
+        services.tasks.start(sweep.run(), name="sweep")
+        try:
+            # Handed to the server as lifespan state: it drains the hub before it closes anything.
+            yield {"hub": services.hub}
+        finally:
+            await services.tasks.close()
+            await services.redis.aclose()
+
+    app = FastAPI(
+        title="Tokencast",
+        description="LLM answers that outlive the connection that asked for them.",
+        version="1",
+        lifespan=lifespan,
+        redoc_url=None,
+        # To a path that is not ours the answer is 404, not a redirect built from the Host header.
+        redirect_slashes=False,
+        # Spans and durations of streams mean nothing, and measuring them wraps every send.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.include_router(router)
+    page.install(app)
+    errors.install(app)
+    openapi.install(app)
+    return app
+
+
+def app_from_environ() -> FastAPI:
+    """For uvicorn, which builds the app anew in each of its processes. Raises `SettingsError`."""
+    return create_app(load(os.environ))
+
+
+def _build(settings: Settings) -> Services:
+    keys = Keys(settings.key_prefix)
+    redis = connect(settings.redis_url)
+    reader = LogReader(redis, keys)
+    limits = LogLimits(settings.lease_s, settings.max_attempts, settings.max_deadline_s, settings.max_retention_s)
+    return Services(
+        settings=settings,
+        redis=redis,
+        eventlog=EventLog(redis, keys, limits),
+        reader=reader,
+        queue=Queue(redis, keys, expiry_s=settings.max_deadline_s + _QUEUE_SLACK_S),
+        hub=Hub(settings, reader, redis),
+        tasks=Tasks(),
+    )

@@ -1,0 +1,45 @@
+"""Owns the limit on request bodies, as ASGI middleware.
+
+It counts what is received and wraps nothing that is sent, so a stream of events pays nothing for
+it. It raises from `receive`, inside the route that reads: there the error finds its handler.
+"""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.errors import PayloadTooLarge
+
+
+class BodyLimit:
+    """Refuses bodies above `max_bytes`, also those sent in chunks without a length."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            receive = self._counted(receive, _announced(scope))
+        await self._app(scope, receive, send)
+
+    def _counted(self, receive: Receive, announced: int) -> Receive:
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            # Before the first byte is asked for: a client that waits for `100 Continue` sends none.
+            if announced > self._max_bytes:
+                raise PayloadTooLarge
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise PayloadTooLarge
+            return message
+
+        return counted
+
+
+def _announced(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:20])
+    return 0

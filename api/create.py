@@ -1,0 +1,79 @@
+"""Owns making a generation: from a request body to an entry in the log and a delivery in the queue.
+
+Two steps on purpose: the log knows of a generation before any worker can. If the second is lost,
+the same Idempotency-Key finds the first still queued and repeats the second (R3).
+"""
+
+import re
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from pydantic import ValidationError
+
+from api.errors import sentences
+from api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest
+from api.services import Services
+from api.wire import canonical
+from shared.answers import Answer, CreateReply
+from shared.codec import encode_json
+from shared.errors import BadRequest, GenerationGone, IdempotencyConflict
+from shared.generation import NewGeneration, Status, derived_id, new_id
+from shared.settings import Settings
+from shared.usage import estimate_prompt
+
+_FIRST_DELIVERY: Final = 1
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+
+
+class Made(NamedTuple):
+    """A generation that exists; `is_new` when this very request made it."""
+
+    new: NewGeneration
+    status: str
+    created_at: float
+    is_new: bool
+
+
+def described(body: dict[str, Any], idempotency_key: str | None, tenant: str, settings: Settings) -> NewGeneration:
+    """What `body` asks for. Raises `BadRequest`; touches nothing."""
+    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+    body_hash = sha256(canonical(body)).hexdigest()
+    try:
+        asked = GenerationRequest.model_validate(body)
+    except ValidationError as error:
+        raise BadRequest(sentences(error.errors(include_input=False, include_url=False))) from error
+    # Taken from the body, not from the model: the provider gets every value exactly as it was sent.
+    upstream = {name: value for name, value in body.items() if name not in OUR_FIELDS | STREAM_FIELDS}
+    return NewGeneration(
+        id=new_id() if idempotency_key is None else derived_id(tenant, idempotency_key),
+        tenant=tenant,
+        model=asked.model,
+        request=encode_json(upstream),
+        metadata=encode_json(asked.metadata or {}),
+        body_hash=body_hash,
+        prompt_tokens=estimate_prompt(upstream),
+        on_interrupt=asked.on_interrupt,
+        deadline_s=_within("deadline_s", asked.deadline_s, settings.deadline_s, settings.max_deadline_s),
+        retention_s=_within("retention_s", asked.retention_s, settings.retention_s, settings.max_retention_s),
+    )
+
+
+async def make(services: Services, new: NewGeneration) -> Made:
+    """Create and enqueue. Raises `IdempotencyConflict`, `GenerationGone` and `LogUnavailable`."""
+    reply: CreateReply = await services.eventlog.create(new)
+    if reply.answer is Answer.CONFLICT:
+        raise IdempotencyConflict
+    if reply.answer is Answer.GONE:
+        raise GenerationGone
+    if reply.status == Status.QUEUED:
+        await services.queue.enqueue(new.id, _FIRST_DELIVERY)
+    return Made(new, reply.status, reply.created_at, is_new=reply.answer is Answer.NEW)
+
+
+def _within(name: str, asked: float | None, default: float, most: float) -> float:
+    if asked is None:
+        return default
+    if asked > most:
+        raise BadRequest(f"{name} is above what this server allows, {most:g} s.")
+    return asked

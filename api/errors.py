@@ -1,0 +1,96 @@
+"""Owns what the API answers when it cannot do what was asked: one status per exception, one shape.
+
+Every error is `application/problem+json` (RFC 9457) with a stable `code`. Knows no route. An
+exception that is not in the table is a mistake of ours: 500, and its text stays in the log.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api.schemas import Problem
+from api.wire import Json
+from shared.errors import (
+    BadRequest,
+    GenerationGone,
+    GenerationNotFound,
+    IdempotencyConflict,
+    LogFull,
+    LogUnavailable,
+    MalformedCursor,
+    PayloadTooLarge,
+    TokencastError,
+)
+
+_STATUS: Final[dict[type[TokencastError], int]] = {
+    BadRequest: 400,
+    MalformedCursor: 400,
+    GenerationNotFound: 404,
+    IdempotencyConflict: 409,
+    GenerationGone: 410,
+    PayloadTooLarge: 413,
+    LogUnavailable: 503,
+    LogFull: 503,
+}
+
+_INTERNAL: Final = "Something went wrong inside Tokencast."
+
+# A restarting Redis is back in about this long; one that is full needs somebody to act.
+_RETRY_AFTER_S: Final = 1
+_RETRY_AFTER_FULL_S: Final = 30
+
+
+class ProblemResponse(Json):
+    """One problem. The title is the status in words, as RFC 9457 wants it for `about:blank`."""
+
+    media_type = "application/problem+json"
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        problem = Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
+        super().__init__(problem, status_code=status, headers=dict(headers or {}))
+
+
+def unavailable(code: str, detail: str, *, retry_after_s: int = _RETRY_AFTER_S) -> ProblemResponse:
+    """503, with the time after which asking again makes sense."""
+    return ProblemResponse(503, code, detail, {"Retry-After": str(retry_after_s)})
+
+
+def problem_of(error: Exception) -> ProblemResponse:
+    """The answer to one exception."""
+    if isinstance(error, TokencastError):
+        status = _STATUS.get(type(error), 500)
+        if status == 503:
+            after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull) else _RETRY_AFTER_S
+            return unavailable(error.code, error.message, retry_after_s=after_s)
+        if status != 500:
+            return ProblemResponse(status, error.code, error.message)
+    if isinstance(error, RequestValidationError):
+        return ProblemResponse(400, BadRequest.code, sentences(error.errors()))
+    if isinstance(error, HTTPException):
+        return ProblemResponse(error.status_code, _code_of(error.status_code), error.detail, error.headers)
+    return ProblemResponse(500, TokencastError.code, _INTERNAL)
+
+
+def sentences(errors: object) -> str:
+    """pydantic's complaints as text. What was sent is not repeated: it may be a secret, or huge."""
+    found = errors if isinstance(errors, list | tuple) else []
+    said = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}." for e in found[:5]]
+    return " ".join(said).replace("..", ".") or "The request is not valid."
+
+
+def install(app: FastAPI) -> None:
+    """Give every exception its answer."""
+
+    async def answer(_request: Request, error: Exception) -> Response:
+        return problem_of(error)
+
+    for kind in (TokencastError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _code_of(status: int) -> str:
+    return HTTPStatus(status).name.lower()

@@ -1,0 +1,84 @@
+"""Owns the SSE bytes of events: one frame each, or one folded frame for a run of them (R9).
+
+Pure. Event data is JSON on one line already (`shared/codec.py`), so it is joined, not decoded;
+only folding looks inside. The same events give the same bytes on every replica.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from shared.codec import decode_json, encode_json
+from shared.events import FOLDABLE, TERMINAL, EventType
+from shared.logreader import Logged
+
+HEARTBEAT: Final = b": heartbeat\n\n"
+
+_TERMINAL: Final = frozenset(kind.value.encode() for kind in TERMINAL)
+_FOLDABLE: Final = frozenset(kind.value.encode() for kind in FOLDABLE)
+_TOOL_CALL: Final = EventType.TOOL_CALL.value.encode()
+_FOLD_BYTES: Final = 65_536
+"""A fold stops growing here: a frame must stay small enough for a phone to parse at once."""
+
+
+def frame(event: Logged) -> bytes:
+    """One event as one SSE frame."""
+    cursor = event.cursor
+    return b"id: %d-%d\nevent: %b\ndata: %b\n\n" % (cursor.epoch, cursor.seq, event.type, event.data)
+
+
+def folded(events: Sequence[Logged]) -> bytes:
+    """These consecutive events as frames, runs of one kind joined into one frame each."""
+    return b"".join(frame(run[0]) if len(run) == 1 else _fold(run) for run in _runs(events))
+
+
+def retry(delay_s: float) -> bytes:
+    """Tells the viewer how long to wait before it reconnects."""
+    return b"retry: %d\n\n" % round(delay_s * 1000)
+
+
+def reset(reason: str) -> bytes:
+    """Forget everything: the log is told again from its first event. Has no id, so that a viewer
+    cut off right here asks again with the cursor that did not work, and is told again."""
+    return b"event: reset\ndata: " + encode_json({"reason": reason}) + b"\n\n"
+
+
+def is_terminal(event: Logged) -> bool:
+    return event.type in _TERMINAL
+
+
+def cut_of(event: Logged) -> str | None:
+    """The `cut` of a terminal that somebody other than the worker wrote."""
+    cut = decode_json(event.data).get("cut")
+    return str(cut) if cut else None
+
+
+def _runs(events: Sequence[Logged]) -> Iterator[list[Logged]]:
+    run: list[Logged] = []
+    size = 0
+    for event in events:
+        if run and size < _FOLD_BYTES and _continues(run[-1], event):
+            run.append(event)
+            size += len(event.data)
+        else:
+            if run:
+                yield run
+            run, size = [event], len(event.data)
+    if run:
+        yield run
+
+
+def _continues(before: Logged, event: Logged) -> bool:
+    if event.type != before.type or event.cursor != (before.cursor.epoch, before.cursor.seq + 1):
+        return False
+    if event.type == _TOOL_CALL:
+        piece = decode_json(event.data)
+        return "id" not in piece and "name" not in piece and piece["index"] == decode_json(before.data)["index"]
+    return event.type in _FOLDABLE
+
+
+def _fold(run: list[Logged]) -> bytes:
+    data: dict[str, Any] = decode_json(run[0].data)
+    part = "arguments" if run[0].type == _TOOL_CALL else "text"
+    data[part] = "".join(decode_json(event.data)[part] for event in run)
+    data["from"] = run[0].cursor.seq
+    return frame(Logged(run[-1].cursor, run[-1].type, encode_json(data)))

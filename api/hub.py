@@ -1,0 +1,246 @@
+"""Owns all feeds of this process: opens, fills, checks, warms and ends them.
+
+Knows nothing of HTTP; a viewer is handed in with its `send`. All Redis reading for viewers goes
+through here, so its cost grows with watched generations, never with viewers.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from redis.asyncio import Redis
+from starlette.types import Send
+
+from api import frames
+from api.feed import Ending, Feed
+from api.reader import TailReader
+from api.viewer import Viewer
+from shared.connection import BLOCK_S, connect_blocking
+from shared.cursor import START, Cursor
+from shared.errors import GenerationGone, LogUnavailable
+from shared.generation import Meta
+from shared.logreader import Logged, LogReader
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_AWAY_S: Final = 5.0
+"""After this long without Redis viewers are sent away: another replica may reach it."""
+_HEAL_POLL_S: Final = 0.05
+_DRAIN_S: Final = 2.0
+"""Well below the server's grace time, and longer than a client takes to reconnect."""
+
+
+class Hub:
+    """`run` owns the reader and the timers; `attach` adds a viewer."""
+
+    def __init__(self, settings: Settings, reader: LogReader, redis: Redis) -> None:
+        self.draining = False
+        self._settings = settings
+        self._reader = reader
+        self._blocking = connect_blocking(settings.redis_url)
+        self._tails = TailReader(self._blocking, redis, self._deliver, self._check_soon)
+        self._feeds: dict[str, Feed] = {}
+        self._by_key: dict[str, Feed] = {}
+        self._filling: dict[str, asyncio.Task[None]] = {}
+        self._writes: set[asyncio.Task[None]] = set()
+        self._check_now = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tails.run(), name="tail reader")
+                tasks.create_task(self._check_for_ever(), name="check feeds")
+                tasks.create_task(self._tick_for_ever(), name="heartbeats")
+        finally:
+            for task in [*self._filling.values(), *self._writes]:
+                task.cancel()
+            await self._blocking.aclose()
+
+    def viewers_of(self, generation_id: str) -> int:
+        """Viewers of this generation on this process."""
+        feed = self._feeds.get(generation_id)
+        return len(feed.viewers) if feed else 0
+
+    def retry_frame(self) -> bytes:
+        """A reconnect delay with jitter, so that a thousand cut viewers do not return at once."""
+        return frames.retry(self._settings.retry_s * random.uniform(1, 3))
+
+    async def attach(self, generation_id: str, after: Cursor, send: Send, *, fold: bool) -> Viewer:
+        """Add a viewer that has seen `after`, and bring it up to date. Raises `LogUnavailable`,
+        `GenerationGone`."""
+        feed = self._feeds.get(generation_id) or self._open(generation_id)
+        viewer = Viewer(feed, send, self._reader.page, self._writes, fold=fold, retry=self.retry_frame())
+        feed.viewers.add(viewer)
+        feed.idle_since = None
+        try:
+            if (filling := self._filling.get(generation_id)) is not None:
+                await asyncio.shield(filling)
+            await self._place(viewer, after)
+        except BaseException:
+            self.detach(viewer)
+            raise
+        if self.draining:
+            viewer.leave()
+        viewer.advance()
+        return viewer
+
+    def detach(self, viewer: Viewer) -> None:
+        """The viewer is gone; the generation goes on, and the feed stays warm for a while."""
+        viewer.ended = True
+        feed = viewer.feed
+        feed.viewers.discard(viewer)
+        if not feed.viewers:
+            feed.idle_since = asyncio.get_running_loop().time()
+
+    async def drain(self, over_s: float = _DRAIN_S) -> None:
+        """End every viewer's response cleanly, spread over this time, so that they do not all
+        reconnect at once. No terminal: they resume on another replica."""
+        self.draining = True
+        viewers = [viewer for feed in self._feeds.values() for viewer in feed.viewers]
+        random.shuffle(viewers)
+        for viewer in viewers:
+            viewer.leave()
+            await asyncio.sleep(over_s / len(viewers))
+
+    def _open(self, generation_id: str) -> Feed:
+        feed = Feed(generation_id, self._settings.feed_bytes)
+        self._feeds[generation_id] = feed
+        self._by_key[self._reader.log_key(generation_id)] = feed
+        # One filling for all who come meanwhile: a reconnect storm costs Redis one read.
+        task = asyncio.create_task(self._fill(feed), name=f"fill {generation_id}")
+        self._filling[generation_id] = task
+        task.add_done_callback(lambda _: self._filled(feed, task))
+        return feed
+
+    def _filled(self, feed: Feed, task: asyncio.Task[None]) -> None:
+        self._filling.pop(feed.generation_id, None)
+        if task.cancelled() or task.exception() is not None:
+            self._drop(feed)
+
+    async def _fill(self, feed: Feed) -> None:
+        while events := await self._reader.page(feed.generation_id, feed.last):
+            feed.extend(events)
+        if feed.last == START:
+            raise GenerationGone
+        if feed.ending is None:
+            self._tails.watch(self._reader.log_key(feed.generation_id), feed.last)
+
+    async def _place(self, viewer: Viewer, after: Cursor) -> None:
+        """Where the viewer goes on; `reset` when its cursor is not in the log (R8)."""
+        feed = viewer.feed
+        if after == START or (position := feed.position_after(after)) is not None:
+            viewer.place(after, feed.position_after(after) if after == START else position)
+        elif feed.is_below_window(after) and await self._reader.has(feed.generation_id, after):
+            viewer.place(after, None)
+        elif (position := await self._healed(feed, after)) is not None:
+            viewer.place(after, position)
+        else:
+            viewer.reset("unknown_cursor")
+
+    async def _healed(self, feed: Feed, after: Cursor) -> int | None:
+        """A cursor just ahead of an open log may be one a failover lost: its worker writes it
+        again when it next renews. Polled, because it is rare and a future per cursor is not worth it."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._heal_s
+        while feed.ending is None and after.epoch == feed.last.epoch and after > feed.last and loop.time() < until:
+            await asyncio.sleep(_HEAL_POLL_S)
+        return feed.position_after(after)
+
+    @property
+    def _heal_s(self) -> float:
+        return self._settings.lease_s / 3 + 1
+
+    def _deliver(self, tails: Mapping[str, Sequence[Logged]]) -> None:
+        for key, events in tails.items():
+            feed = self._by_key.get(key)
+            if feed is None or feed.ending is not None:
+                continue
+            if feed.extend(events):
+                self._advance(feed)
+            else:
+                self._restart(feed)
+            if feed.ending is not None:
+                self._tails.forget(key)
+
+    def _advance(self, feed: Feed) -> None:
+        for viewer in feed.viewers:
+            viewer.advance()
+
+    def _restart(self, feed: Feed) -> None:
+        """The log is not the one we showed: read it again from its start and reset the viewers."""
+        log.warning("the log of %s lost events that were shown; viewers are reset", feed.generation_id)
+        self._tails.forget(self._reader.log_key(feed.generation_id))
+        task = asyncio.create_task(self._refill(feed), name=f"refill {feed.generation_id}")
+        self._filling[feed.generation_id] = task
+        task.add_done_callback(lambda _: self._filled(feed, task))
+
+    async def _refill(self, feed: Feed) -> None:
+        feed.restart()
+        await self._fill(feed)
+        self._advance(feed)
+
+    def _end(self, feed: Feed, ending: Ending) -> None:
+        feed.ending = feed.ending or ending
+        self._advance(feed)
+        self._drop(feed)
+
+    def _drop(self, feed: Feed) -> None:
+        key = self._reader.log_key(feed.generation_id)
+        if self._feeds.get(feed.generation_id) is feed:
+            del self._feeds[feed.generation_id]
+            del self._by_key[key]
+            self._tails.forget(key)
+
+    def _check_soon(self) -> None:
+        self._check_now.set()
+
+    async def _check_for_ever(self) -> None:
+        """Look at meta: a lost tail, an expired or deleted log are found only there."""
+        while True:
+            try:
+                async with asyncio.timeout(min(BLOCK_S, self._heal_s)):
+                    await self._check_now.wait()
+            except TimeoutError:
+                pass
+            self._check_now.clear()
+            loop = asyncio.get_running_loop()
+            away_since = self._tails.away_since
+            if away_since is not None and loop.time() - away_since > _AWAY_S:
+                for feed in list(self._feeds.values()):
+                    self._end(feed, Ending.AWAY)
+            open_feeds = [f for f in self._feeds.values() if f.ending is None and f.generation_id not in self._filling]
+            try:
+                looks = await self._reader.looks([(f.generation_id, f.last) for f in open_feeds])
+            except LogUnavailable:
+                continue
+            for feed, (meta, has_last) in zip(open_feeds, looks, strict=True):
+                self._judge(feed, meta, has_last=has_last, now=loop.time())
+
+    def _judge(self, feed: Feed, meta: Meta | str | None, *, has_last: bool, now: float) -> None:
+        if not isinstance(meta, Meta):
+            self._end(feed, Ending.GONE)
+        elif has_last:
+            feed.lost_since = None
+        elif meta.is_closed or meta.last.epoch != feed.last.epoch:
+            self._restart(feed)
+        elif feed.lost_since is None:
+            feed.lost_since = now
+        elif now - feed.lost_since > self._heal_s:
+            self._restart(feed)
+
+    async def _tick_for_ever(self) -> None:
+        """Heartbeats for quiet viewers, an end for feeds nobody watches."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_s / 2)
+            for feed in list(self._feeds.values()):
+                if feed.idle_since is not None and loop.time() - feed.idle_since > self._settings.feed_linger_s:
+                    self._drop(feed)
+                for viewer in feed.viewers:
+                    viewer.quiet_ticks += 1
+                    if viewer.quiet_ticks >= 2:
+                        viewer.beat()

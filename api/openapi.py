@@ -1,0 +1,169 @@
+"""Owns what the OpenAPI document says beyond what FastAPI finds by itself: streams, problems, headers.
+
+Text and schemas only. The schemas of events are made from `shared/events.py`, so they cannot differ.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from api.schemas import Created, Ended, GenerationRequest, Health, Problem, Snapshot
+from shared import events
+
+Schema = dict[str, Any]
+Responses = dict[int | str, dict[str, Any]]
+
+IDEMPOTENCY_KEY: Final = "1 to 255 printable ASCII characters. The same key and body give the same generation."
+LAST_EVENT_ID: Final = "The last event id seen; EventSource sends it when it reconnects. Goes before `after`."
+AFTER: Final = "The last event id seen. None, empty, `-1`, `0` or `0-0`: from the start."
+FOLD: Final = "Whether pieces of text one is behind by may arrive joined, as one event with the last one's id."
+
+_EVENTS: Final[dict[type[Any], str]] = {
+    events.Queued: "queued",
+    events.Attempt: "attempt",
+    events.Token: "token",
+    events.Reasoning: "reasoning",
+    events.Refusal: "refusal",
+    events.ToolCall: "tool_call",
+    events.Completed: "completed",
+    events.Failed: "failed",
+    events.Cancelled: "cancelled",
+}
+_STREAM_HEADERS: Final = {
+    "Cache-Control": {"schema": {"const": "no-store, no-transform"}},
+    "X-Accel-Buffering": {"schema": {"const": "no"}},
+}
+_LOCATION: Final = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
+_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _problem(description: str, headers: Schema | None = None) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/problem+json": {"schema": _ref("Problem")}},
+        "headers": headers or {},
+    }
+
+
+_STREAM: Final = {"text/event-stream": {"schema": _ref("StreamEvent")}}
+_AWAY: Final = _problem("Redis is away or full; nothing is known to have changed.", _RETRY_AFTER)
+_MISSING: Final[Responses] = {
+    404: _problem("Unknown, or not yours."),
+    410: _problem("Deleted, or its retention has passed."),
+}
+_COMMON: Final[Responses] = {500: _problem("A mistake of ours.")}
+
+CREATE: Final[Responses] = {
+    201: {"model": Created, "description": "Made.", "headers": _LOCATION},
+    200: {
+        "description": "Made before by the same Idempotency-Key; or, with `Accept: text/event-stream`, the stream.",
+        "model": Created,
+        "content": _STREAM,
+        "headers": {**_LOCATION, **_STREAM_HEADERS},
+    },
+    400: _problem("Not a valid request."),
+    409: _problem("The Idempotency-Key was used with another body."),
+    410: _problem("The Idempotency-Key made a generation that is gone."),
+    413: _problem("The body is too large."),
+    503: _AWAY,
+    **_COMMON,
+}
+CREATE_BODY: Final[Schema] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("GenerationRequest")}}},
+}
+SNAPSHOT: Final[Responses] = {
+    200: {"model": Snapshot, "description": "The answer so far."},
+    **_MISSING,
+    503: _AWAY,
+    **_COMMON,
+}
+EVENTS: Final[Responses] = {
+    200: {
+        "description": (
+            "Events after the cursor, one SSE frame each, up to and including one of `completed`, `failed` and "
+            "`cancelled`. A stream that ends without one of them is to be resumed with the last id. Lines that begin "
+            "with a colon are heartbeats. While Redis is away: a `retry:` line and a clean end."
+        ),
+        "content": _STREAM,
+        "headers": _STREAM_HEADERS,
+    },
+    204: {"description": "The cursor is the last event; there is nothing to wait for."},
+    400: _problem("The cursor is not `<epoch>-<seq>`, or `fold` is neither true nor false."),
+    **_MISSING,
+    **_COMMON,
+}
+CANCEL: Final[Responses] = {200: {"model": Ended, "description": "How it ended."}, **_MISSING, 503: _AWAY, **_COMMON}
+DELETE: Final[Responses] = {
+    204: {"description": "Gone now; 410 for a day from here on."},
+    **_MISSING,
+    503: _AWAY,
+    **_COMMON,
+}
+HEALTH: Final[Responses] = {200: {"model": Health, "description": "Alive."}}
+READY: Final[Responses] = {
+    200: {"model": Health, "description": "Ready."},
+    503: _problem("Redis does not answer, or this process is shutting down.", _RETRY_AFTER),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make the app's document complete."""
+
+    def build() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _complete(
+                get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            )
+        return app.openapi_schema
+
+    app.openapi: Callable[[], dict[str, Any]] = build  # type: ignore[method-assign, misc]
+
+
+def _complete(document: dict[str, Any]) -> dict[str, Any]:
+    schemas: Schema = document.setdefault("components", {}).setdefault("schemas", {})
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        # FastAPI's own word for bad parameters; ours are 400 and a problem.
+        operation["responses"].pop("422", None)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for kind in (GenerationRequest, Problem):
+        _add(schemas, kind)
+    _add_events(schemas)
+    return document
+
+
+def _add(schemas: Schema, kind: type[Any]) -> Schema:
+    schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[kind.__name__] = schema
+    return schema
+
+
+def _add_events(schemas: Schema) -> None:
+    kinds = []
+    for kind, name in _EVENTS.items():
+        data = _add(schemas, kind)
+        if kind.type in events.FOLDABLE:
+            data["properties"]["from"] = {"type": "integer", "description": "Folded: the seq of the first piece."}
+        kinds.append(_frame(name, _ref(kind.__name__), identified=True))
+    reset = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
+    schemas["Reset"] = {**reset, "description": "Your cursor cannot be continued: forget all, the first event follows."}
+    kinds.append(_frame("reset", _ref("Reset"), identified=False))
+    schemas["StreamEvent"] = {
+        "oneOf": kinds,
+        "description": "One SSE frame. `data` is JSON on one line. Ignore events you do not know.",
+    }
+
+
+def _frame(name: str, data: Schema, *, identified: bool) -> Schema:
+    given: Schema = {"event": {"const": name}, "data": {"contentMediaType": "application/json", "contentSchema": data}}
+    if identified:
+        given["id"] = {"type": "string", "pattern": "^[0-9]+-[0-9]+$"}
+    return {"type": "object", "title": name, "properties": given, "required": list(given)}

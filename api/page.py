@@ -1,0 +1,40 @@
+"""Owns the page at `/` and its files in `web/`.
+
+The page is a client like any other: it uses the public HTTP surface and nothing else.
+"""
+
+from importlib import resources
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+_WEB: Final = resources.files("api") / "web"
+
+# The page shows what a model said. Nothing in it may run or load, whatever the text is.
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def page() -> Response:
+    return HTMLResponse(_HTML, headers=_HEADERS)
+
+
+def install(app: FastAPI) -> None:
+    """Serve the page and its files."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=str(_WEB)), name="static")
+
+
+_HTML: Final = (_WEB / "index.html").read_text(encoding="utf-8")

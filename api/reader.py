@@ -1,0 +1,132 @@
+"""Owns the one blocking read of this process: new events of all watched logs, as they come.
+
+One Redis connection however many viewers. A log that is added while the read waits would be missed
+until the read ends; so the read is ended from another connection (CLIENT UNBLOCK, 0.5 ms). Knows
+nothing of feeds.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from redis.asyncio import Redis
+
+from shared.connection import translated
+from shared.cursor import Cursor
+from shared.errors import LogUnavailable
+from shared.logreader import Logged, read_tails
+
+log = logging.getLogger(__name__)
+
+_COUNT: Final = 1000
+_NUDGE_S: Final = 0.001
+_AWAY_FIRST_S: Final = 0.05
+_AWAY_MOST_S: Final = 1.0
+
+# A read over many logs costs Redis and us by their number, so under load it pays to let events
+# gather. The pause follows the time the last delivery took: nothing to do, no pause.
+_PAUSE_FACTOR: Final = 1.0
+_PAUSE_LEAST_S: Final = 0.000_5
+_PAUSE_MOST_S: Final = 0.02
+
+
+class TailReader:
+    """Calls `deliver` with each log key's new events, in order. `run` owns the reading."""
+
+    def __init__(
+        self,
+        blocking: Redis,
+        redis: Redis,
+        deliver: Callable[[Mapping[str, Sequence[Logged]]], None],
+        reconnected: Callable[[], None],
+    ) -> None:
+        """`reconnected` is called after an outage: the server may be another one since."""
+        self._blocking = blocking
+        self._redis = redis
+        self._deliver = deliver
+        self._reconnected = reconnected
+        self._cursors: dict[str, Cursor] = {}
+        self._version = 0
+        self._reading_version: int | None = None
+        self._client_id: int | None = None
+        self._added = asyncio.Event()
+        self.away_since: float | None = None
+        """Loop time since when Redis has not answered; None while it does."""
+
+    def watch(self, key: str, after: Cursor) -> None:
+        """From now on, deliver this log's events after the cursor."""
+        self._cursors[key] = after
+        self._version += 1
+        self._added.set()
+
+    def forget(self, key: str) -> None:
+        self._cursors.pop(key, None)
+
+    async def run(self) -> None:
+        """Read until cancelled. An outage is waited out."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_for_ever(), name="read tails")
+            tasks.create_task(self._nudge_for_ever(), name="nudge the reader")
+
+    async def _read_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay_s = _AWAY_FIRST_S
+        while True:
+            if not self._cursors:
+                self._added.clear()
+                await self._added.wait()
+            try:
+                tails = await self._read()
+            except LogUnavailable:
+                self._client_id = None
+                if self.away_since is None:
+                    log.warning("redis cannot be read; viewers wait")
+                    self.away_since = loop.time()
+                await asyncio.sleep(delay_s * random.uniform(0.5, 1))
+                delay_s = min(delay_s * 2, _AWAY_MOST_S)
+                continue
+            if self.away_since is not None:
+                log.warning("redis can be read again")
+                self.away_since, delay_s = None, _AWAY_FIRST_S
+                self._reconnected()
+            if tails:
+                await self._hand_on(tails)
+
+    async def _read(self) -> dict[str, list[Logged]]:
+        if self._client_id is None:
+            with translated():
+                self._client_id = await self._blocking.client_id()
+        try:
+            self._reading_version = self._version
+            return await read_tails(self._blocking, self._cursors, count=_COUNT)
+        finally:
+            self._reading_version = None
+
+    async def _hand_on(self, tails: dict[str, list[Logged]]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for key, events in tails.items():
+            if key in self._cursors:
+                self._cursors[key] = max(self._cursors[key], events[-1].cursor)
+        self._deliver(tails)
+        pause_s = min((loop.time() - began) * _PAUSE_FACTOR, _PAUSE_MOST_S)
+        if pause_s > _PAUSE_LEAST_S:
+            await asyncio.sleep(pause_s)
+
+    async def _nudge_for_ever(self) -> None:
+        """End a read that does not know a new log yet. Repeated, because UNBLOCK does nothing when
+        the read has been sent but does not wait yet."""
+        while True:
+            await self._added.wait()
+            self._added.clear()
+            while self._reading_version is not None and self._reading_version < self._version:
+                client_id = self._client_id
+                try:
+                    if client_id is not None:
+                        with translated():
+                            await self._redis.client_unblock(client_id)
+                except LogUnavailable:
+                    break
+                await asyncio.sleep(_NUDGE_S)

@@ -1,0 +1,179 @@
+"""Owns the HTTP surface of generations: which path means which verb, and what it answers.
+
+Decides nothing about logs; errors become answers in `errors.py`, streams in `response.py`.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from api import openapi
+from api.auth import Tenant
+from api.create import described, make
+from api.errors import unavailable
+from api.response import AwayResponse, EventsResponse
+from api.schemas import Created, Ended, Health, Snapshot, Urls
+from api.services import Provided, Services
+from api.snapshot import Reduction
+from api.wire import Json, read_object
+from shared.answers import Answer
+from shared.cursor import START, Cursor
+from shared.errors import GenerationGone, GenerationNotFound, LogUnavailable
+from shared.generation import CLOSED, Meta, Status, is_id
+from shared.logreader import PAGE
+
+log = logging.getLogger(__name__)
+
+router = APIRouter()
+
+_PATH: Final = "/v1/generations"
+_READY_S: Final = 1.0
+
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", description=openapi.IDEMPOTENCY_KEY)]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description=openapi.LAST_EVENT_ID)]
+After = Annotated[str | None, Query(description=openapi.AFTER)]
+Fold = Annotated[bool, Query(description=openapi.FOLD)]
+
+
+@router.post(_PATH, tags=["generations"], status_code=201, responses=openapi.CREATE, openapi_extra=openapi.CREATE_BODY)
+async def create(
+    request: Request, services: Provided, tenant: Tenant, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Ask for an answer. It is made whether or not anybody watches."""
+    new = described(await read_object(request), idempotency_key, tenant, services.settings)
+    made = await services.tasks.finish(make(services, new))
+    urls = _urls(new.id)
+    headers = {"Location": urls["self"]}
+    if _wants_events(request):
+        return EventsResponse(services.hub, new.id, after=START, fold=True, headers=headers)
+    created = Created(
+        id=new.id, status=Status(made.status).value, model=new.model, created_at=made.created_at, urls=urls
+    )
+    return Json(created, status_code=201 if made.is_new else 200, headers=headers)
+
+
+@router.get(f"{_PATH}/{{generation_id}}", tags=["generations"], responses=openapi.SNAPSHOT)
+async def snapshot(generation_id: str, services: Provided, tenant: Tenant) -> Response:
+    """The answer so far, in one piece."""
+    await _meta(services, generation_id, tenant)
+    reduction = Reduction()
+    page = await services.reader.page(generation_id, START)
+    reduction.add(page)
+    while len(page) == PAGE:
+        page = await services.reader.page(generation_id, reduction.cursor)
+        reduction.add(page)
+    # Status, cursor and text come from the entries read and so agree. Meta may already be further;
+    # it is read last, so that it has the times of whatever the entries say, and gives only those.
+    meta = await _meta(services, generation_id, tenant)
+    reduced = reduction.result()
+    return Json(
+        Snapshot(
+            id=generation_id,
+            model=meta.model,
+            **reduced,
+            viewers=services.hub.viewers_of(generation_id),
+            created_at=meta.created_at,
+            started_at=meta.started_at if reduced["attempt"] else None,
+            finished_at=meta.finished_at if reduced["status"] in CLOSED else None,
+        )
+    )
+
+
+@router.get(f"{_PATH}/{{generation_id}}/events", tags=["generations"], responses=openapi.EVENTS)
+async def events(
+    generation_id: str,
+    services: Provided,
+    tenant: Tenant,
+    last_event_id: LastEventId = None,
+    after: After = None,
+    fold: Fold = True,
+) -> Response:
+    """Watch: every event after the cursor, then each new one as it happens, to the end."""
+    if not is_id(generation_id):
+        raise GenerationNotFound
+    cursor = Cursor.parse_resume(last_event_id or after)
+    try:
+        meta = await services.reader.meta(generation_id, tenant)
+    except LogUnavailable:
+        # A native EventSource gives up for good on any error; this makes it come again.
+        return AwayResponse(services.hub)
+    if meta.terminal is not None and cursor == meta.terminal:
+        return Response(status_code=204)
+    return EventsResponse(services.hub, generation_id, after=cursor, fold=fold)
+
+
+@router.post(f"{_PATH}/{{generation_id}}/cancel", tags=["generations"], responses=openapi.CANCEL)
+async def cancel(generation_id: str, services: Provided, tenant: Tenant) -> Response:
+    """Stop it. What has ended already stays as it ended."""
+    await _meta(services, generation_id, tenant)
+    status = await services.tasks.finish(_cancel(services, generation_id))
+    return Json(Ended(id=generation_id, status=status.value))
+
+
+@router.delete(f"{_PATH}/{{generation_id}}", tags=["generations"], status_code=204, responses=openapi.DELETE)
+async def delete(generation_id: str, services: Provided, tenant: Tenant) -> Response:
+    """Stop it if need be, and forget the answer."""
+    meta = await _meta(services, generation_id, tenant)
+    await services.tasks.finish(_delete(services, generation_id, tenant, meta))
+    return Response(status_code=204)
+
+
+@router.get("/healthz", tags=["operation"], responses=openapi.HEALTH)
+async def healthz() -> Response:
+    """Whether this process is alive."""
+    return Json(Health(status="ok"))
+
+
+@router.get("/readyz", tags=["operation"], responses=openapi.READY)
+async def readyz(services: Provided) -> Response:
+    """Whether to send viewers to this process."""
+    if services.hub.draining:
+        return unavailable("draining", "This process is shutting down.")
+    try:
+        async with asyncio.timeout(_READY_S):
+            await services.eventlog.ping()
+    except (LogUnavailable, TimeoutError):
+        return unavailable(LogUnavailable.code, "Redis does not answer.")
+    return Json(Health(status="ok"))
+
+
+async def _meta(services: Services, generation_id: str, tenant: str) -> Meta:
+    if not is_id(generation_id):
+        raise GenerationNotFound
+    return await services.reader.meta(generation_id, tenant)
+
+
+async def _cancel(services: Services, generation_id: str) -> Status:
+    reply = await services.eventlog.cancel(generation_id)
+    if reply.answer is Answer.GONE:
+        raise GenerationGone
+    status = Status(reply.status)
+    if status is Status.CANCELLED:
+        # Also when it was cancelled before: the first hint may be the one that got lost.
+        await _hint(services, generation_id)
+    return status
+
+
+async def _delete(services: Services, generation_id: str, tenant: str, meta: Meta) -> None:
+    if not meta.is_closed:
+        await _cancel(services, generation_id)
+    if await services.eventlog.delete(generation_id, tenant) is Answer.GONE:
+        raise GenerationGone
+
+
+async def _hint(services: Services, generation_id: str) -> None:
+    with suppress(LogUnavailable):
+        await services.queue.hint(generation_id)
+
+
+def _urls(generation_id: str) -> Urls:
+    own = f"{_PATH}/{generation_id}"
+    return Urls(self=own, events=f"{own}/events", cancel=f"{own}/cancel")
+
+
+def _wants_events(request: Request) -> bool:
+    kinds = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
+    return "text/event-stream" in kinds

@@ -1,0 +1,167 @@
+"""Owns the shapes of bodies: the request as a model that checks, the answers as typed dicts.
+
+Pure. Answers are dicts because they are written by `wire.py`, which knows how to write any text;
+the types serve mypy and the OpenAPI document. Events have their shapes in `shared/events.py`.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing_extensions import TypedDict
+
+from shared.codec import encode_json
+from shared.generation import OnInterrupt
+
+OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata"})
+"""Ours, not the provider's: never sent upstream."""
+
+STREAM_FIELDS: Final = frozenset({"stream", "stream_options"})
+"""Accepted, because existing code sends them, and dropped: every generation is streamed."""
+
+_MAX_METADATA_BYTES: Final = 4096
+
+# Redis keeps time in ms, and a worker has to be given a chance.
+_LEAST_S: Final = 0.1
+
+StatusName = Literal["queued", "running", "completed", "failed", "cancelled"]
+Message = dict[str, Any]
+Limit = Annotated[float | None, Field(ge=_LEAST_S, allow_inf_nan=False)]
+
+
+class GenerationRequest(BaseModel):
+    """An OpenAI Chat Completions request, plus how long and how persistently to try.
+
+    Any field not named here goes to the provider untouched.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    messages: Annotated[list[Message], Field(min_length=1)]
+    tools: list[dict[str, Any]] | None = None
+    response_format: dict[str, Any] | None = None
+    n: int | None = Field(None, description="Only 1: one generation is one answer.")
+    stream: Any = Field(None, description="Accepted and ignored.")
+    stream_options: Any = Field(None, description="Accepted and ignored.")
+    deadline_s: Limit = Field(None, description="The whole answer's time in seconds, queue included.")
+    retention_s: Limit = Field(None, description="How long the answer can be read after its end, in seconds.")
+    on_interrupt: OnInterrupt = Field("restart", description="When the provider breaks off or a worker is lost.")
+    metadata: dict[str, Any] | None = Field(None, description="The caller's own notes, up to 4 kB of JSON.")
+
+    @field_validator("messages")
+    @classmethod
+    def _have_roles(cls, messages: list[Message]) -> list[Message]:
+        for i, message in enumerate(messages):
+            if not isinstance(message.get("role"), str) or not message["role"]:
+                raise ValueError(f"message {i} has no role")
+        return messages
+
+    @field_validator("n")
+    @classmethod
+    def _one_answer(cls, n: int | None) -> int | None:
+        if n not in (None, 1):
+            raise ValueError("one generation is one answer, so n can only be 1; create several generations instead")
+        return n
+
+    @field_validator("metadata")
+    @classmethod
+    def _small(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        if metadata is not None and len(encode_json(metadata)) > _MAX_METADATA_BYTES:
+            raise ValueError(f"metadata is larger than {_MAX_METADATA_BYTES} bytes of JSON")
+        return metadata
+
+
+class Urls(TypedDict):
+    """Where to go on, relative to this server."""
+
+    self: str
+    events: str
+    cancel: str
+
+
+class Created(TypedDict):
+    """A generation that exists now. Times are Unix seconds, by Redis' clock."""
+
+    id: str
+    status: StatusName
+    model: str
+    created_at: float
+    urls: Urls
+
+
+class Ended(TypedDict):
+    """What became of it."""
+
+    id: str
+    status: StatusName
+
+
+class SnapshotToolCall(TypedDict):
+    """One tool call, its arguments joined."""
+
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+class SnapshotUsage(TypedDict, total=False):
+    """Tokens billed; `estimated` when the provider did not say."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool
+    prompt_tokens_details: dict[str, Any]
+    completion_tokens_details: dict[str, Any]
+
+
+class SnapshotError(TypedDict):
+    """Why it failed."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class Reduced(TypedDict):
+    """What the log alone says."""
+
+    status: StatusName
+    attempt: int
+    cursor: str
+    text: str
+    reasoning: str
+    refusal: str
+    tool_calls: list[SnapshotToolCall]
+    tool_results: list[dict[str, Any]]
+    usage: SnapshotUsage | None
+    finish_reason: str | None
+    error: SnapshotError | None
+
+
+class Snapshot(Reduced):
+    """The answer so far. `cursor` continues exactly after it. Times are Unix seconds."""
+
+    id: str
+    model: str
+    viewers: int
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+class Health(TypedDict):
+    """Alive, or ready."""
+
+    status: Literal["ok"]
+
+
+class Problem(TypedDict):
+    """RFC 9457. `code` is stable; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str

@@ -1,0 +1,37 @@
+"""Owns the list of long-lived things a route may use, and how it gets at them.
+
+Built once, in `app.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from redis.asyncio import Redis
+
+from api.hub import Hub
+from api.tasks import Tasks
+from shared.eventlog import EventLog
+from shared.logreader import LogReader
+from shared.queue import Queue
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each per process."""
+
+    settings: Settings
+    redis: Redis
+    eventlog: EventLog
+    reader: LogReader
+    queue: Queue
+    hub: Hub
+    tasks: Tasks
+
+
+def services_of(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+Provided = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,38 @@
+"""The demo model: a small OpenAI-compatible HTTP server with nothing behind it.
+
+    python -m deploy.demo_model --host 127.0.0.1 --port 9100
+
+It lets `make up` answer on a machine without an API key, and it is the one test double here: the
+only part of the system we do not own is the provider. It knows nothing of Tokencast.
+
+    POST /v1/chat/completions      stream true and false
+    GET  /v1/models, /healthz
+    GET  /control/requests         what it was asked, and how each request ended (the last 1000)
+    POST /control/gates/NAME/open  lets streams past gate NAME, now and from now on
+
+**What it says is asked for in the model's name**, because a name travels unchanged through every
+OpenAI client and proxy: `demo`, or `demo;tokens=500;pace_s=0;seed=7`. The same request always
+gets the same answer.
+
+    pace_s=0.02     seconds between two deltas; 0 is as fast as the socket takes them
+    first_s=0       seconds before the first delta
+    tokens=N        exactly N content deltas (default: as many as the answer has)
+    chars=N         exactly N characters in each text delta (default: word-like pieces)
+    reasoning=N     N deltas of `reasoning_content` come first
+    refusal=N       N deltas of `refusal` instead of content
+    tools=K         if the request has tools, K parallel calls; content only if `tokens` is given.
+                    When the last message is a tool's result, it answers in text instead
+    finish=REASON   stop, length, tool_calls or content_filter, instead of what is true; none: the
+                    stream ends there, as that of a provider cut off in the middle
+    usage=0         no usage, even if asked for
+    seed=N          another answer to the same prompt
+    gate=NAME       stop and be silent until gate NAME is opened...
+    gate_after=K    ...after K deltas, not counting reasoning (0: before anything at all; if
+                    there are fewer than K, after the last and before the finish)
+
+`response_format` (`json_object`, `json_schema`), `tool_choice` and `max_tokens` do what OpenAI
+says. `n` above 1 is refused.
+
+`app` routes, `request` understands, `script` decides what is said and when, `wire` knows the
+shapes, `player` takes the time and writes, `control` remembers.
+"""

@@ -1,0 +1,110 @@
+"""Owns HTTP: what is asked for where, and how it is refused.
+
+Plain ASGI: with hundreds of streams every layer between a delta and the socket is felt. Knows
+nothing of what is said, or how it is worded on the wire.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from deploy.demo_model import wire
+from deploy.demo_model.control import Gates, Ledger, Seen
+from deploy.demo_model.player import Gathered, Send, Sink, Streamed, play
+from deploy.demo_model.request import Refused, Request
+from deploy.demo_model.script import write
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Scope = MutableMapping[str, Any]
+
+log = logging.getLogger("demo_model")
+
+_MOST_BODY_BYTES: Final = 8 * 1024 * 1024
+_JSON: Final = [(b"content-type", b"application/json")]
+_EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+class App:
+    """The demo model as an ASGI application."""
+
+    def __init__(self) -> None:
+        self._gates = Gates()
+        self._ledger = Ledger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._route(scope["method"], scope["path"], receive, send)
+        except Refused as refused:
+            await _answer(send, wire.error(refused), refused.status)
+        except Exception:
+            # uvicorn then answers 500, or closes the socket of what has begun.
+            log.exception("%s %s failed", scope["method"], scope["path"])
+
+    async def _route(self, method: str, path: str, receive: Receive, send: Send) -> None:
+        match method, path.strip("/").split("/"):
+            case "POST", ["v1", "chat", "completions"]:
+                await self._complete(receive, send)
+            case "GET", ["v1", "models"]:
+                await _answer(send, wire.models())
+            case "GET", ["healthz"]:
+                await _answer(send, wire.encode({"status": "ok"}))
+            case "GET", ["control", "requests"]:
+                await _answer(send, wire.encode(self._ledger.as_json()))
+            case "POST", ["control", "gates", name, "open"]:
+                self._gates.open(name)
+                await _answer(send, wire.encode({"gate": name, "open": True}))
+            case _:
+                raise Refused(404, f"Invalid URL ({method} {path})", code="unknown_url")
+
+    async def _complete(self, receive: Receive, send: Send) -> None:
+        request = Request.parse(await _body(receive))
+        seen = self._ledger.open(request)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                answering = tasks.create_task(self._say(request, seen, send))
+                # Watched beside the playing, because a silent stream would notice a client that
+                # left only at its next write. Comes back after a whole response as well.
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                seen.close("client_closed")
+                answering.cancel()
+        finally:
+            seen.close("failed")
+
+    async def _say(self, request: Request, seen: Seen, send: Send) -> None:
+        completion_id = f"chatcmpl-{seen.n:024x}"
+        sink: Sink
+        if request.stream:
+            chunks = wire.Chunks(completion_id, request.model, include_usage=request.include_usage)
+            sink = Streamed(chunks, send, seen)
+            await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
+        else:
+            whole = wire.Whole(completion_id, request.model, with_usage=request.wish.usage == 1)
+            sink = Gathered(whole, lambda body: _answer(send, body), seen)
+        await play(write(request), sink, self._gates, seen)
+        seen.close("finished")
+
+
+async def _body(receive: Receive) -> Any:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "The client left before its request was whole.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > _MOST_BODY_BYTES:
+            raise Refused(413, f"The body is larger than {_MOST_BODY_BYTES} bytes.")
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Refused(400, "We could not parse the JSON body of your request.") from None
+
+
+async def _answer(send: Send, body: bytes, status: int = 200) -> None:
+    headers = [*_JSON, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,212 @@
+"""Owns what a request asks for: the body of a chat completion, and the wishes in its model name.
+
+Pure. Everything is checked here, so that what comes after never meets a bad request.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Self
+
+MODEL: Final = "demo"
+
+FINISH_REASONS: Final = ("stop", "length", "tool_calls", "content_filter", "none")
+
+
+class Refused(Exception):
+    """An answer other than 200, as OpenAI words it."""
+
+    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+def _number(most: float) -> Any:
+    return field(default=0.0, metadata={"most": most})
+
+
+def _count(most: int, default: int | None = 0) -> Any:
+    return field(default=default, metadata={"most": most})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The parameters in a model name; see the package's docstring.
+
+    The upper limits are far above any use: they only keep a slip from running for a week.
+    """
+
+    pace_s: float = field(default=0.02, metadata={"most": 3600.0})
+    first_s: float = _number(3600.0)
+    tokens: int | None = _count(10_000_000, None)
+    chars: int | None = _count(1_000_000, None)
+    reasoning: int = _count(10_000_000)
+    refusal: int = _count(10_000_000)
+    tools: int = _count(128)
+    seed: int = _count(2**63)
+    usage: int = _count(1, 1)
+    gate_after: int = _count(10_000_000)
+    gate: str | None = None
+    finish: str | None = None
+
+    @classmethod
+    def parse(cls, model: str) -> Self:
+        """Read `demo;name=value;...`. Raises `Refused`."""
+        name, *parts = model.split(";")
+        if name != MODEL:
+            raise Refused(
+                404, f"The model `{model}` does not exist; this server has `{MODEL}`.", code="model_not_found"
+            )
+        known = {f.name: f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for part in parts:
+            key, equals, text = part.partition("=")
+            if key not in known or not equals or not text:
+                raise _bad_model(f"`{part}` in the model name is not a parameter this server knows.")
+            most = known[key].metadata.get("most")
+            values[key] = text if most is None else _within(key, text, most)
+        wish = cls(**values)
+        if wish.finish is not None and wish.finish not in FINISH_REASONS:
+            raise _bad_model(f"`finish={wish.finish}` is none of {', '.join(FINISH_REASONS)}.")
+        if wish.chars == 0:
+            raise _bad_model("`chars=0` would never end; ask for 1 or more.")
+        return wish
+
+
+def _within(key: str, text: str, most: float) -> float | int:
+    try:
+        value = type(most)(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= most:
+        raise _bad_model(f"`{key}={text}` is not a number from 0 to {most}.")
+    return value
+
+
+def _bad_model(message: str) -> Refused:
+    return Refused(400, message, param="model", code="invalid_model_parameter")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One function the model may call."""
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One chat completion, understood."""
+
+    model: str
+    wish: Wish
+    prompt: str
+    prompt_tokens: int
+    stream: bool = False
+    include_usage: bool = False
+    tools: tuple[Tool, ...] = ()
+    calls: int = 0
+    json_schema: Mapping[str, Any] | None = None
+    limit: int | None = None
+    user: str | None = None
+    metadata: Any = None
+
+    @classmethod
+    def parse(cls, body: Any) -> Self:
+        """Read a request body. Raises `Refused`."""
+        if not isinstance(body, dict):
+            raise Refused(400, "The body is not a JSON object.")
+        model = body.get("model")
+        if not isinstance(model, str):
+            raise Refused(400, "You must provide a model parameter.", param="model")
+        wish = Wish.parse(model)
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
+            raise Refused(400, "`messages` must be a list of at least one message.", param="messages")
+        if body.get("n") not in (None, 1):
+            raise Refused(400, "This server gives one choice per request: `n` must be 1.", param="n")
+        tools, calls = _tools(body, wish, answered=messages[-1].get("role") == "tool")
+        said = [m for m in messages if m.get("role") == "user"]
+        return cls(
+            model=model,
+            wish=wish,
+            prompt=_text(said[-1].get("content")) if said else "",
+            prompt_tokens=sum(len(_text(m.get("content")).split()) + 3 for m in messages),
+            stream=body.get("stream") is True,
+            include_usage=wish.usage == 1 and _asks_usage(body.get("stream_options")),
+            tools=tools,
+            calls=calls,
+            json_schema=_json_schema(body.get("response_format")),
+            limit=_limit(body),
+            user=body.get("user"),
+            metadata=body.get("metadata"),
+        )
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    return " ".join(p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
+
+
+def _asks_usage(options: Any) -> bool:
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _limit(body: Mapping[str, Any]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = body.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise Refused(400, f"`{name}` must be a whole number of at least 1.", param=name)
+        return value
+    return None
+
+
+def _tools(body: Mapping[str, Any], wish: Wish, *, answered: bool) -> tuple[tuple[Tool, ...], int]:
+    offered = body.get("tools") or []
+    if not isinstance(offered, list):
+        raise Refused(400, "`tools` must be a list.", param="tools")
+    tools = []
+    for i, entry in enumerate(offered):
+        function = entry.get("function") if isinstance(entry, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise Refused(400, f"`tools[{i}]` is not a function with a name.", param=f"tools[{i}]")
+        tools.append(Tool(function["name"], _part(function, "parameters")))
+    choice = body.get("tool_choice")
+    calls = wish.tools
+    if choice == "none" or answered or not tools:
+        calls = 0
+    elif choice == "required":
+        calls = max(calls, 1)
+    elif isinstance(choice, dict):
+        named = _part(choice, "function").get("name")
+        tools = [tool for tool in tools if tool.name == named]
+        if not tools:
+            raise Refused(400, f"`tool_choice` names `{named}`, which is not in `tools`.", param="tool_choice")
+        calls = max(calls, 1)
+    return tuple(tools), calls
+
+
+def _json_schema(response_format: Any) -> Mapping[str, Any] | None:
+    """The schema to satisfy, empty if any JSON object will do; None when text is wanted."""
+    kind = response_format.get("type") if isinstance(response_format, dict) else None
+    if kind in (None, "text"):
+        return None
+    if kind == "json_object":
+        return {}
+    schema = _part(response_format, "json_schema").get("schema") if kind == "json_schema" else None
+    if not isinstance(schema, dict):
+        raise Refused(400, "`response_format` is not one this server knows.", param="response_format")
+    return schema
+
+
+def _part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = value.get(name)
+    return part if isinstance(part, dict) else {}

@@ -1,0 +1,78 @@
+"""Owns making up a value that satisfies a JSON schema.
+
+Pure. It follows the keywords that tool and answer schemas use (OpenAI's strict subset, local
+`$ref` included), not the whole of JSON Schema.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+# Below this depth optional parts are left out, so that a schema that refers to itself ends.
+_DEEPEST: Final = 8
+
+
+def example(schema: Mapping[str, Any], word: Callable[[str], str]) -> Any:
+    """A value for `schema`; `word` gives the text for a string property of that name."""
+    return _value(schema, schema, "value", word, 0)
+
+
+def _value(root: Mapping[str, Any], schema: Any, name: str, word: Callable[[str], str], depth: int) -> Any:
+    if not isinstance(schema, Mapping):
+        return None
+    if "$ref" in schema:
+        schema = _resolve(root, str(schema["$ref"])) if depth <= 2 * _DEEPEST else {}
+        return _value(root, schema, name, word, depth + 1)
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    for choice in ("anyOf", "oneOf", "allOf"):
+        if schema.get(choice):
+            options = schema[choice]
+            null = [o for o in options if isinstance(o, Mapping) and o.get("type") == "null"]
+            picked = null[0] if depth > _DEEPEST and null else options[0]
+            return _value(root, picked, name, word, depth + 1)
+    kind = schema.get("type", "object" if "properties" in schema else None)
+    if isinstance(kind, list):
+        kind = "null" if depth > _DEEPEST and "null" in kind else kind[0]
+    match kind:
+        case "object":
+            return _object(root, schema, word, depth)
+        case "array":
+            count = schema.get("minItems", 0 if depth > _DEEPEST else min(2, schema.get("maxItems", 2)))
+            return [_value(root, schema.get("items", {}), name, word, depth + 1) for _ in range(count)]
+        case "integer" | "number":
+            return _number(schema, whole=kind == "integer")
+        case "boolean":
+            return True
+        case "null":
+            return None
+        case _:
+            text = word(name)[: schema.get("maxLength", 200)]
+            return text.ljust(schema.get("minLength", 0), ".")
+
+
+def _object(root: Mapping[str, Any], schema: Mapping[str, Any], word: Callable[[str], str], depth: int) -> Any:
+    required = schema.get("required", ())
+    return {
+        key: _value(root, part, key, word, depth + 1)
+        for key, part in schema.get("properties", {}).items()
+        if key in required or depth <= _DEEPEST
+    }
+
+
+def _number(schema: Mapping[str, Any], *, whole: bool) -> float | int:
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    value = 1 if low is None else low + (1 if "exclusiveMinimum" in schema else 0)
+    if high is not None and value > high:
+        value = high - (1 if "exclusiveMaximum" in schema else 0)
+    return int(value) if whole else float(value)
+
+
+def _resolve(root: Mapping[str, Any], ref: str) -> Any:
+    found: Any = root
+    for part in ref.removeprefix("#").split("/"):
+        if part:
+            found = found.get(part, {}) if isinstance(found, Mapping) else {}
+    return found

@@ -1,0 +1,145 @@
+"""Owns what is said and when: one request becomes a sequence of steps.
+
+Pure: no clock, no socket. Steps are made one by one, so an answer of a million tokens costs
+nothing until somebody reads it. Whoever plays them takes the time.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal
+
+from deploy.demo_model.prose import Voice, in_parts, pieces
+from deploy.demo_model.request import Request
+from deploy.demo_model.schema import example
+
+Kind = Literal["content", "reasoning_content", "refusal"]
+
+# JSON and arguments come in small pieces, as from a real model: a key is seldom whole in one.
+_JSON_CHARS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One delta of text."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One delta of a tool call; `id` and `name` stand on the first of each call."""
+
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Time passes."""
+
+    s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Nothing goes on until this gate is open."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end, and what it cost: the last step of every script."""
+
+    reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+
+
+Delta = Say | Call
+Step = Delta | Wait | Gate | Finish
+
+
+def write(request: Request) -> Iterator[Step]:
+    """All steps of the answer to one request."""
+    wish = request.wish
+    gate = Gate(wish.gate) if wish.gate else None
+    if wish.first_s:
+        yield Wait(wish.first_s)
+    if gate and wish.gate_after == 0:
+        yield gate
+        gate = None
+    said = counted = reasoned = 0
+    cut = False
+    for delta in _deltas(request):
+        if said == request.limit:
+            cut = True
+            break
+        if said and wish.pace_s:
+            yield Wait(wish.pace_s)
+        yield delta
+        said += 1
+        if isinstance(delta, Say) and delta.kind == "reasoning_content":
+            reasoned += 1
+            continue
+        counted += 1
+        if gate and counted == wish.gate_after:
+            yield gate
+            gate = None
+    if gate:
+        yield gate
+    true_reason = "length" if cut else "tool_calls" if request.calls else "stop"
+    yield Finish(wish.finish or true_reason, request.prompt_tokens, said, reasoned)
+
+
+def _deltas(request: Request) -> Iterator[Delta]:
+    wish = request.wish
+    voice = Voice(request.prompt, wish.seed)
+    for text in islice(pieces(voice.reasons(), wish.chars), wish.reasoning):
+        yield Say("reasoning_content", text)
+    if wish.refusal:
+        for text in islice(pieces(voice.refusals(), wish.chars), wish.refusal):
+            yield Say("refusal", text)
+        return
+    if request.calls == 0 or wish.tokens is not None:
+        for text in _content(request, voice):
+            yield Say("content", text)
+    for index in range(request.calls):
+        yield from _call(request, voice, index)
+
+
+def _content(request: Request, voice: Voice) -> Iterator[str]:
+    wish = request.wish
+    if request.json_schema is not None and request.calls == 0:
+        document = _document(request, voice)
+        if wish.tokens is None:
+            return pieces(iter([document]), wish.chars or _JSON_CHARS)
+        # Blanks are allowed there and keep the document valid at any wished number of pieces.
+        return in_parts(document.ljust(wish.tokens), wish.tokens) if wish.tokens else iter(())
+    if wish.tokens is None:
+        return pieces(iter([voice.answer()]), wish.chars)
+    return islice(pieces(voice.endless(), wish.chars), wish.tokens)
+
+
+def _document(request: Request, voice: Voice) -> str:
+    schema = request.json_schema
+    if not schema:
+        return json.dumps({"question": request.prompt, "answer": voice.answer(), "sure": False, "score": 0.5})
+    return json.dumps(example(schema, voice.word), ensure_ascii=False)
+
+
+def _call(request: Request, voice: Voice, index: int) -> Iterator[Call]:
+    tool = request.tools[index % len(request.tools)]
+    arguments = json.dumps(example(tool.parameters or {"type": "object"}, voice.word), ensure_ascii=False)
+    named = f"{index}\0{tool.name}\0{request.wish.seed}\0{request.prompt}"
+    digest = hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
+    yield Call(index, f"call_{digest[:24]}", tool.name, "")
+    for text in pieces(iter([arguments]), request.wish.chars or _JSON_CHARS):
+        yield Call(index, None, None, text)

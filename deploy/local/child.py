@@ -1,0 +1,170 @@
+"""Owns one supervised process: started on the leash, started again when it dies, ended in time.
+
+Knows nothing of what the process is or what must run before it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_LEASH: Final = Path(__file__).with_name("leash.py")
+
+_FIRST_BACKOFF_S: Final = 0.2
+_MOST_BACKOFF_S: Final = 5.0
+_AT_ONCE_S: Final = 5.0
+"""A life shorter than this is a failed start, and the next one is waited for longer."""
+
+_READ_BYTES: Final = 65_536
+_LAST_OUTPUT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run: `keep` are descriptors it inherits, `tries` its failed starts until we give up."""
+
+    name: str
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    keep: tuple[int, ...] = ()
+    tries: int = 5
+
+
+class Child:
+    """One process, over all its lives."""
+
+    def __init__(self, command: Command, lifeline: int, say: Callable[[str], None]) -> None:
+        self.name = command.name
+        self._command = command
+        self._lifeline = lifeline
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._ending = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._last_words = ""
+        self.settled = False
+        """Once set, it is started again for ever: what ran once will run again."""
+
+    async def run(self, give_up: Callable[[str], None]) -> None:
+        """Keep it alive until `end`, or tell `give_up` in one sentence why that is hopeless."""
+        failed, backoff_s = 0, _FIRST_BACKOFF_S
+        try:
+            while not self._ending.is_set():
+                began = time.monotonic()
+                how = await self._live()
+                if self._ending.is_set():
+                    return
+                if time.monotonic() - began >= _AT_ONCE_S:
+                    failed, backoff_s = 0, _FIRST_BACKOFF_S
+                failed += 1
+                if not self.settled and failed >= self._command.tries:
+                    give_up(self._hopeless(failed, how))
+                    return
+                self._say(f"{self.name} ended ({how}); starting it again in {backoff_s:g} s")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), backoff_s)
+                backoff_s = min(2 * backoff_s, _MOST_BACKOFF_S)
+        finally:
+            self._ended.set()
+
+    async def end(self, within_s: float) -> None:
+        """SIGTERM, and after `within_s` SIGKILL to it and all it started."""
+        self._ending.set()
+        self._terminate()
+        try:
+            await asyncio.wait_for(self._ended.wait(), within_s)
+        except TimeoutError:
+            self._say(f"{self.name} did not end within {within_s:g} s; killing it")
+            self.kill()
+            await self._ended.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to it and all it started."""
+        if self._process is not None:
+            _kill_group(self._process.pid)
+
+    def _terminate(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+
+    async def _live(self) -> str:
+        """One life; how it ended."""
+        # A pipe of our own, because asyncio's may hold back the news of an end until all who
+        # inherited the pipe have ended too (gh-119710).
+        reading, writing = os.pipe()
+        output = await _reader(reading)
+        keep = self._command.keep
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", str(_LEASH), str(self._lifeline), ",".join(map(str, keep))),
+                *self._command.argv,
+                env=self._command.environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                pass_fds=(self._lifeline, *keep),
+                # Its own session: Ctrl-C in the terminal is for us, who know the order of the end.
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        if self._ending.is_set():
+            self._terminate()
+        async with asyncio.TaskGroup() as tasks:
+            passing = tasks.create_task(self._pass_on(output))
+            code = await self._process.wait()
+            # Also whatever the process left running, and the process itself if only its leash died.
+            _kill_group(self._process.pid)
+            await asyncio.wait([passing], timeout=_LAST_OUTPUT_S)
+            passing.cancel()
+        self._process = None
+        return _how(code)
+
+    async def _pass_on(self, output: asyncio.StreamReader) -> None:
+        rest = b""
+        while chunk := await output.read(_READ_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _READ_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._pass_on_line(line)
+        if rest:
+            self._pass_on_line(rest)
+
+    def _pass_on_line(self, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip()
+        self._last_words = text or self._last_words
+        self._say(f"{self.name} | {text}")
+
+    def _hopeless(self, times: int, how: str) -> str:
+        often = "" if times == 1 else f" {times} times in a row"
+        said = f"; its last words: {self._last_words.rstrip('.')}" if self._last_words else ""
+        return f"{self.name} ended at once{often} ({how}){said}"
+
+
+async def _reader(descriptor: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(descriptor, "rb", buffering=0)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader
+
+
+def _kill_group(leader: int) -> None:
+    # macOS answers EPERM for a group of which only zombies are left.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _how(code: int) -> str:
+    number = code - 128 if code > 128 else -code
+    try:
+        return f"killed by {signal.Signals(number).name}"
+    except ValueError:
+        return f"exit code {code}"

@@ -1,0 +1,159 @@
+"""Owns the order: what is started after what, when it counts as ready, and the way back.
+
+Knows the packages it starts only by their commands and addresses.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.demo_model.listener import listen
+from deploy.local import redis
+from deploy.local.child import Child, Command
+from deploy.local.console import Console, welcome
+
+HOST: Final = "127.0.0.1"
+
+_READY_S: Final = 60.0
+"""Generous: a slow machine imports for seconds, and a large append-only file takes its time."""
+_LOOK_EVERY_S: Final = 0.05
+_LOOK_S: Final = 2.0
+_END_S: Final = 5.0
+"""How long one may take to end, beyond the drain time of those that have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start. Without `server` Redis is not ours to start, but at `redis_url`."""
+
+    port: int
+    apis: int
+    workers: int
+    redis_url: str
+    server: redis.Server | None
+    data: Path
+    lock: int | None
+    demo_model: bool
+    drain_s: float
+    environ: Mapping[str, str]
+
+
+class Launcher:
+    """Everything of one `make up`."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self._plan = plan
+        self._console = console
+        # Held open by us alone, and closed by the kernel however we end; see `leash`.
+        self._lifeline, self._held = os.pipe()
+        self._listener: socket.socket | None = None
+        self._stopping = asyncio.Event()
+        self._fault: str | None = None
+        self._stages: list[list[Child]] = []
+        self._environ = dict(plan.environ) | {
+            "PYTHONUNBUFFERED": "1",
+            "TOKENCAST_REDIS_URL": plan.redis_url,
+            "TOKENCAST_DRAIN_S": str(plan.drain_s),
+        }
+
+    def stop(self) -> None:
+        """End all of it."""
+        self._stopping.set()
+
+    def interrupt(self) -> None:
+        """End all of it; asked a second time, without waiting for anybody."""
+        if self._stopping.is_set():
+            for stage in self._stages:
+                for child in stage:
+                    child.kill()
+        self._stopping.set()
+
+    def fail(self, sentence: str) -> None:
+        """End all of it, because of this."""
+        self._fault = self._fault or sentence
+        self._stopping.set()
+
+    async def run(self) -> str | None:
+        """Start, supervise, and end when told to. Returns what went wrong, if anything did."""
+        async with asyncio.TaskGroup() as tasks:
+            starting = tasks.create_task(self._start(tasks))
+            await self._stopping.wait()
+            starting.cancel()
+            await self._end()
+        return self._fault
+
+    async def _start(self, tasks: asyncio.TaskGroup) -> None:
+        plan = self._plan
+        python = [sys.executable, "-m"]
+        if plan.server is not None:
+            keep = () if plan.lock is None else (plan.lock,)
+            argv = plan.server.command(plan.data, redis.socket_path(plan.data))
+            self._add(tasks, [Command("redis", argv, self._environ, keep, tries=1)])
+            await self._ready("redis", lambda: redis.answers(plan.redis_url))
+        model = "the provider named in OPENAI_BASE_URL or OPENAI_API_KEY"
+        if plan.demo_model:
+            # We listen, and the model inherits the socket: the port stays ours while it is away.
+            self._listener = listen(HOST, 0)
+            descriptor, port = self._listener.fileno(), self._listener.getsockname()[1]
+            self._environ |= {"OPENAI_BASE_URL": f"http://{HOST}:{port}/v1", "OPENAI_API_KEY": "demo"}
+            argv = [*python, "deploy.demo_model", "--fd", str(descriptor)]
+            self._add(tasks, [Command("model", argv, self._environ, (descriptor,))])
+            await self._ready("model", lambda: _answers_ok(port, "/healthz"))
+            model = f"the demo model at http://{HOST}:{port}/v1"
+        numbers = [""] if plan.workers == 1 else [f" {i + 1}" for i in range(plan.workers)]
+        workers = [Command(f"worker{number}", [*python, "worker"], self._environ) for number in numbers]
+        where = ["--host", HOST, "--port", str(plan.port), "--workers", str(plan.apis)]
+        self._add(tasks, [*workers, Command("api", [*python, "api", *where], self._environ)])
+        await self._ready("api", lambda: _answers_ok(plan.port, "/readyz"))
+        for stage in self._stages:
+            for child in stage:
+                child.settled = True
+        for line in welcome(plan.port, plan.apis, plan.workers, self._redis_shown(), model, demo=plan.demo_model):
+            self._console.say(line)
+
+    def _add(self, tasks: asyncio.TaskGroup, commands: list[Command]) -> None:
+        stage = [Child(command, self._lifeline, self._console.say) for command in commands]
+        self._stages.append(stage)
+        for child in stage:
+            tasks.create_task(child.run(lambda why: self.fail(f"Tokencast cannot start: {why}.")))
+
+    async def _ready(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
+        """Return when `look` says so. Asks again and again, because servers tell nobody they are up."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _READY_S
+        while not await look():
+            if loop.time() > latest:
+                self.fail(f"Tokencast cannot start: {name} was not ready within {_READY_S:g} s.")
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _end(self) -> None:
+        """The way back: first who serves, then what they need."""
+        for number, stage in reversed(list(enumerate(self._stages))):
+            within_s = _END_S + (self._plan.drain_s if number == len(self._stages) - 1 else 0.0)
+            await asyncio.gather(*(child.end(within_s) for child in stage))
+
+    def _redis_shown(self) -> str:
+        server = self._plan.server
+        if server is None:
+            return "the one at TOKENCAST_REDIS_URL"
+        return f"{server.shown}\n             {self._plan.redis_url}, data in {self._plan.data}"
+
+
+async def _answers_ok(port: int, path: str) -> bool:
+    """One GET by hand: a whole HTTP client takes longer to import than all else here."""
+    try:
+        async with asyncio.timeout(_LOOK_S):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError):
+        return False
+    return status.split(b" ")[1:2] == [b"200"]

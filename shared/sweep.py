@@ -1,0 +1,66 @@
+"""Owns finding what has been forgotten: generations whose worker died, or that no worker ever took.
+
+Runs in every worker and every API process, so that as long as anything lives, everything ends. Many
+sweepers do no harm: of all that ask about one generation, the log says OK to one (R24).
+"""
+
+import asyncio
+import logging
+import random
+from typing import Final
+
+from shared.answers import Answer
+from shared.errors import LogUnavailable
+from shared.eventlog import EventLog
+from shared.queue import Queue
+
+log = logging.getLogger(__name__)
+
+_MOST_S: Final = 1.0
+_PER_LEASE: Final = 4
+"""With a short lease sweep more often: recovery is promised as lease + 2 s, not as lease + sweep."""
+
+LOST_MESSAGES: Final = {
+    "worker_lost": "The worker that wrote this answer was lost.",
+    "worker_shutdown": "The worker that wrote this answer was shut down.",
+    "upstream_interrupted": "The provider broke off in the middle of the answer.",
+}
+
+
+class Sweep:
+    """`run` looks about once a second."""
+
+    def __init__(self, eventlog: EventLog, queue: Queue, *, lease_s: float) -> None:
+        self._log = eventlog
+        self._queue = queue
+        self._every_s = min(_MOST_S, lease_s / _PER_LEASE)
+
+    async def run(self) -> None:
+        """Until cancelled. With Redis away there is nothing to sweep."""
+        while True:
+            await asyncio.sleep(self._every_s * random.uniform(0.75, 1.25))
+            try:
+                for generation_id in await self._log.overdue():
+                    await self._sweep(generation_id)
+            except LogUnavailable:
+                continue
+
+    async def _sweep(self, generation_id: str) -> None:
+        reply = await self._log.requeue(generation_id)
+        match reply.answer:
+            case Answer.OK:
+                if await self._queue.enqueue(generation_id, reply.delivery):
+                    log.warning("generation %s is overdue; delivery %d enqueued", generation_id, reply.delivery)
+            case Answer.PAST_DEADLINE:
+                message = "The answer was not finished by its deadline."
+                await self._log.fail(generation_id, "deadline_exceeded", message, retryable=True)
+                await self._queue.hint(generation_id)
+            case Answer.EXHAUSTED | Answer.INTERRUPTED:
+                await fail_lost(self._log, generation_id, reply.reason)
+            case _:
+                return
+
+
+async def fail_lost(eventlog: EventLog, generation_id: str, reason: str) -> None:
+    """Close a generation that no further attempt may be made at."""
+    await eventlog.fail(generation_id, reason, LOST_MESSAGES[reason], retryable=True)

@@ -1,0 +1,186 @@
+"""Owns real operating system processes: started with a clean environment, ended without a trace.
+
+Knows no program in particular except that ours are started with `python -m`. Every process
+leads a process group of its own, so that signals reach what it starts as well, and dies with
+the test process, also when that is killed (Linux).
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from tests.support.waiting import until
+
+ROOT: Final = Path(__file__).parents[2]
+START_S: Final = 30.0
+"""Generous: importing the openai SDK alone takes seconds when both cores are busy."""
+
+_TAIL_BYTES: Final = 6_000
+_PR_SET_PDEATHSIG: Final = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+launched: Final[deque["OsProcess"]] = deque(maxlen=64)
+"""The processes of the running test, for its failure report."""
+
+
+class OsProcess:
+    """One process, its output in a file. Can be started again after it ended."""
+
+    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.command = list(command)
+        self.environ = dict(environ or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: Path | None = None
+        self._last_output = ""
+
+    @property
+    def pid(self) -> int:
+        """Of the process started last."""
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative is the signal that ended it."""
+        return None if self._process is None else self._process.poll()
+
+    def spawn(self) -> None:
+        """Start it, without waiting until it is ready. Output goes on in the same file."""
+        assert not self.running, f"{self.name} runs already"
+        if self._output is None:
+            descriptor, path = tempfile.mkstemp(prefix=f"tokencast-{self.name}-", suffix=".log")
+            os.close(descriptor)
+            self._output = Path(path)
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=_clean_environ() | self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        if self not in launched:
+            launched.append(self)
+
+    async def start(self) -> Self:
+        """Start it and wait until it serves."""
+        self.spawn()
+        try:
+            await self.ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    async def ready(self, within_s: float = START_S) -> None:
+        """Return when it serves. Fails at once, with its output, if it ends instead."""
+
+        async def serving() -> bool:
+            if not self.running:
+                raise AssertionError(f"{self.name} ended with {self.exit_code}")
+            return await self.is_ready()
+
+        try:
+            await until(serving, within_s, f"{self.name} ready")
+        except AssertionError as fault:
+            raise AssertionError(f"{fault}; its output:\n{self.output()}") from None
+
+    async def is_ready(self) -> bool:
+        """One look. A process that cannot be asked counts as ready when it runs."""
+        return True
+
+    async def stop(self, within_s: float = 10.0) -> None:
+        """End it politely, or by force after `within_s`, and remove its output."""
+        if self.running:
+            self.resume()
+            self.terminate()
+            with contextlib.suppress(AssertionError):
+                await self.wait(within_s)
+        self.kill()
+        self._last_output = self.output()
+        if self._output is not None:
+            self._output.unlink(missing_ok=True)
+            self._output = None
+
+    async def wait(self, within_s: float) -> int:
+        """Wait for its end and return the exit code."""
+        await until(lambda: not self.running, within_s, f"end of {self.name}")
+        assert self.exit_code is not None
+        return self.exit_code
+
+    def terminate(self) -> None:
+        """SIGTERM to the process alone: what it started is its own affair, as in a container."""
+        if self.running:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, and reap."""
+        if self._process is None:
+            return
+        self._signal_group(signal.SIGKILL)
+        self._process.wait(timeout=10)
+
+    def pause(self) -> None:
+        """SIGSTOP to the whole group: sockets stay open, nothing answers."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT to the whole group."""
+        self._signal_group(signal.SIGCONT)
+
+    def output(self) -> str:
+        """The end of what it printed, also after `stop`."""
+        if self._output is None or not self._output.exists():
+            return self._last_output
+        with self._output.open("rb") as file:
+            file.seek(max(0, self._output.stat().st_size - _TAIL_BYTES))
+            return file.read().decode(errors="replace")
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+
+async def stop_all(*processes: OsProcess) -> None:
+    """End several at once; their ends overlap."""
+    await asyncio.gather(*(process.stop() for process in processes))
+
+
+def _clean_environ() -> dict[str, str]:
+    """Ours without settings: the developer's own must not decide how a test goes."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TOKENCAST_", "OPENAI_")) and not name.lower().endswith("_proxy")
+    } | {"PYTHONUNBUFFERED": "1"}
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """Runs in the child before exec. The second look is for a parent that died in between."""
+    libc = _libc
+    if libc is None:
+        return None
+
+    def die_with_parent() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return die_with_parent

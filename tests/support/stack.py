@@ -1,0 +1,201 @@
+"""Owns Tokencast as tests run it: API, worker and demo model as processes, and all of them together.
+
+Knows them from outside only: how they are started, their settings, their HTTP.
+"""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+
+from shared.keys import Keys
+from tests.support.invariants import LogEntry
+from tests.support.ports import claim_port, release_port
+from tests.support.processes import OsProcess, stop_all
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
+from tests.support.wire import Headers, Response, request
+
+PROMPT: Final = "Why does the sea look blue?"
+
+
+class HttpProcess(OsProcess):
+    """A Python module of ours that serves HTTP on a port of its own, kept across restarts."""
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        ready_path: str,
+        environ: Mapping[str, str],
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.port = claim_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._ready_path = ready_path
+        here = ["--host", "127.0.0.1", "--port", str(self.port)]
+        super().__init__(name, [sys.executable, "-m", module, *here, *arguments], environ)
+
+    async def is_ready(self) -> bool:
+        try:
+            answer = await request("GET", self.url + self._ready_path, within_s=2.0)
+        except (OSError, TimeoutError):
+            return False
+        return answer.status == 200
+
+    async def stop(self, within_s: float = 10.0) -> None:
+        await super().stop(within_s)
+        release_port(self.port)
+
+
+class ApiProcess(HttpProcess):
+    """`python -m api` on a port of its own."""
+
+    def __init__(self, name: str, environ: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
+        super().__init__(name, "api", "/readyz", environ, arguments)
+
+
+class WorkerProcess(OsProcess):
+    """`python -m worker`. It serves nothing that could be asked, so it counts as ready at once."""
+
+    def __init__(self, name: str, environ: Mapping[str, str]) -> None:
+        super().__init__(name, [sys.executable, "-m", "worker"], environ)
+
+
+class ModelProcess(HttpProcess):
+    """The demo model, and the way to its controls."""
+
+    def __init__(self, name: str = "model") -> None:
+        super().__init__(name, "deploy.demo_model", "/healthz", {})
+
+    async def open_gate(self, name: str) -> None:
+        """Let every stream past this gate, those that come later too."""
+        answer = await request("POST", f"{self.url}/control/gates/{name}/open")
+        assert answer.status in (200, 204), answer
+
+    async def requests(self, model: str | None = None) -> list[dict[str, Any]]:
+        """What it was asked, oldest first; only for one model's name if given."""
+        answer = await request("GET", f"{self.url}/control/requests")
+        asked = answer.json()
+        found: list[dict[str, Any]] = asked["requests"] if isinstance(asked, dict) else asked
+        return [one for one in found if model is None or one["model"] == model]
+
+
+class Stack:
+    """A Redis (its own unless given one), a demo model, API processes and workers.
+
+    Without `prefix` its keys are nobody else's, so many stacks can share one Redis.
+    """
+
+    def __init__(
+        self,
+        *,
+        apis: int = 1,
+        workers: int = 1,
+        redis: RedisServer | None = None,
+        prefix: str | None = None,
+        settings: Mapping[str, object] | None = None,
+        api_arguments: Sequence[str] = (),
+    ) -> None:
+        self.redis = redis or RedisServer()
+        self._owns_redis = redis is None
+        self.keys = Keys(prefix or f"tc-{uuid.uuid4().hex[:12]}")
+        self.model = ModelProcess()
+        self.environ = {
+            "TOKENCAST_REDIS_URL": self.redis.url,
+            "TOKENCAST_KEY_PREFIX": self.keys.prefix,
+            "OPENAI_BASE_URL": f"{self.model.url}/v1",
+            "OPENAI_API_KEY": "sk-none-needed",
+        } | {f"TOKENCAST_{name.upper()}": str(value) for name, value in (settings or {}).items()}
+        self.apis = [ApiProcess(f"api-{i}", self.environ, api_arguments) for i in range(apis)]
+        self.workers = [WorkerProcess(f"worker-{i}", self.environ) for i in range(workers)]
+
+    @property
+    def urls(self) -> list[str]:
+        """The API processes' addresses."""
+        return [api.url for api in self.apis]
+
+    async def __aenter__(self) -> Self:
+        try:
+            if self._owns_redis:
+                await self.redis.start()
+            async with asyncio.TaskGroup() as tasks:
+                for process in (self.model, *self.apis, *self.workers):
+                    tasks.create_task(process.start())
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def start_worker(self) -> WorkerProcess:
+        """One more worker."""
+        worker = WorkerProcess(f"worker-{len(self.workers)}", self.environ)
+        self.workers.append(worker)
+        return await worker.start()
+
+    async def post(self, body: Any, *, api: int = 0, headers: Headers = ()) -> Response:
+        """`POST /v1/generations` as it is."""
+        return await request("POST", f"{self.urls[api]}/v1/generations", headers=headers, body=body)
+
+    async def create(self, model: str, *, prompt: str = PROMPT, api: int = 0, **fields: Any) -> str:
+        """Create a generation and return its id."""
+        answer = await self.post(chat(model, prompt, **fields), api=api)
+        assert answer.status == 201, answer
+        generation_id: str = answer.json()["id"]
+        return generation_id
+
+    async def snapshot(self, generation_id: str, *, api: int = 0) -> dict[str, Any]:
+        """`GET /v1/generations/{id}`."""
+        answer = await request("GET", f"{self.urls[api]}/v1/generations/{generation_id}")
+        assert answer.status == 200, answer
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def cancel(self, generation_id: str, *, api: int = 0) -> dict[str, Any]:
+        """`POST /v1/generations/{id}/cancel`."""
+        answer = await request("POST", f"{self.urls[api]}/v1/generations/{generation_id}/cancel")
+        assert answer.status == 200, answer
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def closed(self, generation_id: str, within_s: float = 30.0) -> dict[str, Any]:
+        """Wait until the generation is over, without watching it, and return its snapshot."""
+
+        async def over() -> dict[str, Any] | None:
+            found = await self.snapshot(generation_id)
+            return None if found["status"] in ("queued", "running") else found
+
+        return await until(over, within_s, f"end of {generation_id}", every_s=0.05)
+
+    async def log(self, generation_id: str) -> list[LogEntry]:
+        """The log itself, read past the API."""
+        client = Redis.from_url(self.redis.url, decode_responses=True)
+        try:
+            entries = await client.xrange(self.keys.log(generation_id))
+        finally:
+            await client.aclose()
+        return [(entry_id, fields["type"], fields["data"]) for entry_id, fields in entries]
+
+    async def _stop(self) -> None:
+        await stop_all(*self.apis, *self.workers, self.model)
+        if self._owns_redis:
+            await self.redis.stop()
+
+
+def demo(**wishes: object) -> str:
+    """A name for the demo model that says what it shall do: `demo(tokens=5)` is `demo;tokens=5`."""
+    return ";".join(["demo", *(f"{name}={value}" for name, value in wishes.items())])
+
+
+def chat(model: str, prompt: str = PROMPT, **fields: Any) -> dict[str, Any]:
+    """The body of a request for one answer."""
+    return {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}

@@ -1,0 +1,183 @@
+"""Owns what one viewer saw, and what that amounts to.
+
+Pure. `Transcript.reduce` is the reference reduction of events to an answer (PROTOCOL.md); whether
+what was seen is lawful is `invariants.py`'s to say.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shared.cursor import START, Cursor
+from shared.errors import MalformedCursor
+from tests.support.sse import Frame
+
+TERMINALS: Final = frozenset({"completed", "failed", "cancelled"})
+TEXTS: Final = {"token": "text", "reasoning": "reasoning", "refusal": "refusal"}
+"""Event type -> the field of the answer its `text` is appended to."""
+FOLDABLE: Final = frozenset({*TEXTS, "tool_call"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something about the connection, between frames."""
+
+    note: str
+
+    def __str__(self) -> str:
+        return f"-- {self.note}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame with its place: it covers seqs `first`..`cursor.seq` of one epoch."""
+
+    cursor: Cursor
+    first: int
+    folded: bool
+    frame: Frame
+
+
+@dataclass
+class Segment:
+    """The frames between two resets; `after` is where it began, `START` for the beginning."""
+
+    after: Cursor
+    seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.after == START
+
+
+class Transcript:
+    """Everything one viewer saw of one generation, over any number of connections."""
+
+    def __init__(self, generation_id: str, name: str = "viewer", after: Cursor = START) -> None:
+        self.generation_id = generation_id
+        self.name = name
+        self.after = after
+        self.entries: list[Frame | Mark] = []
+        self.cursor = after
+        self.terminal: Frame | None = None
+        self.connections = 0
+
+    def connected(self, base_url: str) -> None:
+        """A connection was opened, from `cursor` on."""
+        self.connections += 1
+        self.entries.append(Mark(f"connected to {base_url} after {self.cursor}"))
+
+    def ended(self, how: str) -> None:
+        """A connection ended, or could not be opened."""
+        self.entries.append(Mark(how))
+
+    def saw(self, frame: Frame) -> None:
+        """A frame arrived. Lawful or not, it is recorded; without a proper id nobody can go on."""
+        self.entries.append(frame)
+        if frame.event == "reset":
+            self.cursor = START
+        elif frame.id:
+            try:
+                self.cursor = Cursor.parse(frame.id)
+            except MalformedCursor:
+                raise AssertionError(f"I1 broken: {frame.id!r} is no id\n{self.excerpt()}") from None
+        if frame.event in TERMINALS:
+            self.terminal = frame
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [entry for entry in self.entries if isinstance(entry, Frame)]
+
+    @property
+    def resets(self) -> int:
+        return sum(frame.event == "reset" for frame in self.frames)
+
+    def segments(self) -> list[Segment]:
+        """The frames with ids, cut at resets."""
+        found = [Segment(self.after)]
+        for frame in self.frames:
+            if frame.event == "reset":
+                found.append(Segment(START))
+            elif frame.id:
+                found[-1].seen.append(place(frame))
+        return found
+
+    def reduce(self) -> dict[str, Any]:
+        """The answer as this viewer would show it: its last segment, reduced."""
+        return reduce(self.segments()[-1].seen)
+
+    def excerpt(self, around: Frame | None = None, width: int = 8) -> str:
+        """A few lines around a frame, or the last ones."""
+        at = len(self.entries) - 1
+        if around is not None:
+            at = next((i for i, entry in enumerate(self.entries) if entry is around), at)
+        begin = max(0, at - width)
+        shown = enumerate(self.entries[begin : at + 4], start=begin)
+        lines = [f"  {'>' if i == at and around is not None else ' '} {entry}" for i, entry in shown]
+        return "\n".join([f"{self.name} of {self.generation_id}:", *lines])
+
+
+def place(frame: Frame) -> Seen:
+    """Where a frame stands. Raises MalformedCursor if its id is none of ours."""
+    cursor = Cursor.parse(frame.id or "")
+    data = frame.data
+    folded = isinstance(data, dict) and "from" in data and frame.event in FOLDABLE
+    return Seen(cursor, data["from"] if folded else cursor.seq, folded, frame)
+
+
+def reduce(seen: Iterable[Seen]) -> dict[str, Any]:
+    """Events to answer. Raises ValueError when a fold straddles a terminal's `cut`."""
+    answer = _nothing()
+    kept = list(seen)
+    if kept and "cut" in (last := kept[-1]).frame.data and last.frame.event in TERMINALS:
+        cut = Cursor.parse(last.frame.data["cut"])
+        if any(s.cursor > cut and Cursor(s.cursor.epoch, s.first) <= cut for s in kept):
+            raise ValueError(f"a folded frame straddles the cut {cut}")
+        kept = [s for s in kept if s.cursor <= cut or s is last]
+    for s in kept:
+        _apply(answer, s.frame.event, s.frame.data)
+        answer["cursor"] = str(s.cursor)
+    answer["tool_calls"] = [call for _, call in sorted(answer["tool_calls"].items())]
+    for name in TEXTS.values():
+        answer[name] = whole(answer[name])
+    return answer
+
+
+def whole(text: str) -> str:
+    """Join what a provider tore apart: two halves of a surrogate pair become their character."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+def _nothing() -> dict[str, Any]:
+    return {
+        "status": "queued",
+        "attempt": 0,
+        "text": "",
+        "reasoning": "",
+        "refusal": "",
+        "tool_calls": {},
+        "usage": None,
+        "error": None,
+        "finish_reason": None,
+        "cursor": None,
+    }
+
+
+def _apply(answer: dict[str, Any], event: str, data: Any) -> None:
+    match event:
+        case "attempt":
+            kept = answer["cursor"]
+            answer.update(_nothing(), status="running", attempt=data["attempt"], cursor=kept)
+        case "token" | "reasoning" | "refusal":
+            answer[TEXTS[event]] += data["text"]
+        case "tool_call":
+            call = answer["tool_calls"].setdefault(data["index"], {"id": None, "name": None, "arguments": ""})
+            call["id"] = data.get("id") or call["id"]
+            call["name"] = data.get("name") or call["name"]
+            call["arguments"] += data["arguments"]
+        case "completed" | "failed" | "cancelled":
+            answer["status"] = event
+            answer["usage"] = data["usage"]
+            answer["finish_reason"] = data.get("finish_reason")
+            if event == "failed":
+                answer["error"] = {"code": data["code"], "message": data["message"]}
