@@ -21,7 +21,7 @@ from shared.connection import BLOCK_S, connect_blocking
 from shared.cursor import START, Cursor
 from shared.errors import GenerationGone, LogUnavailable
 from shared.generation import Meta
-from shared.logreader import Logged, LogReader
+from shared.logreader import PAGE, Logged, LogReader
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,10 @@ class Hub:
             self._drop(feed)
 
     async def _fill(self, feed: Feed) -> None:
-        while events := await self._reader.page(feed.generation_id, feed.last):
+        events = await self._reader.page(feed.generation_id, feed.last)
+        feed.extend(events)
+        while len(events) == PAGE:
+            events = await self._reader.page(feed.generation_id, feed.last)
             feed.extend(events)
         if feed.last == START:
             raise GenerationGone

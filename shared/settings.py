@@ -22,7 +22,7 @@ Count = Annotated[int, Field(gt=0)]
 class Settings(BaseSettings):
     """All settings, frozen. Built once in each composition root, by `load`."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     # -- Redis -------------------------------------------------------------------------------
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -36,9 +36,11 @@ class Settings(BaseSettings):
     deadline_s: Seconds = 600.0
     """The whole answer's time, queue included, when the request names none."""
     max_deadline_s: Seconds = 3600.0
+    """The most a request may ask for."""
     retention_s: Seconds = 3600.0
     """How long a closed log can still be read, when the request names no other time."""
     max_retention_s: Seconds = 86_400.0
+    """The most a request may ask for."""
     max_attempts: Count = 3
     """Attempts that may be lost (worker died, provider broke off) before a generation fails."""
 
@@ -48,8 +50,9 @@ class Settings(BaseSettings):
     drain_s: Seconds = 20.0
     """On SIGTERM: how long running generations may go on before they are handed over."""
     first_token_s: Seconds = 30.0
+    """How long the provider may think before its first word."""
     between_tokens_s: Seconds = 30.0
-    """Comments from the provider do not count as tokens; the SDK's own limit would be 600 s."""
+    """How long it may be silent after that. Its comments do not count as words."""
     unflushed_events: Count = 128
     """Per generation: pieces not yet in the log. When full, the provider's socket is not read."""
     max_event_bytes: Count = 16_384
@@ -59,6 +62,7 @@ class Settings(BaseSettings):
 
     # -- API ---------------------------------------------------------------------------------
     max_body_bytes: Count = 1_048_576
+    """A larger request body is refused before it is parsed."""
     heartbeat_s: Seconds = 15.0
     """A comment to quiet viewers. Proxies commonly cut a silent connection after 60 s."""
     retry_s: Seconds = 1.0
@@ -72,7 +76,9 @@ class Settings(BaseSettings):
 
     # -- The provider ------------------------------------------------------------------------
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    """Any OpenAI-compatible server; OpenAI's own when not set."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    """The provider's key; only the worker needs it."""
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

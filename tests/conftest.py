@@ -10,9 +10,7 @@ from tests.support.processes import launched
 from tests.support.redis_server import RedisServer
 
 # A real server answers in its own time; what is too slow is for pytest-timeout to say.
-settings.register_profile(
-    "tokencast", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("tokencast", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tokencast")
 
 

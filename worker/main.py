@@ -74,7 +74,8 @@ async def run(settings: Settings) -> None:
     finally:
         await client.close()
         for each in (redis, waking, hinting, worker.pool):
-            await each.aclose()
+            # arq's client does not close by itself a pool that it was given.
+            await each.aclose(close_connection_pool=True)
 
 
 async def _drain(worker: ArqWorker, job: Job, drain_s: float) -> None:

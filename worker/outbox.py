@@ -49,6 +49,7 @@ class Outbox:
         self._pieces_pending = 0
         self._counted_chars = 0
         self._bytes = 0
+        self._torn = False
         self._terminal: EventType | None = None
 
     @property
@@ -78,7 +79,7 @@ class Outbox:
             self._pieces_pending += 1
             self._counted_chars += size
             if isinstance(piece, Token):
-                self.chars += size
+                self.chars += size - self._completes_a_character(text)
             last = self._pending[-1] if self._pending else None
             if last is None or not last.join(piece, self._limits.max_event_bytes):
                 self._pending.append(_Pending(piece, self.chars, self.output_tokens))
@@ -117,6 +118,14 @@ class Outbox:
     def acknowledge(self, seq: int) -> None:
         """The log holds everything up to seq; lower than before means it lost a tail."""
         self.acknowledged = min(seq, self._last)
+
+    def _completes_a_character(self, text: str) -> bool:
+        """Whether this begins with the second half of a character whose first half came last:
+        providers tear emoji apart, and whoever joins the text counts one code point, not two."""
+        completes = self._torn and "\udc00" <= text[0] <= "\udfff" if text else False
+        if text:
+            self._torn = "\ud800" <= text[-1] <= "\udbff"
+        return completes
 
     @property
     def _last(self) -> int:

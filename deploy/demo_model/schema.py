@@ -4,7 +4,7 @@ Pure. It follows the keywords that tool and answer schemas use (OpenAI's strict 
 `$ref` included), not the whole of JSON Schema.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 # Below this depth optional parts are left out, so that a schema that refers to itself ends.
@@ -28,10 +28,13 @@ def _value(root: Mapping[str, Any], schema: Any, name: str, word: Callable[[str]
         return schema["enum"][0]
     for choice in ("anyOf", "oneOf", "allOf"):
         if schema.get(choice):
-            options = schema[choice]
-            null = [o for o in options if isinstance(o, Mapping) and o.get("type") == "null"]
-            picked = null[0] if depth > _DEEPEST and null else options[0]
-            return _value(root, picked, name, word, depth + 1)
+            return _value(root, _pick(schema[choice], depth), name, word, depth + 1)
+    return _typed(root, schema, name, word, depth)
+
+
+def _typed(
+    root: Mapping[str, Any], schema: Mapping[str, Any], name: str, word: Callable[[str], str], depth: int
+) -> Any:
     kind = schema.get("type", "object" if "properties" in schema else None)
     if isinstance(kind, list):
         kind = "null" if depth > _DEEPEST and "null" in kind else kind[0]
@@ -50,6 +53,11 @@ def _value(root: Mapping[str, Any], schema: Any, name: str, word: Callable[[str]
         case _:
             text = word(name)[: schema.get("maxLength", 200)]
             return text.ljust(schema.get("minLength", 0), ".")
+
+
+def _pick(options: Sequence[Any], depth: int) -> Any:
+    nulls = [option for option in options if isinstance(option, Mapping) and option.get("type") == "null"]
+    return nulls[0] if depth > _DEEPEST and nulls else options[0]
 
 
 def _object(root: Mapping[str, Any], schema: Mapping[str, Any], word: Callable[[str], str], depth: int) -> Any:

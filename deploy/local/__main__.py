@@ -98,7 +98,7 @@ async def _run(plan: Plan, *, end_with_parent: bool) -> str | None:
 async def _watch_parent(stop: Callable[[], None]) -> None:
     """Stop when the parent is gone. By looking: Linux and macOS share no way of being told."""
     parent = os.getppid()
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing could set an event
+    while os.getppid() == parent:
         await asyncio.sleep(_PARENT_LOOK_EVERY_S)
     stop()
 

@@ -35,7 +35,11 @@ def main() -> int:
         signal.signal(number, lambda *_: None)
     kept = [int(descriptor) for descriptor in keep.split(",") if descriptor]
     try:
-        process = subprocess.Popen(command, pass_fds=kept, preexec_fn=_end_with(os.getpid()))
+        process = subprocess.Popen(
+            command,
+            pass_fds=kept,
+            preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - this process has one thread
+        )
     except OSError as error:
         print(f"cannot run {command[0]}: {error.strerror}", flush=True)
         return 127
@@ -54,7 +58,7 @@ def _end_with(parent: int) -> Callable[[], None] | None:
     """Runs in the child before exec. The second look is for a parent that died in between."""
     if sys.platform != "linux":
         return None
-    import ctypes
+    import ctypes  # noqa: PLC0415 - takes longer than all the rest, and macOS has no use for it
 
     libc = ctypes.CDLL(None)
 

@@ -81,7 +81,7 @@ def socket_path(data: Path) -> Path:
         return inside
     # The same for the same data, so that a killed launcher leaves no ever growing heap of them.
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - checked in `_make_private`
         place = parent / f"tokencast-{os.getuid()}-{digest}" / "redis.sock"
         if len(os.fsencode(place)) <= _MOST_SOCKET_BYTES:
             _make_private(place.parent)

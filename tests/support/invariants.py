@@ -127,7 +127,8 @@ def _check_terminals(transcripts: Sequence[Transcript], finished: bool) -> None:
     ended = [t for t in transcripts if t.terminal is not None]
     for transcript in ended:
         ours, first = transcript.terminal, ended[0].terminal
-        assert ours is not None and first is not None
+        assert ours is not None
+        assert first is not None
         if ours.raw != first.raw:
             _broken("I5", f"{ended[0].name} ended with {first}", transcript, ours)
     # Whoever came with the terminal's own id was told that there is nothing more.
@@ -159,9 +160,7 @@ def _check_totals(transcript: Transcript) -> None:
         _broken("I7", f"`chars` is {data['chars']}, seen were {len(text)}", transcript, terminal)
 
 
-def _check_answers(
-    transcripts: Sequence[Transcript], snapshot: Mapping[str, Any] | None, finished: bool
-) -> None:
+def _check_answers(transcripts: Sequence[Transcript], snapshot: Mapping[str, Any] | None, finished: bool) -> None:
     """Whoever stands at the same cursor, and saw all before it, has the same answer."""
     answers: dict[str, tuple[dict[str, Any], Transcript]] = {}
     for transcript in transcripts:

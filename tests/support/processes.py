@@ -24,6 +24,9 @@ ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 30.0
 """Generous: importing the openai SDK alone takes seconds when both cores are busy."""
 
+STOP_S: Final = 10.0
+"""A process that takes longer to end than this hangs; `Stack` gives workers less time to drain."""
+
 _TAIL_BYTES: Final = 6_000
 _PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -74,7 +77,8 @@ class OsProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
+                # The child takes no lock of ours before exec, and nothing else dies with its parent.
+                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
             )
         if self not in launched:
             launched.append(self)
@@ -106,18 +110,27 @@ class OsProcess:
         """One look. A process that cannot be asked counts as ready when it runs."""
         return True
 
-    async def stop(self, within_s: float = 10.0) -> None:
-        """End it politely, or by force after `within_s`, and remove its output."""
+    async def stop(self, within_s: float = STOP_S) -> None:
+        """End it and remove its output. Fails when SIGTERM does not end it within `within_s`."""
+        fault: AssertionError | None = None
         if self.running:
             self.resume()
             self.terminate()
-            with contextlib.suppress(AssertionError):
+            try:
                 await self.wait(within_s)
+            except AssertionError as late:
+                fault = late
+                # Python prints where it hangs (PYTHONFAULTHANDLER), then dies.
+                self._signal_group(signal.SIGABRT)
+                with contextlib.suppress(AssertionError):
+                    await self.wait(2.0)
         self.kill()
         self._last_output = self.output()
         if self._output is not None:
             self._output.unlink(missing_ok=True)
             self._output = None
+        if fault is not None:
+            raise AssertionError(f"{fault} after SIGTERM; its output:\n{self._last_output}")
 
     async def wait(self, within_s: float) -> int:
         """Wait for its end and return the exit code."""
@@ -159,8 +172,11 @@ class OsProcess:
 
 
 async def stop_all(*processes: OsProcess) -> None:
-    """End several at once; their ends overlap."""
-    await asyncio.gather(*(process.stop() for process in processes))
+    """End several at once; their ends overlap. Fails after all have ended if one had to be forced."""
+    faults = await asyncio.gather(*(process.stop() for process in processes), return_exceptions=True)
+    for fault in faults:
+        if fault is not None:
+            raise fault
 
 
 def _clean_environ() -> dict[str, str]:
@@ -169,7 +185,7 @@ def _clean_environ() -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("TOKENCAST_", "OPENAI_")) and not name.lower().endswith("_proxy")
-    } | {"PYTHONUNBUFFERED": "1"}
+    } | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:

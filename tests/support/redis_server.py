@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.ports import claim_port, release_port
-from tests.support.processes import OsProcess
+from tests.support.processes import STOP_S, OsProcess
 
 _LEAST_MAJOR: Final = 7
 
@@ -65,12 +65,14 @@ class RedisServer(OsProcess):
             await self.wait(10.0)
         await self.start()
 
-    async def stop(self, within_s: float = 10.0) -> None:
+    async def stop(self, within_s: float = STOP_S) -> None:
         """End it and remove its data."""
-        await super().stop(within_s)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        if self.port:
-            release_port(self.port)
+        try:
+            await super().stop(within_s)
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            if self.port:
+                release_port(self.port)
 
     async def _ping(self) -> bytes:
         if self.socket_path is not None:
@@ -97,7 +99,7 @@ def redis_binary() -> Path:
 
 
 def _major(binary: str) -> int:
-    said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10).stdout
+    said = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True, timeout=10).stdout
     version = re.search(r"v=(\d+)\.", said)
     return int(version[1]) if version else 0
 

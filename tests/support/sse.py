@@ -192,9 +192,7 @@ class EventStream:
             yield piece
 
 
-def events_url(
-    base_url: str, generation_id: str, *, after: str | None = None, fold: bool | None = None
-) -> str:
+def events_url(base_url: str, generation_id: str, *, after: str | None = None, fold: bool | None = None) -> str:
     """The address of a generation's events; `after` is percent-encoded, so it may be nonsense."""
     query = []
     if after is not None:
@@ -225,9 +223,7 @@ async def open_events(
 
 
 @contextlib.asynccontextmanager
-async def open_stream(
-    method: str, url: str, *, headers: Headers = (), body: Any = None
-) -> AsyncIterator[EventStream]:
+async def open_stream(method: str, url: str, *, headers: Headers = (), body: Any = None) -> AsyncIterator[EventStream]:
     """Any request whose answer is an event stream."""
     all_headers = [("Accept", "text/event-stream"), ("Content-Type", "application/json"), *headers]
     data = None if body is None else json.dumps(body).encode()

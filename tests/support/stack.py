@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from shared.keys import Keys
 from tests.support.invariants import LogEntry
 from tests.support.ports import claim_port, release_port
-from tests.support.processes import OsProcess, stop_all
+from tests.support.processes import STOP_S, OsProcess, stop_all
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from tests.support.wire import Headers, Response, request
@@ -47,9 +47,11 @@ class HttpProcess(OsProcess):
             return False
         return answer.status == 200
 
-    async def stop(self, within_s: float = 10.0) -> None:
-        await super().stop(within_s)
-        release_port(self.port)
+    async def stop(self, within_s: float = STOP_S) -> None:
+        try:
+            await super().stop(within_s)
+        finally:
+            release_port(self.port)
 
 
 class ApiProcess(HttpProcess):
@@ -110,6 +112,8 @@ class Stack:
             "TOKENCAST_KEY_PREFIX": self.keys.prefix,
             "OPENAI_BASE_URL": f"{self.model.url}/v1",
             "OPENAI_API_KEY": "sk-none-needed",
+            # What still runs when a test is over is of no interest to anybody.
+            "TOKENCAST_DRAIN_S": "2",
         } | {f"TOKENCAST_{name.upper()}": str(value) for name, value in (settings or {}).items()}
         self.apis = [ApiProcess(f"api-{i}", self.environ, api_arguments) for i in range(apis)]
         self.workers = [WorkerProcess(f"worker-{i}", self.environ) for i in range(workers)]
@@ -186,9 +190,11 @@ class Stack:
         return [(entry_id, fields["type"], fields["data"]) for entry_id, fields in entries]
 
     async def _stop(self) -> None:
-        await stop_all(*self.apis, *self.workers, self.model)
-        if self._owns_redis:
-            await self.redis.stop()
+        try:
+            await stop_all(*self.apis, *self.workers, self.model)
+        finally:
+            if self._owns_redis:
+                await self.redis.stop()
 
 
 def demo(**wishes: object) -> str:

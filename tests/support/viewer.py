@@ -65,9 +65,7 @@ class Viewer:
         after = None if cursor == START else cursor
         self.transcript.connected(url)
         try:
-            async with open_events(
-                url, self.transcript.generation_id, after=after, by=by, fold=self._fold
-            ) as stream:
+            async with open_events(url, self.transcript.generation_id, after=after, by=by, fold=self._fold) as stream:
                 return await self._read(stream)
         except OSError as error:
             self.transcript.ended(f"no answer: {error}")

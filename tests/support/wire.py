@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-Headers = Iterable[tuple[str, str]]
+Headers = Iterable[tuple[str, str | bytes]]
 
 _READ_BYTES: Final = 65_536
 
@@ -59,9 +59,12 @@ class Exchange:
         """Send the request and read the answer's head. Raises OSError if there is none."""
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        all_headers = [("Host", parts.netloc), ("Connection", "close"), *headers]
+        fields = [("Host", parts.netloc), ("Connection", "close"), *headers]
         if body is not None:
-            all_headers.append(("Content-Length", str(len(body))))
+            fields.append(("Content-Length", str(len(body))))
+        all_headers = [
+            (name.encode(), value if isinstance(value, bytes) else value.encode("latin-1")) for name, value in fields
+        ]
         data = self._http.send(h11.Request(method=method, target=target, headers=all_headers)) or b""
         if body:
             data += self._http.send(h11.Data(data=body)) or b""

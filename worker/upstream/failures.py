@@ -19,7 +19,13 @@ from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 _PASSING_STATUS: Final = frozenset({408, 409, 429})
 _MESSAGE_CHARS: Final = 500
 # Providers repeat the key they refuse, whole or in part ("Incorrect API key provided: sk-ab***yz").
-_KEY: Final = re.compile(r"\b(?:sk|pk|key|Bearer)[-_ ][\w*.-]{4,}", re.IGNORECASE)
+_KEY: Final = re.compile(
+    r"\bBearer\s+[\w.*~+/=-]{6,}"  # as sent
+    r"|\b(?:sk|pk|gsk|xai|hf|r8|api|key)[-_][\w*.-]{4,}"  # by the providers' prefixes
+    r"|\bAIza[\w*-]{4,}"  # Google's
+    r"|\b(?=\w*\d)\w{32,}",  # and whatever else is long and no word
+    re.IGNORECASE,
+)
 
 
 @contextmanager
@@ -61,9 +67,16 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     try:
         return max(0.0, float(value))
     except ValueError:
-        date = email.utils.parsedate_tz(value)
-        # The provider's date against our clock: off by the skew, which only shifts a pause.
-        return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else None
+        return _until(value)
+
+
+def _until(date: str) -> float | None:
+    """The provider's date against our clock: off by the skew, which only shifts a pause."""
+    parsed = email.utils.parsedate_tz(date)
+    try:
+        return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _said(error: openai.APIStatusError) -> str:

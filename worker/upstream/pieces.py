@@ -37,7 +37,7 @@ def _read(chunk: Any) -> Iterator[Piece]:
         raise ValueError
     for choice in chunk.get("choices") or ():
         # Only the first choice: more than one is refused at create.
-        if choice.get("index", 0) != 0:
+        if (choice.get("index") or 0) != 0:
             continue
         yield from _read_delta(choice.get("delta") or {})
         if reason := choice.get("finish_reason"):

@@ -1,0 +1,73 @@
+# Works with python3 (3.11 or newer), make and the package registries; all else is brought along.
+#
+#   make up                                   everything, on http://127.0.0.1:8000/
+#   make up PORT=8123 DATA=/some/dir API=2 WORKERS=2
+#   make test                                 all that must pass
+
+PYTHON ?= python3
+UV_WANTED = uv>=0.9,<1
+
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+BIN = .venv/bin
+SYNCED = .venv/.synced
+CODE = shared worker api deploy tests
+
+# This machine's Python, never one that uv fetches: what is tested is what is here.
+export UV_PYTHON_DOWNLOADS = never
+export UV_PROJECT_ENVIRONMENT = .venv
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help up test test-long check unit integration e2e fmt clean
+
+help:
+	@echo "make up          start everything here: PORT=8000 DATA=./data API=1 WORKERS=1"
+	@echo "make test        check, unit, integration and e2e: what must pass before a commit"
+	@echo "make test-long   make test, and the tests that take their time"
+	@echo "make check       format, lint, types and import rules"
+	@echo "make unit        pure tests, seconds     (also: make integration, make e2e)"
+	@echo "make fmt         format, and mend what can be mended by itself"
+	@echo "make clean       remove environments and caches, not ./data"
+
+# exec and --end-with-parent: signals reach the launcher itself, and nothing stays behind when
+# this make is killed.
+up: $(SYNCED)
+	@exec $(BIN)/python -m deploy.local --end-with-parent $(if $(PORT),--port '$(PORT)') \
+		$(if $(DATA),--data '$(DATA)') $(if $(API),--api '$(API)') $(if $(WORKERS),--workers '$(WORKERS)')
+
+test: check unit integration e2e
+
+# Exit code 5 is pytest's "none of them is marked long".
+test-long: test
+	$(BIN)/python -m pytest -m long tests || [ $$? -eq 5 ]
+
+check: $(SYNCED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict $(CODE)
+	$(BIN)/lint-imports
+
+unit integration e2e: $(SYNCED)
+	$(BIN)/python -m pytest tests/$@
+
+fmt: $(SYNCED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One environment for all targets: two that differ would undo each other's work each time.
+$(SYNCED): pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --frozen --quiet --python '$(PYTHON)'
+	@touch $@
+
+# Only when there is no uv on PATH. pip --target is for Pythons that come without ensurepip.
+.tools/uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with PYTHON=." >&2; exit 1; }
+	@mkdir -p .tools && echo '*' > .tools/.gitignore
+	@{ $(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install --quiet '$(UV_WANTED)'; } \
+		|| $(PYTHON) -m pip install --quiet --target .tools/uv '$(UV_WANTED)' \
+		|| { echo "uv cannot be installed: $(PYTHON) needs its venv module or pip." >&2; exit 1; }

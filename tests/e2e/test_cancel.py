@@ -1,0 +1,156 @@
+"""Cancelling: from any process, at any time, as often as one likes, and the provider notices."""
+
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.support.invariants import check_invariants
+from tests.support.redis_server import RedisServer
+from tests.support.sse import open_events
+from tests.support.stack import Stack, demo
+from tests.support.transcript import Transcript
+from tests.support.viewer import Viewer
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+CLOSED_WITHIN_S = 1.0
+FOREVER = 1_000_000
+
+
+@pytest.fixture(scope="module")
+async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
+    """Two API processes and one worker."""
+    async with Stack(apis=2, redis=redis_server) as running:
+        yield running
+
+
+def unique() -> str:
+    """A name for a gate, or a seed that tells this test's request from all others."""
+    return str(random.getrandbits(40))
+
+
+async def see(stack: Stack, generation_id: str, tokens: int) -> None:
+    """Wait until a viewer has seen so many tokens."""
+    seen = 0
+    async with open_events(stack.urls[0], generation_id, fold=False) as stream:
+        async for frame in stream:
+            seen += frame.event == "token"
+            if seen >= tokens:
+                return
+    raise AssertionError(f"{generation_id} ended after {seen} tokens")
+
+
+async def upstream_closed(stack: Stack, model: str, cancelled_at: float) -> dict[str, Any]:
+    """The model's record of the request, once our side has closed it; fails when that took too long."""
+
+    async def closed() -> dict[str, Any] | None:
+        asked = await stack.model.requests(model)
+        return asked[0] if asked and asked[0]["end"] != "open" else None
+
+    record: dict[str, Any] = await until(closed, 5.0, f"end of the request to {model}")
+    assert record["end"] == "client_closed"
+    assert record["closed_monotonic"] - cancelled_at < CLOSED_WITHIN_S
+    return record
+
+
+async def check_cancelled(stack: Stack, generation_id: str) -> Transcript:
+    """All agree that it was cancelled, and on what still counts."""
+    transcript = await Viewer(generation_id, stack.urls).follow()
+    log = await stack.log(generation_id)
+    check_invariants([transcript], await stack.snapshot(generation_id), log)
+    assert [kind for _, kind, _ in log].count("cancelled") == 1
+    assert transcript.reduce()["status"] == "cancelled"
+    return transcript
+
+
+async def test_cancelling_what_is_queued_ends_it_before_it_began(redis_server: RedisServer) -> None:
+    """Viewers see the end at once, without any worker; the worker that comes later never asks the model."""
+    model = demo(seed=unique(), tokens=5, pace_s=0)
+    async with Stack(workers=0, redis=redis_server) as stack:
+        generation_id = await stack.create(model)
+        answer = await stack.cancel(generation_id)
+        assert answer["status"] == "cancelled"
+        transcript = await check_cancelled(stack, generation_id)
+        assert [frame.event for frame in transcript.frames] == ["queued", "cancelled"]
+
+        await stack.start_worker()
+        after = await stack.create(demo(tokens=5, pace_s=0))
+        assert (await stack.closed(after))["status"] == "completed"
+        assert await stack.model.requests(model) == []
+        await check_cancelled(stack, generation_id)
+
+
+@pytest.mark.parametrize("api", [0, 1], ids=["same process", "other process"])
+async def test_cancelling_what_is_running_stops_the_provider(stack: Stack, api: int) -> None:
+    """The viewer's stream ends and the upstream socket is closed within a second, from either process."""
+    model = demo(seed=unique(), tokens=FOREVER, pace_s=0.01)
+    generation_id = await stack.create(model)
+    await see(stack, generation_id, 5)
+    async with open_events(stack.urls[0], generation_id) as stream:
+        answer = await stack.cancel(generation_id, api=api)
+        cancelled_at = time.monotonic()
+        events = [frame.event async for frame in stream]
+
+    assert answer["status"] == "cancelled"
+    assert events[-1] == "cancelled"
+    record = await upstream_closed(stack, model, cancelled_at)
+    assert record["chunks_sent"] >= 5
+    await check_cancelled(stack, generation_id)
+
+
+@pytest.mark.parametrize("said", [0, 5], ids=["before the first token", "after some tokens"])
+async def test_cancelling_during_silence_stops_the_provider(stack: Stack, said: int) -> None:
+    """A model that says nothing must not have to speak before it can be stopped."""
+    gate = unique()
+    model = demo(seed=unique(), tokens=50, pace_s=0, gate=gate, gate_after=said)
+    generation_id = await stack.create(model)
+
+    async def silent() -> bool:
+        return any(one["at_gate"] for one in await stack.model.requests(model))
+
+    await until(silent, 20.0, "the model to fall silent")
+    if said:
+        # One event may carry several of the model's pieces, so how many there are is not known.
+        await see(stack, generation_id, 1)
+    await stack.cancel(generation_id, api=1)
+    await upstream_closed(stack, model, time.monotonic())
+    transcript = await check_cancelled(stack, generation_id)
+    assert bool(transcript.reduce()["text"]) == bool(said)
+
+
+async def test_cancelling_what_has_completed_says_so(stack: Stack) -> None:
+    """It stays completed, for everybody."""
+    generation_id = await stack.create(demo(tokens=5, pace_s=0))
+    before = await stack.closed(generation_id)
+    for api in (0, 1):
+        assert (await stack.cancel(generation_id, api=api))["status"] == "completed"
+    assert await stack.snapshot(generation_id) == before
+
+
+async def test_cancelling_twice_is_cancelling_once(stack: Stack) -> None:
+    """The second answer, from the other process, is the first's; the log has one terminal."""
+    generation_id = await stack.create(demo(seed=unique(), tokens=FOREVER, pace_s=0.01))
+    await see(stack, generation_id, 1)
+    answers = [await stack.cancel(generation_id, api=api) for api in (0, 1, 0)]
+
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0]["status"] == "cancelled"
+    await check_cancelled(stack, generation_id)
+
+
+async def test_cancelling_one_leaves_others_alone(stack: Stack) -> None:
+    """Another generation on the same worker goes on to its end."""
+    gate = unique()
+    kept = await stack.create(demo(tokens=20, pace_s=0, gate=gate, gate_after=5))
+    ended = await stack.create(demo(seed=unique(), tokens=FOREVER, pace_s=0.01))
+    await see(stack, kept, 1)
+    await see(stack, ended, 1)
+    await stack.cancel(ended)
+    await check_cancelled(stack, ended)
+    await stack.model.open_gate(gate)
+
+    assert (await stack.closed(kept))["status"] == "completed"

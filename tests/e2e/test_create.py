@@ -1,0 +1,118 @@
+"""Creating a generation: what is answered, what is refused, and that asking twice asks once."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.invariants import check_invariants
+from tests.support.problems import check_problem
+from tests.support.redis_server import RedisServer
+from tests.support.sse import open_stream
+from tests.support.stack import Stack, chat, demo
+from tests.support.transcript import Transcript
+from tests.support.wire import Ended, request
+
+pytestmark = pytest.mark.anyio
+
+QUICK = demo(pace_s=0, tokens=5)
+
+
+@pytest.fixture(scope="module")
+async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
+    """Two API processes and one worker."""
+    async with Stack(apis=2, redis=redis_server) as running:
+        yield running
+
+
+def unique() -> str:
+    """Nobody else's key or seed."""
+    return str(random.getrandbits(60))
+
+
+async def test_create_says_what_was_made_and_where(stack: Stack) -> None:
+    """201 with id, status, model, time and addresses that answer, on every process."""
+    answer = await stack.post(chat(QUICK))
+    made = answer.json()
+
+    assert answer.status == 201
+    assert set(made) == {"id", "status", "model", "created_at", "urls"}
+    assert made["id"].startswith("gen_")
+    assert made["status"] == "queued"
+    assert made["model"] == QUICK
+    assert set(made["urls"]) == {"self", "events", "cancel"}
+    own = f"/v1/generations/{made['id']}"
+    assert made["urls"] == {"self": own, "events": f"{own}/events", "cancel": f"{own}/cancel"}
+    assert answer.headers["location"] == made["urls"]["self"]
+    for api in (0, 1):
+        assert (await request("GET", stack.urls[api] + answer.headers["location"])).status == 200
+
+
+async def test_the_same_idempotency_key_finds_the_same_generation(stack: Stack) -> None:
+    """200 instead of 201, the same id, from either process, and the model was asked once."""
+    model = demo(pace_s=0, tokens=3, seed=unique())
+    headers = [("Idempotency-Key", unique())]
+    answers = [await stack.post(chat(model), api=api, headers=headers) for api in (0, 1, 0)]
+    await stack.closed(answers[0].json()["id"])
+
+    assert [answer.status for answer in answers] == [201, 200, 200]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert len(await stack.model.requests(model)) == 1
+
+
+async def test_the_same_idempotency_key_with_another_body_is_a_conflict(stack: Stack) -> None:
+    """409, and the first is untouched."""
+    headers = [("Idempotency-Key", unique())]
+    first = await stack.post(chat(QUICK), headers=headers)
+    second = await stack.post(chat(QUICK, "Another question?"), api=1, headers=headers)
+
+    assert first.status == 201
+    check_problem(second, 409, "idempotency_conflict")
+
+
+async def test_a_create_that_accepts_events_answers_with_the_stream(stack: Stack) -> None:
+    """One request from prompt to last token; its Location leads to the generation."""
+    async with open_stream("POST", f"{stack.urls[0]}/v1/generations", body=chat(QUICK)) as stream:
+        assert stream.status == 200
+        assert stream.headers["content-type"].partition(";")[0] == "text/event-stream"
+        location = stream.headers["location"]
+        frames = [frame async for frame in stream]
+        assert stream.ended is Ended.CLEAN
+
+    generation_id = location.rpartition("/")[2]
+    transcript = Transcript(generation_id)
+    for frame in frames:
+        transcript.saw(frame)
+    snapshot = (await request("GET", stack.urls[1] + location)).json()
+    check_invariants([transcript], snapshot, await stack.log(generation_id))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{}",
+        b'{"model": "demo"}',
+        b'{"messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "demo", "messages": []}',
+        b'{"model": "demo", "messages": "x"}',
+        b'{"model": 7, "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "demo", "messages": [{"role": "user", "content": "x"}], "deadline_s": -1}',
+        b'{"model": "demo", "messages": [{"role": "user", "content": "x"}], "on_interrupt": "maybe"}',
+        b"\xff\xfe",
+    ],
+)
+async def test_a_body_that_makes_no_sense_is_refused(stack: Stack, body: bytes) -> None:
+    """400 with the reason, never 500."""
+    headers = [("Content-Type", "application/json")]
+    check_problem(await stack.post(body, headers=headers), 400, "bad_request")
+
+
+async def test_a_body_that_is_too_large_is_refused(stack: Stack) -> None:
+    """413 before anything is made of it."""
+    check_problem(await stack.post(chat(QUICK, "x" * 1_100_000)), 413, "payload_too_large")

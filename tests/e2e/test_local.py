@@ -1,0 +1,310 @@
+"""The launcher as a person uses it: one command, real processes, real signals."""
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from deploy.local import redis
+from deploy.local.child import Child, Command
+from tests.support.ports import claim_port, release_port
+from tests.support.processes import OsProcess
+from tests.support.stack import chat, demo
+from tests.support.waiting import until
+from tests.support.wire import Response, request
+
+pytestmark = pytest.mark.anyio
+
+UP_S = 60.0
+GONE_S = 15.0
+SOON_S = 30.0
+EVERYTHING = 8
+"""Processes under a launcher: Redis, model, worker and API, and a leash for each."""
+PYTHON = [sys.executable, "-m", "deploy.local"]
+
+
+class Launcher(OsProcess):
+    """`python -m deploy.local` on a port of its own; ready when it has said so."""
+
+    def __init__(self, data: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+        self.port = claim_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [*PYTHON, "--port", str(self.port), "--data", str(data), *arguments]
+        super().__init__("launcher", command, environ)
+        self._ups_before = 0
+
+    def spawn(self) -> None:
+        self._ups_before = self._ups()
+        super().spawn()
+
+    async def is_ready(self) -> bool:
+        return self._ups() > self._ups_before
+
+    def _ups(self) -> int:
+        return self.output().count(f"Tokencast is up: {self.url}/")
+
+    async def stop(self, within_s: float = GONE_S) -> None:
+        await super().stop(within_s)
+        release_port(self.port)
+
+    async def generate(self, tokens: int = 3) -> Response:
+        """Ask for a short answer and read it to its end."""
+        return await request(
+            "POST",
+            f"{self.url}/v1/generations",
+            headers=[("Accept", "text/event-stream")],
+            body=chat(demo(tokens=tokens, pace_s=0)),
+        )
+
+    async def answers(self) -> bool:
+        """Whether an answer comes through all parts, whole."""
+        try:
+            answer = await self.generate()
+        except (OSError, TimeoutError):
+            return False
+        return answer.status == 200 and b"event: completed" in answer.body
+
+
+@pytest.fixture
+async def launcher(tmp_path: Path) -> AsyncIterator[Launcher]:
+    process = Launcher(tmp_path / "data")
+    await process.start()
+    yield process
+    await process.stop()
+
+
+def process_table() -> dict[int, tuple[int, str]]:
+    """pid -> (parent, command line) of everything that runs and is no zombie."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split(None, 3) for line in listed.splitlines())
+    return {int(row[0]): (int(row[1]), row[3]) for row in rows if len(row) == 4 and row[2][0] != "Z"}
+
+
+def started_by(launcher: OsProcess) -> dict[int, str]:
+    """pid -> command line of all that the launcher, or anything it started, started: leashes too."""
+    table = process_table()
+    family = {launcher.pid}
+    while more := {pid for pid, (parent, _) in table.items() if parent in family} - family:
+        family |= more
+    return {pid: table[pid][1] for pid in family - {launcher.pid}}
+
+
+def command_of(launcher: OsProcess, part: str) -> int | None:
+    """The pid of one command, not of its leash or of what it started itself; None if there is none."""
+    family = started_by(launcher)
+    table = process_table()
+    for pid, command in family.items():
+        parent = table.get(pid, (0, ""))[0]
+        if part in command and "leash.py" not in command and "leash.py" in family.get(parent, ""):
+            return pid
+    return None
+
+
+def replaced(launcher: OsProcess, part: str, before: int) -> bool:
+    """Whether another process than `before` runs this command now."""
+    return command_of(launcher, part) not in (None, before)
+
+
+async def all_gone(pids: Mapping[int, str]) -> None:
+    """Wait until none of them runs any more."""
+    await until(lambda: not pids.keys() & process_table().keys(), GONE_S, "end of all processes")
+
+
+async def test_one_command_brings_everything_up_and_interrupt_ends_all_of_it(launcher: Launcher) -> None:
+    assert await launcher.answers()
+    assert "curl -N -H 'Accept: text/event-stream'" in launcher.output()
+    family = started_by(launcher)
+    for part in ("-server", "deploy.demo_model", " worker", " api "):
+        assert any(part in command for command in family.values()), part
+    os.kill(launcher.pid, signal.SIGINT)
+    assert await launcher.wait(GONE_S) == 0
+    await all_gone(family)
+
+
+async def test_curl_line_works_as_printed(launcher: Launcher) -> None:
+    line = next(line for line in launcher.output().splitlines() if line.strip().startswith("curl "))
+    shell = await asyncio.create_subprocess_shell(f"{line} -sS", stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(shell.communicate(), SOON_S)
+    assert shell.returncode == 0
+    assert b"event: completed" in said
+
+
+async def test_nothing_outlives_a_killed_launcher(launcher: Launcher) -> None:
+    family = started_by(launcher)
+    assert len(family) >= EVERYTHING
+    os.kill(launcher.pid, signal.SIGKILL)
+    await all_gone(family)
+
+
+async def test_nothing_outlives_a_killed_parent_when_asked_to(tmp_path: Path) -> None:
+    port = claim_port()
+    command = " ".join([*PYTHON, "--end-with-parent", "--port", str(port), "--data", str(tmp_path)])
+    parent = OsProcess("parent", ["/bin/sh", "-c", f"{command}; true"])
+    parent.spawn()
+    try:
+        await until(lambda: "Tokencast is up" in parent.output(), UP_S, "start")
+        family = started_by(parent)
+        assert len(family) > EVERYTHING
+        os.kill(parent.pid, signal.SIGKILL)
+        await all_gone(family)
+    finally:
+        await parent.stop()
+        release_port(port)
+
+
+async def test_every_child_that_dies_is_started_again(launcher: Launcher) -> None:
+    for part, name in (
+        (" worker", "worker"),
+        ("deploy.demo_model", "model"),
+        (" api ", "api"),
+        ("-server", "redis"),
+    ):
+        before = await until(partial(command_of, launcher, part), SOON_S, f"{name} runs")
+        os.kill(before, signal.SIGKILL)
+        await until(partial(replaced, launcher, part, before), SOON_S, f"another {name}")
+        await until(launcher.answers, SOON_S, f"an answer after {name} was killed", every_s=0.2)
+        assert f"{name} ended (killed by SIGKILL); starting it again in " in launcher.output()
+
+
+async def test_command_whose_leash_was_killed_does_not_run_beside_its_successor(launcher: Launcher) -> None:
+    before = await until(partial(command_of, launcher, " worker"), SOON_S, "worker runs")
+    leash = process_table()[before][0]
+    os.kill(leash, signal.SIGKILL)
+    await all_gone({before: ""})
+    await until(partial(replaced, launcher, " worker", before), SOON_S, "another worker")
+
+
+async def test_answers_survive_a_restart_on_the_same_data(tmp_path: Path) -> None:
+    launcher = Launcher(tmp_path)
+    await launcher.start()
+    try:
+        location = (await launcher.generate()).headers["location"]
+        before = await request("GET", launcher.url + location)
+        launcher.terminate()
+        assert await launcher.wait(GONE_S) == 0
+        await launcher.start()
+        after = await request("GET", launcher.url + location)
+        assert after.status == 200
+        assert before.json()["text"] == after.json()["text"]
+    finally:
+        await launcher.stop()
+
+
+async def test_two_side_by_side_do_not_disturb_each_other(launcher: Launcher, tmp_path: Path) -> None:
+    other = Launcher(tmp_path / "other", "--api", "2", "--workers", "2")
+    await other.start()
+    try:
+        location = (await launcher.generate()).headers["location"]
+        assert await other.answers()
+        assert (await request("GET", other.url + location)).status == 404
+        assert "2 processes" in other.output()
+    finally:
+        await other.stop()
+    assert await launcher.answers()
+
+
+async def test_data_directory_of_another_launcher_is_refused(launcher: Launcher, tmp_path: Path) -> None:
+    second = Launcher(tmp_path / "data")
+    await refused(second, "Another launcher uses the data directory")
+    assert await launcher.answers()
+
+
+async def test_taken_port_is_refused(tmp_path: Path) -> None:
+    launcher = Launcher(tmp_path)
+    with socket.create_server(("127.0.0.1", launcher.port)):
+        await refused(launcher, f"Port {launcher.port} of 127.0.0.1 is taken; choose another with PORT=.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        ([], {"TOKENCAST_LEASE_S": "soon"}, "TOKENCAST_LEASE_S"),
+        ([], {"TOKENCAST_LEESE_S": "10"}, "There is no setting TOKENCAST_LEESE_S"),
+        ([], {"TOKENCAST_REDIS_URL": "redis://127.0.0.1:1/0"}, "No Redis answers"),
+        ([], {"TOKENCAST_REDIS_URL": "unix:///no/such/socket"}, "No Redis answers"),
+        ([], {"TOKENCAST_REDIS_URL": "sqlite:///x"}, "TOKENCAST_REDIS_URL"),
+        (["--port", "eighty"], {}, "--port"),
+        (["--workers", "-1"], {}, "--workers"),
+        (["--data", "/proc/nowhere"], {}, "/proc/nowhere"),
+    ],
+)
+async def test_what_cannot_work_is_refused_in_one_sentence(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], said: str
+) -> None:
+    await refused(Launcher(tmp_path, *arguments, environ=environ), said)
+
+
+async def test_redis_that_cannot_start_ends_everything_with_its_last_words(tmp_path: Path) -> None:
+    server = tmp_path / "bin" / "redis-server"
+    server.parent.mkdir()
+    server.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "v=7.2.0" && exit 0\necho "no luck"; exit 3\n')
+    server.chmod(0o755)
+    launcher = Launcher(tmp_path / "data", environ={"PATH": f"{server.parent}:{os.environ['PATH']}"})
+    launcher.spawn()
+    assert await launcher.wait(SOON_S) == 1
+    last_line = launcher.output().splitlines()[-1]
+    assert last_line == "Tokencast cannot start: redis ended at once (exit code 3); its last words: no luck."
+    await launcher.stop()
+
+
+async def test_child_that_always_dies_is_given_up_after_its_tries() -> None:
+    reading, writing = os.pipe()
+    said: list[str] = []
+    given_up: list[str] = []
+    child = Child(Command("moth", ["/bin/sh", "-c", "echo ouch; exit 7"], os.environ, tries=3), reading, said.append)
+    await child.run(given_up.append)
+    assert given_up == ["moth ended at once 3 times in a row (exit code 7); its last words: ouch"]
+    assert said.count("moth | ouch") == 3
+    assert "moth ended (exit code 7); starting it again in 0.2 s" in said
+    assert "moth ended (exit code 7); starting it again in 0.4 s" in said
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_child_that_ignores_the_signal_is_killed_with_all_it_started() -> None:
+    reading, writing = os.pipe()
+    said: list[str] = []
+    script = "trap '' TERM; sleep 600 & echo $!; while :; do wait; done"
+    child = Child(Command("mule", ["/bin/sh", "-c", script], os.environ), reading, said.append)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(child.run(said.append))
+        await until(lambda: said, SOON_S, "the child's first line")
+        await child.end(0.2)
+    await all_gone({int(said[0].removeprefix("mule | ")): ""})
+    os.close(reading)
+    os.close(writing)
+
+
+def test_socket_of_a_deep_data_directory_lies_in_a_short_private_one(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    place = redis.socket_path(deep)
+    try:
+        assert len(os.fsencode(place)) < 100
+        assert place == redis.socket_path(deep)
+        assert place != redis.socket_path(deep / "f")
+        assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    finally:
+        place.parent.rmdir()
+        redis.socket_path(deep / "f").parent.rmdir()
+
+
+async def refused(launcher: Launcher, said: str) -> None:
+    """It ends with an error, at once, having said one line and started nothing."""
+    launcher.spawn()
+    code = await launcher.wait(SOON_S)
+    output = launcher.output().strip()
+    await launcher.stop()
+    assert code != 0
+    assert said in output
+    assert len(output.splitlines()) == 1, output
+    assert output.endswith(".")

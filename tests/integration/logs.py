@@ -1,0 +1,128 @@
+"""Owns generations made for tests of the log itself: requests, batches, and a look at every entry."""
+
+from typing import Any
+
+from redis.asyncio import Redis
+
+from shared.answers import SeqReply, TakeReply
+from shared.codec import decode_json, encode, encode_json
+from shared.errors import TokencastError
+from shared.eventlog import Batch, Entry, EventLog
+from shared.events import Completed, Event, EventType, Token, Usage
+from shared.generation import NewGeneration, OnInterrupt, new_id
+from shared.keys import Keys
+from shared.logreader import Logged, logged
+
+TENANT = "acme"
+MODEL = "demo"
+
+
+def new_generation(
+    generation_id: str | None = None,
+    *,
+    body_hash: str = "hash",
+    on_interrupt: OnInterrupt = "restart",
+    deadline_s: float = 60.0,
+    retention_s: float = 60.0,
+    tenant: str = TENANT,
+) -> NewGeneration:
+    """A request nobody will send."""
+    return NewGeneration(
+        id=generation_id or new_id(),
+        tenant=tenant,
+        model=MODEL,
+        request=encode_json({"model": MODEL, "messages": []}),
+        metadata=b'{"a":1}',
+        body_hash=body_hash,
+        prompt_tokens=5,
+        on_interrupt=on_interrupt,
+        deadline_s=deadline_s,
+        retention_s=retention_s,
+    )
+
+
+async def created(eventlog: EventLog, **options: Any) -> str:
+    """The id of a generation just created."""
+    new = new_generation(**options)
+    await eventlog.create(new)
+    return new.id
+
+
+async def running(eventlog: EventLog, **options: Any) -> tuple[str, TakeReply]:
+    """A generation just taken by the worker `one`."""
+    generation_id = await created(eventlog, **options)
+    return generation_id, await eventlog.take(generation_id, "one")
+
+
+def tokens(generation_id: str, epoch: int, first_seq: int, *texts: str, chars: int | None = None) -> Batch:
+    """A batch of `token` events; unless told, each text before them was one character."""
+    total = first_seq - 1 if chars is None else chars
+    entries = []
+    for text in texts:
+        total += len(text)
+        entries.append(_entry(Token(text), total))
+    return Batch(generation_id, epoch, first_seq, entries, None)
+
+
+def completion(generation_id: str, epoch: int, seq: int, *, chars: int | None = None) -> Batch:
+    """The terminal alone."""
+    said = seq - 1 if chars is None else chars
+    last = Completed("stop", Usage(5, said, 5 + said), said, seq + 1)
+    return Batch(generation_id, epoch, seq, [_entry(last, said)], EventType.COMPLETED)
+
+
+async def append(eventlog: EventLog, *batches: Batch) -> SeqReply:
+    """The reply to the last batch, all sent together; an error is raised."""
+    reply = (await eventlog.append(batches))[-1]
+    if isinstance(reply, TokencastError):
+        raise reply
+    return reply
+
+
+async def renew(eventlog: EventLog, generation_id: str, epoch: int) -> SeqReply:
+    """The reply to one renewal; an error is raised."""
+    (reply,) = await eventlog.renew([(generation_id, epoch)])
+    if isinstance(reply, TokencastError):
+        raise reply
+    return reply
+
+
+async def whole_log(redis: Redis, keys: Keys, generation_id: str) -> list[Logged]:
+    """Every entry."""
+    return [logged(entry_id, fields) for entry_id, fields in await redis.xrange(keys.log(generation_id))]
+
+
+async def said(redis: Redis, keys: Keys, generation_id: str) -> list[tuple[str, Any]]:
+    """Every entry's type and data."""
+    return [(entry.type.decode(), decode_json(entry.data)) for entry in await whole_log(redis, keys, generation_id)]
+
+
+async def expire_lease(redis: Redis, keys: Keys, generation_id: str) -> None:
+    """As if a whole lease had passed in silence."""
+    await _hset(redis, keys.meta(generation_id), lease=0)
+
+
+async def set_meta(redis: Redis, keys: Keys, generation_id: str, **fields: int) -> None:
+    """What time, or a clock that jumped, would have made of meta."""
+    await _hset(redis, keys.meta(generation_id), **fields)
+
+
+async def meta_fields(redis: Redis, keys: Keys, generation_id: str) -> dict[str, str]:
+    """All of meta, as it stands."""
+    found: Any = await redis.execute_command("HGETALL", keys.meta(generation_id))  # type: ignore[no-untyped-call]
+    return {name.decode(): value.decode() for name, value in found.items()}
+
+
+async def server_ms(redis: Redis) -> int:
+    """Redis TIME."""
+    seconds, micros = await redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+async def _hset(redis: Redis, key: str, **fields: int) -> None:
+    words = [word for pair in fields.items() for word in pair]
+    await redis.execute_command("HSET", key, *words)  # type: ignore[no-untyped-call]
+
+
+def _entry(event: Event, chars: int) -> Entry:
+    return Entry(event.type, encode(event), chars, chars)

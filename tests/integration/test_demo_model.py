@@ -1,0 +1,338 @@
+"""The demo model as the openai SDK meets it: a real process, the real client."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from openai.types.chat import ChatCompletionChunk
+
+from tests.support.stack import ModelProcess, demo
+from tests.support.waiting import until
+from tests.support.wire import request
+
+pytestmark = pytest.mark.anyio
+
+WITHIN_S = 10.0
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string"},
+                "days": {"type": "integer", "minimum": 2},
+                "units": {"enum": ["metric", "imperial"]},
+            },
+            "required": ["city", "days", "units"],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+async def model(anyio_backend: str) -> AsyncIterator[ModelProcess]:
+    process = ModelProcess()
+    await process.start()
+    yield process
+    await process.stop()
+
+
+@pytest.fixture
+async def client(model: ModelProcess) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=f"{model.url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+async def stream(client: AsyncOpenAI, name: str, **fields: Any) -> list[ChatCompletionChunk]:
+    """All chunks of one streamed answer."""
+    fields.setdefault("messages", [{"role": "user", "content": "Why is the sea blue?"}])
+    chunks = await client.chat.completions.create(model=name, stream=True, **fields)
+    return [chunk async for chunk in chunks]
+
+
+async def whole(client: AsyncOpenAI, name: str, **fields: Any) -> Any:
+    """The same answer, not streamed."""
+    fields.setdefault("messages", [{"role": "user", "content": "Why is the sea blue?"}])
+    return await client.chat.completions.create(model=name, **fields)
+
+
+def text_of(chunks: list[ChatCompletionChunk], kind: str = "content") -> list[str]:
+    """The non-empty pieces of one kind."""
+    deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+    return [piece for delta in deltas if (piece := getattr(delta, kind, None))]
+
+
+def finish_of(chunks: list[ChatCompletionChunk]) -> list[str]:
+    """Every finish reason that was given; there ought to be one."""
+    return [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason]
+
+
+async def last_seen(model: ModelProcess, name: str) -> dict[str, Any]:
+    """What the model remembers of the last request for this name."""
+    return (await model.requests(name))[-1]
+
+
+async def test_stream_has_exactly_the_deltas_asked_for_and_one_finish(client: AsyncOpenAI) -> None:
+    chunks = await stream(client, demo(tokens=40, pace_s=0))
+    assert len(text_of(chunks)) == 40
+    assert finish_of(chunks) == ["stop"]
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert {"chat.completion.chunk"} == {chunk.object for chunk in chunks}
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+async def test_default_answer_mentions_the_prompt_and_is_the_same_each_time(client: AsyncOpenAI) -> None:
+    first, again = [text_of(await stream(client, demo(pace_s=0))) for _ in range(2)]
+    assert "Why is the sea blue?" in "".join(first)
+    assert first == again
+    assert first != text_of(await stream(client, demo(pace_s=0, seed=3)))
+
+
+async def test_pace_and_first_delay_take_the_time_they_say(client: AsyncOpenAI) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await stream(client, demo(tokens=11, pace_s=0.03, first_s=0.2))
+    assert loop.time() - began >= 0.45
+
+
+async def test_usage_comes_last_without_choices_and_only_when_asked_for(client: AsyncOpenAI) -> None:
+    chunks = await stream(client, demo(tokens=7, pace_s=0), stream_options={"include_usage": True})
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 7
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert all(chunk.usage is None for chunk in await stream(client, demo(tokens=7, pace_s=0)))
+
+
+async def test_usage_can_be_withheld_though_asked_for(client: AsyncOpenAI) -> None:
+    name = demo(tokens=3, pace_s=0, usage=0)
+    chunks = await stream(client, name, stream_options={"include_usage": True})
+    assert all(chunk.usage is None for chunk in chunks)
+    assert (await whole(client, name)).usage is None
+
+
+async def test_reasoning_comes_before_the_content(client: AsyncOpenAI) -> None:
+    chunks = await stream(client, demo(tokens=5, reasoning=20, pace_s=0))
+    kinds = [
+        "reasoning" if getattr(choice.delta, "reasoning_content", None) else "content"
+        for chunk in chunks
+        for choice in chunk.choices
+        if getattr(choice.delta, "reasoning_content", None) or choice.delta.content
+    ]
+    assert kinds == ["reasoning"] * 20 + ["content"] * 5
+
+
+async def test_refusal_takes_the_place_of_content(client: AsyncOpenAI) -> None:
+    chunks = await stream(client, demo(refusal=6, pace_s=0))
+    assert len(text_of(chunks, "refusal")) == 6
+    assert text_of(chunks) == []
+
+
+async def test_parallel_tool_calls_stream_arguments_that_satisfy_the_schema(client: AsyncOpenAI) -> None:
+    chunks = await stream(client, demo(tools=3, pace_s=0), tools=[WEATHER])
+    pieces = [piece for chunk in chunks for choice in chunk.choices for piece in choice.delta.tool_calls or []]
+    assert finish_of(chunks) == ["tool_calls"]
+    assert {0, 1, 2} == {piece.index for piece in pieces}
+    assert len({piece.id for piece in pieces if piece.id}) == 3
+    for index in range(3):
+        mine = [piece.function for piece in pieces if piece.index == index]
+        assert [function.name for function in mine if function and function.name] == ["weather"]
+        parts = [function.arguments or "" for function in mine if function]
+        arguments = json.loads("".join(parts))
+        assert len(parts) > 3
+        assert arguments["city"]
+        assert arguments["days"] >= 2
+        assert arguments["units"] == "metric"
+
+
+async def test_tool_results_are_answered_in_text(client: AsyncOpenAI) -> None:
+    name = demo(tools=1, pace_s=0)
+    call = (await whole(client, name, tools=[WEATHER])).choices[0].message
+    messages = [
+        {"role": "user", "content": "Rain?"},
+        call,
+        {"role": "tool", "tool_call_id": "1", "content": "no"},
+    ]
+    chunks = await stream(client, name, tools=[WEATHER], messages=messages)
+    assert finish_of(chunks) == ["stop"]
+    assert text_of(chunks)
+
+
+async def test_without_tools_in_the_request_nothing_is_called(client: AsyncOpenAI) -> None:
+    assert finish_of(await stream(client, demo(tools=2, tokens=3, pace_s=0))) == ["stop"]
+
+
+@pytest.mark.parametrize("tokens", [None, 3, 400])
+async def test_json_mode_streams_one_valid_document(client: AsyncOpenAI, tokens: int | None) -> None:
+    name = demo(pace_s=0) if tokens is None else demo(pace_s=0, tokens=tokens)
+    pieces = text_of(await stream(client, name, response_format={"type": "json_object"}))
+    assert isinstance(json.loads("".join(pieces)), dict)
+    assert len(pieces) > 10 if tokens is None else len(pieces) == tokens
+
+
+async def test_json_schema_is_satisfied(client: AsyncOpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "title": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}, "minItems": 3},
+            "node": {"$ref": "#/$defs/node"},
+        },
+        "required": ["title", "tags", "node"],
+        "$defs": {
+            "node": {
+                "type": "object",
+                "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+                "required": ["next"],
+            }
+        },
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "page", "strict": True, "schema": schema}}
+    pieces = text_of(await stream(client, demo(pace_s=0), response_format=wanted))
+    document = json.loads("".join(pieces))
+    assert {"title", "tags", "node"} == document.keys()
+    assert len(document["tags"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        (demo(pace_s=0, tokens=30, reasoning=4), {}),
+        (demo(pace_s=0, refusal=4), {}),
+        (demo(pace_s=0, tools=2), {"tools": [WEATHER]}),
+        (demo(pace_s=0), {"response_format": {"type": "json_object"}}),
+        (demo(pace_s=0), {"max_tokens": 9}),
+    ],
+)
+async def test_what_is_not_streamed_equals_what_is(client: AsyncOpenAI, name: str, fields: dict[str, Any]) -> None:
+    chunks = await stream(client, name, stream_options={"include_usage": True}, **fields)
+    answer = await whole(client, name, **fields)
+    message = answer.choices[0].message
+    for kind in ("content", "reasoning_content", "refusal"):
+        assert "".join(text_of(chunks, kind)) == (getattr(message, kind, None) or "")
+    pieces = [piece for chunk in chunks for choice in chunk.choices for piece in choice.delta.tool_calls or []]
+    for index, call in enumerate(message.tool_calls or []):
+        mine = [piece for piece in pieces if piece.index == index]
+        assert call.id == mine[0].id
+        assert call.function.arguments == "".join(piece.function.arguments or "" for piece in mine if piece.function)
+    assert finish_of(chunks) == [answer.choices[0].finish_reason]
+    assert chunks[-1].usage == answer.usage
+
+
+async def test_max_tokens_cuts_and_says_length(client: AsyncOpenAI) -> None:
+    chunks = await stream(client, demo(pace_s=0), max_tokens=9)
+    assert len(text_of(chunks)) == 9
+    assert finish_of(chunks) == ["length"]
+
+
+async def test_finish_reason_can_be_asked_for(client: AsyncOpenAI) -> None:
+    assert finish_of(await stream(client, demo(pace_s=0, tokens=2, finish="content_filter"))) == ["content_filter"]
+
+
+async def test_pieces_have_the_size_asked_for(client: AsyncOpenAI) -> None:
+    pieces = text_of(await stream(client, demo(pace_s=0, tokens=3, chars=20_000)))
+    assert [len(piece) for piece in pieces] == [20_000] * 3
+
+
+async def test_gate_holds_the_stream_until_it_is_opened_and_stays_open(
+    client: AsyncOpenAI, model: ModelProcess
+) -> None:
+    name = demo(pace_s=0, tokens=10, gate="held", gate_after=4)
+    chunks = await client.chat.completions.create(
+        model=name, messages=[{"role": "user", "content": "Wait"}], stream=True
+    )
+    received = [await anext(chunks) for _ in range(5)]
+    await until(lambda: at_gate(model, name), WITHIN_S, "stream at its gate")
+    assert len(text_of(received)) == 4
+    await model.open_gate("held")
+    assert len(text_of([chunk async for chunk in chunks])) == 6
+    assert len(text_of(await stream(client, name))) == 10
+    assert (await last_seen(model, name))["end"] == "finished"
+
+
+async def test_gate_after_none_holds_everything_back(client: AsyncOpenAI, model: ModelProcess) -> None:
+    name = demo(pace_s=0, tokens=2, reasoning=2, gate="mute")
+    streaming = asyncio.ensure_future(stream(client, name))
+    await until(lambda: at_gate(model, name), WITHIN_S, "stream at its gate")
+    assert (await last_seen(model, name))["chunks_sent"] == 0
+    await model.open_gate("mute")
+    assert len(text_of(await streaming)) == 2
+
+
+async def test_client_that_leaves_is_seen_while_the_stream_is_silent(model: ModelProcess) -> None:
+    name = demo(pace_s=0, tokens=10, gate="never", gate_after=3)
+    async with AsyncOpenAI(base_url=f"{model.url}/v1", api_key="any", max_retries=0) as client:
+        chunks = await client.chat.completions.create(
+            model=name, messages=[{"role": "user", "content": "Leave"}], stream=True, user="someone"
+        )
+        await until(lambda: at_gate(model, name), WITHIN_S, "stream at its gate")
+        await chunks.close()
+
+    async def gone() -> bool:
+        return bool((await last_seen(model, name))["end"] == "client_closed")
+
+    await until(gone, 1.0, "the model sees its client leave")
+    seen = await last_seen(model, name)
+    assert seen["chunks_sent"] == 3
+    assert seen["user"] == "someone"
+    assert seen["prompt"] == "Leave"
+    assert seen["opened_monotonic"] <= seen["first_token_monotonic"] <= seen["closed_monotonic"]
+
+
+async def test_reader_that_stops_reading_is_felt(model: ModelProcess) -> None:
+    name = demo(pace_s=0, tokens=200_000)
+    host, port = "127.0.0.1", model.port
+    reader, writer = await asyncio.open_connection(host, port, limit=1_024)
+    body = json.dumps({"model": name, "stream": True, "messages": [{"role": "user", "content": "Flood"}]}).encode()
+    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: model\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    await reader.readline()
+    sent = -1
+
+    async def stands_still() -> bool:
+        nonlocal sent
+        before, sent = sent, (await last_seen(model, name))["chunks_sent"]
+        return bool(before == sent > 0)
+
+    await until(stands_still, WITHIN_S, "the model stops writing", every_s=0.2)
+    assert sent < 200_000
+    writer.close()
+
+    async def gone() -> bool:
+        return bool((await last_seen(model, name))["end"] == "client_closed")
+
+    await until(gone, WITHIN_S, "the model sees its client leave")
+    assert (await last_seen(model, name))["blocked_s"] > 0
+
+
+async def test_unknown_model_and_bad_parameters_are_refused_in_openai_s_words(client: AsyncOpenAI) -> None:
+    with pytest.raises(NotFoundError) as unknown:
+        await stream(client, "gpt-9")
+    assert unknown.value.code == "model_not_found"
+    for name in ("demo;pase_s=1", "demo;tokens=-1", "demo;tokens=many", "demo;finish=soon", "demo;chars=0"):
+        with pytest.raises(BadRequestError) as refused:
+            await stream(client, name)
+        assert refused.value.param == "model"
+    with pytest.raises(BadRequestError) as several:
+        await stream(client, "demo", n=2)
+    assert several.value.param == "n"
+
+
+async def test_the_model_is_listed(client: AsyncOpenAI) -> None:
+    assert [model.id async for model in client.models.list()] == ["demo"]
+
+
+async def test_what_is_not_json_is_refused(model: ModelProcess) -> None:
+    answer = await request("POST", f"{model.url}/v1/chat/completions", body=b"{not json")
+    assert answer.status == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+async def at_gate(model: ModelProcess, name: str) -> bool:
+    """Whether the last stream of this name waits at its gate."""
+    seen = await model.requests(name)
+    return bool(seen) and seen[-1]["at_gate"] is not None

@@ -1,0 +1,104 @@
+"""What is asked again, how often, and after how long."""
+
+import pytest
+
+from shared.errors import UpstreamBroken, UpstreamRefused
+from worker.retry import Unanswered, before_first_piece
+
+pytestmark = pytest.mark.anyio
+
+
+class _Asked:
+    """A request that fails in the given ways, one after another, and then answers."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.times = 0
+        self.waits_s: list[float] = []
+
+    async def run(self) -> None:
+        tries = before_first_piece()
+        tries.sleep = self._sleep
+        async for attempt in tries:
+            with attempt:
+                self.times += 1
+                if self.failures:
+                    raise self.failures.pop(0)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits_s.append(seconds)
+
+
+def _unanswered(retry_after_s: float | None = None) -> Unanswered:
+    return Unanswered(UpstreamBroken("upstream_unavailable", "no", retry_after_s=retry_after_s))
+
+
+async def test_an_answer_is_asked_for_once() -> None:
+    """Nothing is repeated without need."""
+    asked = _Asked()
+    await asked.run()
+    assert (asked.times, asked.waits_s) == (1, [])
+
+
+async def test_before_the_first_piece_it_is_asked_again() -> None:
+    """Nobody has seen anything yet."""
+    asked = _Asked(_unanswered(), _unanswered(), _unanswered())
+    await asked.run()
+    assert (asked.times, len(asked.waits_s)) == (4, 3)
+
+
+async def test_the_fourth_failure_is_the_last() -> None:
+    """And it comes out as it was, not as tenacity's."""
+    failures = [_unanswered() for _ in range(5)]
+    asked = _Asked(*failures)
+    with pytest.raises(Unanswered) as caught:
+        await asked.run()
+    assert asked.times == 4
+    assert caught.value is failures[3]
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamRefused("upstream_auth", "no"), UpstreamBroken("upstream_truncated", "x"), ValueError()]
+)
+async def test_nothing_else_is_asked_again(error: Exception) -> None:
+    """What was refused, what was said in part, and our own mistakes."""
+    asked = _Asked(error)
+    with pytest.raises(type(error)):
+        await asked.run()
+    assert asked.times == 1
+
+
+async def test_waits_grow_with_jitter_within_bounds() -> None:
+    """Full jitter: a herd must not come back together."""
+    seen = []
+    for _ in range(200):
+        asked = _Asked(_unanswered(), _unanswered(), _unanswered())
+        await asked.run()
+        seen.append(asked.waits_s)
+    for at, most in enumerate((0.5, 1.0, 2.0)):
+        waits = [waits_s[at] for waits_s in seen]
+        assert 0 <= min(waits) < most / 4
+        assert most * 3 / 4 < max(waits) <= most
+
+
+async def test_retry_after_is_a_floor_with_jitter_on_top() -> None:
+    """Everybody was told the same second."""
+    waits = []
+    for _ in range(50):
+        asked = _Asked(_unanswered(7.0))
+        await asked.run()
+        waits += asked.waits_s
+    assert 7.0 <= min(waits) < max(waits) < 8.0
+
+
+async def test_a_provider_that_asks_for_too_long_is_not_waited_for() -> None:
+    """By then the user has asked again."""
+    asked = _Asked(_unanswered(61.0))
+    with pytest.raises(Unanswered):
+        await asked.run()
+    assert (asked.times, asked.waits_s) == (1, [])
+
+
+async def test_an_unanswered_request_says_what_its_cause_said() -> None:
+    """For logs."""
+    assert str(_unanswered()) == "no"

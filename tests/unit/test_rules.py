@@ -1,0 +1,43 @@
+"""The protocol's rules and the tests that name them: neither without the other."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROTOCOL = ROOT / "shared" / "PROTOCOL.md"
+
+
+def rules_stated() -> list[str]:
+    """R1, R2, ... as the protocol states them: bold, at the start of a line."""
+    return re.findall(r"^\*\*(R[1-9][0-9]*)\b", PROTOCOL.read_text(), re.MULTILINE)
+
+
+def rules_tested() -> dict[str, set[str]]:
+    """Rule -> the test files that name it with `@pytest.mark.rule("R7")`."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rule"):
+                continue
+            for argument in node.args:
+                assert isinstance(argument, ast.Constant), f"{path}: name the rule in plain words"
+                found.setdefault(str(argument.value), set()).add(path.name)
+    return found
+
+
+def test_every_rule_has_a_test() -> None:
+    """A rule nobody checks is a wish."""
+    assert [rule for rule in rules_stated() if rule not in rules_tested()] == []
+
+
+def test_every_mark_names_a_rule() -> None:
+    """A mark for a rule that was renumbered or removed misleads."""
+    stated = set(rules_stated())
+    assert {rule: files for rule, files in rules_tested().items() if rule not in stated} == {}
+
+
+def test_rules_are_numbered_without_gaps() -> None:
+    """R1, R2, R3, each once."""
+    assert [f"R{n + 1}" for n in range(len(rules_stated()))] == rules_stated()
+    assert rules_stated()
