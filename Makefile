@@ -18,7 +18,7 @@ export UV_PROJECT_ENVIRONMENT = .venv
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test test-long check unit integration e2e fmt clean
+.PHONY: help up test test-long check unit integration e2e bench fmt clean
 
 help:
 	@echo "make up          start everything here: PORT=8000 DATA=./data API=1 WORKERS=1"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-long   make test, and the tests that take their time"
 	@echo "make check       format, lint, types and import rules"
 	@echo "make unit        pure tests, seconds     (also: make integration, make e2e)"
+	@echo "make bench       figures on this machine: overhead, pick-up; best with nothing else running"
 	@echo "make fmt         format, and mend what can be mended by itself"
 	@echo "make clean       remove environments and caches, not ./data"
 
@@ -49,6 +50,11 @@ check: $(SYNCED)
 
 unit integration e2e: $(SYNCED)
 	$(BIN)/python -m pytest tests/$@
+
+# Nothing is asserted: what is fast enough depends on the machine, and a reader judges.
+bench: $(SYNCED)
+	$(BIN)/python -m tests.bench.overhead
+	$(BIN)/python -m tests.bench.pickup
 
 fmt: $(SYNCED)
 	$(BIN)/ruff format .

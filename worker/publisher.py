@@ -39,6 +39,12 @@ class Publication:
         self._publisher = publisher
         self._moved = asyncio.Event()
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Generation and epoch. Not the generation alone: a worker that was stopped for longer than
+        a lease may take its own generation again, while the former attempt does not know yet."""
+        return self.outbox.generation_id, self.outbox.epoch
+
     def add(self, delta: Delta) -> None:
         """Accept one piece at once; the caller asks `is_full` and waits in `room` before the next.
 
@@ -92,8 +98,8 @@ class Publisher:
         self._log = eventlog
         self._limits = limits
         self._lease_s = lease_s
-        self._open: dict[str, Publication] = {}
-        self._waiting: dict[str, Publication] = {}
+        self._open: dict[tuple[str, int], Publication] = {}
+        self._waiting: dict[tuple[str, int], Publication] = {}
         self._work = asyncio.Event()
         self._reachable = asyncio.Event()
         self._reachable.set()
@@ -105,26 +111,24 @@ class Publisher:
     def open(self, generation_id: str, token: str, taken: TakeReply) -> Publication:
         """A place to write for the attempt just taken; give it back with `forget`."""
         publication = Publication(self, Outbox(generation_id, taken, self._limits), token, taken)
-        self._open[generation_id] = publication
+        self._open[publication.place] = publication
         return publication
 
     def forget(self, publication: Publication) -> None:
         """The attempt is over, in whatever way: renew and flush it no more."""
-        generation_id = publication.outbox.generation_id
-        if self._open.get(generation_id) is publication:
-            del self._open[generation_id]
-        self._waiting.pop(generation_id, None)
+        self._open.pop(publication.place, None)
+        self._waiting.pop(publication.place, None)
 
     def wake(self, publication: Publication) -> None:
         """There is something to flush."""
-        self._waiting[publication.outbox.generation_id] = publication
+        self._waiting[publication.place] = publication
         self._work.set()
 
     async def look(self, generation_id: str) -> None:
         """A hint: something happened to this generation's log, find out what."""
-        publication = self._open.get(generation_id)
-        if publication is not None:
-            await self._renew([publication])
+        publications = [p for p in self._open.values() if p.outbox.generation_id == generation_id]
+        if publications:
+            await self._renew(publications)
 
     @property
     def is_settling(self) -> bool:
@@ -144,7 +148,7 @@ class Publisher:
             await self._reachable.wait()
             publications = list(self._waiting.values())[:_FLUSH_GENERATIONS]
             for publication in publications:
-                del self._waiting[publication.outbox.generation_id]
+                del self._waiting[publication.place]
             if not self._waiting:
                 self._work.clear()
             await self._flush(publications)
@@ -209,7 +213,7 @@ class Publisher:
 
     async def _renew(self, publications: list[Publication]) -> bool:
         """Renew these leases and act on the answers; whether Redis answered at all."""
-        owned = [(p.outbox.generation_id, p.outbox.epoch) for p in publications]
+        owned = [p.place for p in publications]
         try:
             replies = await (self._log.renew(owned) if owned else self._log.ping())
         except LogUnavailable:

@@ -67,6 +67,7 @@ async def check_cancelled(stack: Stack, generation_id: str) -> Transcript:
     return transcript
 
 
+@pytest.mark.rule("R18")
 async def test_cancelling_what_is_queued_ends_it_before_it_began(redis_server: RedisServer) -> None:
     """Viewers see the end at once, without any worker; the worker that comes later never asks the model."""
     model = demo(seed=unique(), tokens=5, pace_s=0)
@@ -84,6 +85,7 @@ async def test_cancelling_what_is_queued_ends_it_before_it_began(redis_server: R
         await check_cancelled(stack, generation_id)
 
 
+@pytest.mark.rule("R18")
 @pytest.mark.parametrize("api", [0, 1], ids=["same process", "other process"])
 async def test_cancelling_what_is_running_stops_the_provider(stack: Stack, api: int) -> None:
     """The viewer's stream ends and the upstream socket is closed within a second, from either process."""
@@ -102,6 +104,7 @@ async def test_cancelling_what_is_running_stops_the_provider(stack: Stack, api: 
     await check_cancelled(stack, generation_id)
 
 
+@pytest.mark.rule("R18")
 @pytest.mark.parametrize("said", [0, 5], ids=["before the first token", "after some tokens"])
 async def test_cancelling_during_silence_stops_the_provider(stack: Stack, said: int) -> None:
     """A model that says nothing must not have to speak before it can be stopped."""
@@ -122,6 +125,7 @@ async def test_cancelling_during_silence_stops_the_provider(stack: Stack, said: 
     assert bool(transcript.reduce()["text"]) == bool(said)
 
 
+@pytest.mark.rule("R18")
 async def test_cancelling_what_has_completed_says_so(stack: Stack) -> None:
     """It stays completed, for everybody."""
     generation_id = await stack.create(demo(tokens=5, pace_s=0))
@@ -131,6 +135,7 @@ async def test_cancelling_what_has_completed_says_so(stack: Stack) -> None:
     assert await stack.snapshot(generation_id) == before
 
 
+@pytest.mark.rule("R18")
 async def test_cancelling_twice_is_cancelling_once(stack: Stack) -> None:
     """The second answer, from the other process, is the first's; the log has one terminal."""
     generation_id = await stack.create(demo(seed=unique(), tokens=FOREVER, pace_s=0.01))

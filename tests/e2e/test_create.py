@@ -48,6 +48,7 @@ async def test_create_says_what_was_made_and_where(stack: Stack) -> None:
         assert (await request("GET", stack.urls[api] + answer.headers["location"])).status == 200
 
 
+@pytest.mark.rule("R3")
 async def test_the_same_idempotency_key_finds_the_same_generation(stack: Stack) -> None:
     """200 instead of 201, the same id, from either process, and the model was asked once."""
     model = demo(pace_s=0, tokens=3, seed=unique())
@@ -61,6 +62,7 @@ async def test_the_same_idempotency_key_finds_the_same_generation(stack: Stack) 
     assert len(await stack.model.requests(model)) == 1
 
 
+@pytest.mark.rule("R3")
 async def test_the_same_idempotency_key_with_another_body_is_a_conflict(stack: Stack) -> None:
     """409, and the first is untouched."""
     headers = [("Idempotency-Key", unique())]

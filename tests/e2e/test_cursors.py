@@ -55,6 +55,7 @@ async def check_starts_over(stack: Stack, generation_id: str, cursor: Cursor) ->
     check_invariants([transcript], await stack.snapshot(generation_id), await stack.log(generation_id))
 
 
+@pytest.mark.rule("R20")
 @pytest.mark.parametrize("cursor", MALFORMED, ids=lambda cursor: cursor[:24])
 async def test_a_malformed_cursor_is_refused(stack: Stack, finished: str, cursor: str) -> None:
     """400 in the header and in the query, though Redis itself would take some of them."""
@@ -66,6 +67,7 @@ async def test_a_malformed_cursor_is_refused(stack: Stack, finished: str, cursor
     check_problem(by_query, 400, "malformed_cursor")
 
 
+@pytest.mark.rule("R20")
 @pytest.mark.parametrize("cursor", MALFORMED_IN_A_QUERY, ids=repr)
 async def test_a_cursor_no_header_could_carry_is_refused(stack: Stack, finished: str, cursor: str) -> None:
     """Spaces, line ends, NUL and foreign digits can come percent-encoded."""
@@ -89,6 +91,7 @@ async def test_an_enormous_query_is_refused(stack: Stack, finished: str, size: i
     assert answer.status in (400, 414, 431)
 
 
+@pytest.mark.rule("R8")
 @pytest.mark.parametrize("seqs_ahead", [1, 1_000_000], ids=["just", "far"])
 @pytest.mark.parametrize("epochs_ahead", [0, 1], ids=["same epoch", "later epoch"])
 async def test_a_cursor_from_the_future_is_told_and_starts_over(
@@ -99,6 +102,7 @@ async def test_a_cursor_from_the_future_is_told_and_starts_over(
     await check_starts_over(stack, finished, Cursor(last.epoch + epochs_ahead, last.seq + seqs_ahead))
 
 
+@pytest.mark.rule("R8")
 async def test_another_generations_cursor_is_told_and_starts_over(stack: Stack, finished: str) -> None:
     """What the viewer gets is all of this generation, and nothing of the other."""
     other = await stack.create(QUICK)
@@ -107,12 +111,14 @@ async def test_another_generations_cursor_is_told_and_starts_over(stack: Stack, 
         await check_starts_over(stack, finished, Cursor.parse(entry_id))
 
 
+@pytest.mark.rule("R8")
 @pytest.mark.parametrize("cursor", [Cursor(0, 1), Cursor(1, 0), Cursor(2**64 - 1, 2**64 - 1)], ids=str)
 async def test_a_cursor_never_given_out_is_told_and_starts_over(stack: Stack, finished: str, cursor: Cursor) -> None:
     """Well-formed, and from before the first event or after any."""
     await check_starts_over(stack, finished, cursor)
 
 
+@pytest.mark.rule("R8")
 async def test_a_future_cursor_of_a_running_generation_starts_over(stack: Stack) -> None:
     """Its worker might yet write that far, so it is waited for; then the viewer is told."""
     gate = str(random.getrandbits(60))

@@ -99,6 +99,7 @@ async def test_the_header_wins_over_the_query(stack: Stack, finished: str) -> No
     assert [frame.id for frame in frames] == ids[4:]
 
 
+@pytest.mark.rule("R20")
 @pytest.mark.parametrize("by", ["header", "query"])
 async def test_at_the_terminal_there_is_nothing_more(stack: Stack, finished: str, by: Any) -> None:
     """204, on which a browser's EventSource stops coming back."""
@@ -112,6 +113,7 @@ async def test_at_the_terminal_there_is_nothing_more(stack: Stack, finished: str
 # -- What is not there -----------------------------------------------------------------------------
 
 
+@pytest.mark.rule("R20")
 @pytest.mark.parametrize("unknown", [UNKNOWN, "gen_x", "x", "%00", "gen_" + "f" * 4_000, "%7B07%7D", "*"])
 @pytest.mark.parametrize(("method", "rest"), [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("DELETE", "")])
 async def test_what_is_unknown_is_not_found(stack: Stack, method: str, rest: str, unknown: str) -> None:
@@ -125,6 +127,7 @@ async def test_an_unknown_path_is_not_found(stack: Stack) -> None:
     check_problem(await request("GET", at(stack, "/v1/nothing")), 404, "not_found")
 
 
+@pytest.mark.rule("R19")
 async def test_what_was_deleted_is_gone(stack: Stack) -> None:
     """204, and from then on 410 on every process; no key is left but the tombstone."""
     generation_id = await stack.create(QUICK)
@@ -142,6 +145,7 @@ async def test_what_was_deleted_is_gone(stack: Stack) -> None:
     assert await stack.log(generation_id) == []
 
 
+@pytest.mark.rule("R19")
 async def test_deleting_what_runs_ends_it_for_viewers_and_provider(stack: Stack) -> None:
     """Open streams end cleanly, on both processes; a late writer cannot bring it back."""
     model = demo(pace_s=0.01, tokens=1_000_000, seed=unique())
@@ -166,6 +170,7 @@ async def test_deleting_what_runs_ends_it_for_viewers_and_provider(stack: Stack)
     assert await stack.log(generation_id) == []
 
 
+@pytest.mark.rule("R19")
 async def test_a_key_of_something_deleted_does_not_bring_it_back(stack: Stack) -> None:
     """The id is derived from the key, and that id is gone."""
     headers = [("Idempotency-Key", unique())]
@@ -186,6 +191,7 @@ async def test_health_and_readiness_answer(stack: Stack, path: str) -> None:
         assert (await request("GET", at(stack, path, api))).status == 200
 
 
+@pytest.mark.rule("R20")
 async def test_without_redis_it_lives_and_is_not_ready() -> None:
     """Liveness is about the process; readiness about its Redis. Resuming never sees an error."""
     async with Stack(workers=0) as stack:

@@ -33,6 +33,9 @@ async def check_all(stack: Stack, generation_id: str, transcripts: list[Transcri
         check_invariants(transcripts, await stack.snapshot(generation_id, api=api), log)
 
 
+@pytest.mark.rule("R1")
+@pytest.mark.rule("R2")
+@pytest.mark.rule("R5")
 async def test_fifty_viewers_cut_at_random_points_all_see_the_same_answer(stack: Stack) -> None:
     """Each is cut several times and resumes on the other process; half fold, half do not."""
     generation_id = await stack.create(demo(pace_s=0.008, tokens=500, reasoning=20))
@@ -62,6 +65,7 @@ async def test_fifty_viewers_cut_at_random_points_all_see_the_same_answer(stack:
     assert {transcript.reduce()["status"] for transcript in transcripts} == {"completed"}
 
 
+@pytest.mark.rule("R9")
 @pytest.mark.parametrize("fold", [False, None], ids=["unfolded", "folded"])
 async def test_a_late_joiner_sees_the_answer_from_the_start(stack: Stack, fold: bool | None) -> None:
     """After the end there is nothing to wait for, and nothing is missing; folding saves frames."""

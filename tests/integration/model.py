@@ -6,6 +6,7 @@ the log is closed. Scripts are atomic, so one after another is as good as at the
 """
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -83,12 +84,13 @@ class Run:
     async def live(self, steps: int) -> None:
         """Create it, and let anything happen in any order."""
         await self._create()
-        acts = (
-            (self._take, 5), (self._steal, 3), (self._append, 45), (self._append_late, 20), (self._renew, 6), (self._expire, 5), (self._release, 3),
-            (self._create, 2), (self._requeue, 3), (self._finish, 0.4), (self._delete, 0.1), (self._read, 20), (self._join, 1),
-        )  # fmt: skip
+        weights: dict[Callable[[], Awaitable[object]], float] = {
+            self._append: 45, self._append_late: 20, self._take: 5, self._steal: 3, self._expire: 5, self._renew: 6,
+            self._release: 3, self._requeue: 3, self._create: 2, self._finish: 0.4, self._delete: 0.1,
+            self._read: 20, self._join: 1,
+        }  # fmt: skip
         afterwards = _STEPS_AFTERWARDS
-        for act in self.rng.choices([act for act, _ in acts], [weight for _, weight in acts], k=steps):
+        for act in self.rng.choices(list(weights), list(weights.values()), k=steps):
             await act()
             afterwards -= self.status is not None
             if not afterwards:
@@ -121,7 +123,9 @@ class Run:
         self._note(f"{worker} take", taken.answer, taken.epoch)
         if self._is_lost():
             again = await self._log.take(self.id, token)
-            assert (again.answer, again.epoch, again.attempt) == (taken.answer, taken.epoch, taken.attempt), "two takes of one"
+            assert (again.answer, again.epoch, again.attempt) == (taken.answer, taken.epoch, taken.attempt), (
+                "two takes of one"
+            )
         if self.status is not None:
             assert taken.answer is self._over(), f"taken when {self.status}"
         if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
@@ -251,7 +255,9 @@ class Run:
             assert self.status is None, f"heard when {self.status}"
         if self.status is None:
             owner = self.attempts[-1] is attempt
-            assert (reply.answer not in LOST) == owner, f"{reply.answer} to {'the owner' if owner else 'a former owner'}"
+            assert (reply.answer not in LOST) == owner, (
+                f"{reply.answer} to {'the owner' if owner else 'a former owner'}"
+            )
         elif not repeats:
             assert reply.answer is self._over(), f"{reply.answer} when {self.status}"
 

@@ -7,10 +7,7 @@ from shared.answers import LOST, Answer
 from shared.cursor import Cursor
 from shared.eventlog import EventLog
 from shared.keys import Keys, partition_of
-from tests.integration.logs import (
-    TENANT, append, completion, created, expire_lease, meta_fields, new_generation, renew, running, said, server_ms, set_meta,
-    tokens, whole_log,
-)  # fmt: skip
+from tests.integration import logs
 
 pytestmark = pytest.mark.anyio
 
@@ -20,31 +17,31 @@ _LEASE_MS = 10_000
 @pytest.mark.rule("R3")
 async def test_create_writes_the_first_event_and_lists_it(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """Meta, `queued`, request, index and deadline, all or nothing."""
-    new = new_generation()
-    before = await server_ms(redis)
+    new = logs.new_generation()
+    before = await logs.server_ms(redis)
     reply = await eventlog.create(new)
     assert (reply.answer, reply.status) == (Answer.NEW, "queued")
-    assert before / 1000 <= reply.created_at <= await server_ms(redis) / 1000
-    assert await said(redis, keys, new.id) == [
+    assert before / 1000 <= reply.created_at <= await logs.server_ms(redis) / 1000
+    assert await logs.said(redis, keys, new.id) == [
         ("queued", {"id": new.id, "model": new.model, "created_at": reply.created_at})
     ]
     partition = partition_of(new.id)
     assert await redis.get(keys.request(new.id)) == new.request
-    assert await redis.zscore(keys.index(partition, TENANT), new.id) == round(reply.created_at * 1000)
+    assert await redis.zscore(keys.index(partition, logs.TENANT), new.id) == round(reply.created_at * 1000)
     due = await redis.zscore(keys.deadlines(partition), new.id)
     assert due == round(reply.created_at * 1000) + _LEASE_MS
-    assert "request" not in await meta_fields(redis, keys, new.id)
+    assert "request" not in await logs.meta_fields(redis, keys, new.id)
 
 
 @pytest.mark.rule("R3", "R7")
 async def test_creating_again_is_the_same_generation(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """A lost reply and a repeated key are one case; another body is a conflict; nothing is written."""
-    new = new_generation()
+    new = logs.new_generation()
     first = await eventlog.create(new)
     assert await eventlog.create(new) == first._replace(answer=Answer.EXISTING)
-    other = await eventlog.create(new_generation(new.id, body_hash="other"))
+    other = await eventlog.create(logs.new_generation(new.id, body_hash="other"))
     assert other.answer is Answer.CONFLICT
-    assert len(await whole_log(redis, keys, new.id)) == 1
+    assert len(await logs.whole_log(redis, keys, new.id)) == 1
     await eventlog.cancel(new.id)
     assert (await eventlog.create(new)).status == "cancelled"
 
@@ -52,14 +49,14 @@ async def test_creating_again_is_the_same_generation(eventlog: EventLog, redis: 
 @pytest.mark.rule("R2", "R16")
 async def test_take_begins_an_attempt(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """A new epoch with the `attempt` at its seq 0; the reply carries all a worker needs."""
-    new = new_generation(on_interrupt="fail")
+    new = logs.new_generation(on_interrupt="fail")
     await eventlog.create(new)
     taken = await eventlog.take(new.id, "one")
     assert (taken.answer, taken.attempt, taken.counted, taken.reason, taken.may_restart, taken.request) == (
         Answer.OK, 1, 1, "started", False, new.request,
     )  # fmt: skip
     assert 59 < taken.remaining_s <= 60
-    queued, attempt = await whole_log(redis, keys, new.id)
+    queued, attempt = await logs.whole_log(redis, keys, new.id)
     assert attempt.cursor == taken.cursor > queued.cursor
     assert (attempt.type, attempt.data) == (b"attempt", b'{"attempt":1,"reason":"started"}')
 
@@ -67,11 +64,13 @@ async def test_take_begins_an_attempt(eventlog: EventLog, redis: Redis, keys: Ke
 @pytest.mark.rule("R2")
 async def test_an_epoch_is_milliseconds_of_redis_and_noise(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """max(previous, TIME) + 1 + random(0..65535): also when the server's clock fell back."""
-    generation_id = await created(eventlog)
-    now = await server_ms(redis)
-    assert now < (await whole_log(redis, keys, generation_id))[0].cursor.epoch <= await server_ms(redis) + 65_536
+    generation_id = await logs.created(eventlog)
+    now = await logs.server_ms(redis)
+    assert (
+        now < (await logs.whole_log(redis, keys, generation_id))[0].cursor.epoch <= await logs.server_ms(redis) + 65_536
+    )
     ahead = now + 3_600_000
-    await set_meta(redis, keys, generation_id, epoch=ahead)
+    await logs.set_meta(redis, keys, generation_id, epoch=ahead)
     taken = await eventlog.take(generation_id, "one")
     assert ahead < taken.epoch <= ahead + 65_536
 
@@ -79,18 +78,18 @@ async def test_an_epoch_is_milliseconds_of_redis_and_noise(eventlog: EventLog, r
 @pytest.mark.rule("R7")
 async def test_taking_again_with_the_same_token_says_it_again(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """The reply was lost; nothing is written, the attempt is not counted twice."""
-    generation_id, taken = await running(eventlog)
+    generation_id, taken = await logs.running(eventlog)
     again = await eventlog.take(generation_id, "one")
     assert again._replace(remaining_s=taken.remaining_s) == taken
-    assert len(await whole_log(redis, keys, generation_id)) == 2
+    assert len(await logs.whole_log(redis, keys, generation_id)) == 2
 
 
 @pytest.mark.rule("R10")
 async def test_a_live_owner_holds_its_generation(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """HELD until the lease ends; then the next attempt says why the last one ended."""
-    generation_id, taken = await running(eventlog)
+    generation_id, taken = await logs.running(eventlog)
     assert (await eventlog.take(generation_id, "two")).answer is Answer.HELD
-    await expire_lease(redis, keys, generation_id)
+    await logs.expire_lease(redis, keys, generation_id)
     second = await eventlog.take(generation_id, "two")
     assert (second.answer, second.attempt, second.counted, second.reason) == (Answer.OK, 2, 2, "worker_lost")
     assert second.epoch > taken.epoch
@@ -99,15 +98,15 @@ async def test_a_live_owner_holds_its_generation(eventlog: EventLog, redis: Redi
 @pytest.mark.rule("R10")
 async def test_a_lease_from_a_clock_ahead_counts_as_expired(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """Nobody can hold longer than one lease, whatever the former server's clock said."""
-    generation_id, _ = await running(eventlog)
-    await set_meta(redis, keys, generation_id, lease=await server_ms(redis) + 3_600_000)
+    generation_id, _ = await logs.running(eventlog)
+    await logs.set_meta(redis, keys, generation_id, lease=await logs.server_ms(redis) + 3_600_000)
     assert (await eventlog.take(generation_id, "two")).answer is Answer.OK
 
 
 @pytest.mark.rule("R16")
 async def test_attempts_that_were_lost_are_used_up(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """Three are allowed; hand-overs in between cost nothing; the fourth take writes nothing."""
-    generation_id = await created(eventlog)
+    generation_id = await logs.created(eventlog)
     for n in range(1, 4):
         taken = await eventlog.take(generation_id, f"lost {n}")
         assert (taken.answer, taken.counted) == (Answer.OK, n)
@@ -115,116 +114,122 @@ async def test_attempts_that_were_lost_are_used_up(eventlog: EventLog, redis: Re
             assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).answer is Answer.OK
             taken = await eventlog.take(generation_id, f"next {n} {turn}")
             assert (taken.answer, taken.counted, taken.reason) == (Answer.OK, n, "worker_shutdown")
-        await expire_lease(redis, keys, generation_id)
-    before = await whole_log(redis, keys, generation_id)
+        await logs.expire_lease(redis, keys, generation_id)
+    before = await logs.whole_log(redis, keys, generation_id)
     exhausted = await eventlog.take(generation_id, "four")
     assert (exhausted.answer, exhausted.reason) == (Answer.EXHAUSTED, "worker_lost")
-    assert before == await whole_log(redis, keys, generation_id)
+    assert before == await logs.whole_log(redis, keys, generation_id)
 
 
 @pytest.mark.rule("R16")
 async def test_an_answer_that_may_not_restart_is_interrupted(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """`on_interrupt: fail`: what was said stands, the caller finishes."""
-    generation_id, taken = await running(eventlog, on_interrupt="fail")
-    await append(eventlog, tokens(generation_id, taken.epoch, 1, "a"))
+    generation_id, taken = await logs.running(eventlog, on_interrupt="fail")
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
     assert (await eventlog.take(generation_id, "two")).answer is Answer.HELD
     await eventlog.release(generation_id, taken.epoch, "upstream_interrupted")
     interrupted = await eventlog.take(generation_id, "two")
     assert (interrupted.answer, interrupted.reason) == (Answer.INTERRUPTED, "upstream_interrupted")
-    assert len(await whole_log(redis, keys, generation_id)) == 3
+    assert len(await logs.whole_log(redis, keys, generation_id)) == 3
 
 
 @pytest.mark.rule("R2", "R4")
 async def test_append_writes_what_follows(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """Seqs without a hole, totals set, lease renewed; the deadline score is not touched."""
-    generation_id, taken = await running(eventlog)
-    await expire_lease(redis, keys, generation_id)
+    generation_id, taken = await logs.running(eventlog)
+    await logs.expire_lease(redis, keys, generation_id)
     due = await redis.zscore(keys.deadlines(partition_of(generation_id)), generation_id)
-    assert await append(eventlog, tokens(generation_id, taken.epoch, 1, "ab", "c", chars=0)) == (Answer.OK, 2)
-    assert await append(eventlog, tokens(generation_id, taken.epoch, 3, "d", chars=3)) == (Answer.OK, 3)
-    cursors = [entry.cursor for entry in await whole_log(redis, keys, generation_id)]
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "ab", "c", chars=0)) == (Answer.OK, 2)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "d", chars=3)) == (Answer.OK, 3)
+    cursors = [entry.cursor for entry in await logs.whole_log(redis, keys, generation_id)]
     assert cursors[1:] == [Cursor(taken.epoch, seq) for seq in range(4)]
-    fields = await meta_fields(redis, keys, generation_id)
+    fields = await logs.meta_fields(redis, keys, generation_id)
     assert (fields["seq"], fields["chars"], fields["tokens"]) == ("3", "4", "4")
-    assert int(fields["lease"]) > await server_ms(redis)
+    assert int(fields["lease"]) > await logs.server_ms(redis)
     assert due == await redis.zscore(keys.deadlines(partition_of(generation_id)), generation_id)
 
 
 @pytest.mark.rule("R4", "R7")
 async def test_append_never_doubles_and_never_skips(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """DUP for what is in, the rest of what overlaps, GAP for what would leave a hole."""
-    generation_id, taken = await running(eventlog)
-    whole = tokens(generation_id, taken.epoch, 1, "a", "b", "c")
-    assert await append(eventlog, tokens(generation_id, taken.epoch, 1, "a", "b")) == (Answer.OK, 2)
-    assert await append(eventlog, tokens(generation_id, taken.epoch, 1, "a")) == (Answer.DUP, 2)
-    assert (await meta_fields(redis, keys, generation_id))["chars"] == "2"
-    assert await append(eventlog, whole) == (Answer.OK, 3)
-    assert await append(eventlog, whole) == (Answer.DUP, 3)
-    assert await append(eventlog, tokens(generation_id, taken.epoch, 5, "e")) == (Answer.GAP, 3)
-    texts = [data["text"] for kind, data in await said(redis, keys, generation_id) if kind == "token"]
+    generation_id, taken = await logs.running(eventlog)
+    whole = logs.tokens(generation_id, taken.epoch, 1, "a", "b", "c")
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b")) == (Answer.OK, 2)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a")) == (Answer.DUP, 2)
+    assert (await logs.meta_fields(redis, keys, generation_id))["chars"] == "2"
+    assert await logs.append(eventlog, whole) == (Answer.OK, 3)
+    assert await logs.append(eventlog, whole) == (Answer.DUP, 3)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 5, "e")) == (Answer.GAP, 3)
+    texts = [data["text"] for kind, data in await logs.said(redis, keys, generation_id) if kind == "token"]
     assert texts == ["a", "b", "c"]
 
 
 @pytest.mark.rule("R4", "R6")
 async def test_an_older_epoch_writes_nothing(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """FENCED from the moment of the take, before the new owner's first event."""
-    generation_id, old = await running(eventlog)
-    await append(eventlog, tokens(generation_id, old.epoch, 1, "a"))
-    await expire_lease(redis, keys, generation_id)
+    generation_id, old = await logs.running(eventlog)
+    await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 1, "a"))
+    await logs.expire_lease(redis, keys, generation_id)
     await eventlog.take(generation_id, "two")
-    before = await whole_log(redis, keys, generation_id), await meta_fields(redis, keys, generation_id)
+    before = await logs.whole_log(redis, keys, generation_id), await logs.meta_fields(redis, keys, generation_id)
     answers = [
-        (await append(eventlog, tokens(generation_id, old.epoch, 2, "z"))).answer,
-        (await append(eventlog, tokens(generation_id, old.epoch, 1, "a"))).answer,
-        (await append(eventlog, completion(generation_id, old.epoch, 2))).answer,
-        (await renew(eventlog, generation_id, old.epoch)).answer,
+        (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 2, "z"))).answer,
+        (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 1, "a"))).answer,
+        (await logs.append(eventlog, logs.completion(generation_id, old.epoch, 2))).answer,
+        (await logs.renew(eventlog, generation_id, old.epoch)).answer,
         (await eventlog.release(generation_id, old.epoch, "worker_shutdown")).answer,
         await eventlog.heal(generation_id, "one", old),
     ]
     assert set(answers) == {Answer.FENCED} < LOST
-    assert before == (await whole_log(redis, keys, generation_id), await meta_fields(redis, keys, generation_id))
+    assert before == (
+        await logs.whole_log(redis, keys, generation_id),
+        await logs.meta_fields(redis, keys, generation_id),
+    )
 
 
 @pytest.mark.rule("R4", "R5", "R6")
 async def test_after_the_terminal_nothing_is_written(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """CLOSED for everybody; DUP for the owner who asks about what is in."""
-    generation_id, taken = await running(eventlog)
-    last = completion(generation_id, taken.epoch, 2)
-    assert await append(eventlog, tokens(generation_id, taken.epoch, 1, "a"), last) == (Answer.OK, 2)
-    before = await whole_log(redis, keys, generation_id), await meta_fields(redis, keys, generation_id)
+    generation_id, taken = await logs.running(eventlog)
+    last = logs.completion(generation_id, taken.epoch, 2)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"), last) == (Answer.OK, 2)
+    before = await logs.whole_log(redis, keys, generation_id), await logs.meta_fields(redis, keys, generation_id)
     assert before[1]["terminal"] == f"{taken.epoch}-2"
-    assert await append(eventlog, last) == (Answer.DUP, 2)
-    assert (await append(eventlog, tokens(generation_id, taken.epoch, 3, "z"))).answer is Answer.CLOSED
-    assert (await append(eventlog, tokens(generation_id, taken.epoch + 1, 1, "z"))).answer is Answer.CLOSED
-    assert (await renew(eventlog, generation_id, taken.epoch)).answer is Answer.CLOSED
+    assert await logs.append(eventlog, last) == (Answer.DUP, 2)
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).answer is Answer.CLOSED
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch + 1, 1, "z"))).answer is Answer.CLOSED
+    assert (await logs.renew(eventlog, generation_id, taken.epoch)).answer is Answer.CLOSED
     assert (await eventlog.take(generation_id, "one")).answer is Answer.CLOSED
     assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).answer is Answer.CLOSED
     assert await eventlog.heal(generation_id, "one", taken) is Answer.CLOSED
     assert await eventlog.requeue(generation_id) == (Answer.CLOSED, 0, "")
     assert await eventlog.fail(generation_id, "internal", "no", retryable=False) == (Answer.ALREADY, "completed")
-    assert before == (await whole_log(redis, keys, generation_id), await meta_fields(redis, keys, generation_id))
+    assert before == (
+        await logs.whole_log(redis, keys, generation_id),
+        await logs.meta_fields(redis, keys, generation_id),
+    )
 
 
 async def test_renew_tells_how_far_the_log_is(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """It moves lease and deadline score, the score never past the generation's own deadline."""
-    generation_id, taken = await running(eventlog, deadline_s=12.0)
-    await append(eventlog, tokens(generation_id, taken.epoch, 1, "a", "b"))
+    generation_id, taken = await logs.running(eventlog, deadline_s=12.0)
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     deadlines = keys.deadlines(partition_of(generation_id))
     await redis.zadd(deadlines, {generation_id: 1})
-    await expire_lease(redis, keys, generation_id)
-    before = await server_ms(redis)
-    assert await renew(eventlog, generation_id, taken.epoch) == (Answer.OK, 2)
-    fields = await meta_fields(redis, keys, generation_id)
+    await logs.expire_lease(redis, keys, generation_id)
+    before = await logs.server_ms(redis)
+    assert await logs.renew(eventlog, generation_id, taken.epoch) == (Answer.OK, 2)
+    fields = await logs.meta_fields(redis, keys, generation_id)
     assert before + _LEASE_MS <= int(fields["lease"]) <= before + _LEASE_MS + 1000
     assert await redis.zscore(deadlines, generation_id) == int(fields["lease"])
-    await set_meta(redis, keys, generation_id, deadline=before + 5)
-    await renew(eventlog, generation_id, taken.epoch)
+    await logs.set_meta(redis, keys, generation_id, deadline=before + 5)
+    await logs.renew(eventlog, generation_id, taken.epoch)
     assert await redis.zscore(deadlines, generation_id) == before + 5
 
 
 async def test_one_pipeline_answers_for_each(eventlog: EventLog) -> None:
     """In order, whatever the others' answers; asking about none only pings."""
-    (one, first), (two, second) = await running(eventlog), await running(eventlog)
+    (one, first), (two, second) = await logs.running(eventlog), await logs.running(eventlog)
     await eventlog.cancel(two)
     replies = await eventlog.renew([(one, first.epoch), (two, second.epoch), ("gen_none", 1)])
     assert replies == [(Answer.OK, 0), (Answer.CLOSED, -1), (Answer.GONE, -1)]
@@ -234,13 +239,13 @@ async def test_one_pipeline_answers_for_each(eventlog: EventLog) -> None:
 @pytest.mark.rule("R16")
 async def test_release_hands_over_at_once(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """The lease ends and stays ended; what is still in flight may land until the next take."""
-    generation_id, taken = await running(eventlog)
+    generation_id, taken = await logs.running(eventlog)
     assert await eventlog.release(generation_id, taken.epoch, "worker_shutdown") == (Answer.OK, 2, "")
     assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).answer is Answer.OK
-    assert await append(eventlog, tokens(generation_id, taken.epoch, 1, "a")) == (Answer.OK, 1)
-    assert await renew(eventlog, generation_id, taken.epoch) == (Answer.OK, 1)
-    assert (await meta_fields(redis, keys, generation_id))["lease"] == "0"
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a")) == (Answer.OK, 1)
+    assert await logs.renew(eventlog, generation_id, taken.epoch) == (Answer.OK, 1)
+    assert (await logs.meta_fields(redis, keys, generation_id))["lease"] == "0"
     second = await eventlog.take(generation_id, "one")
     assert (second.attempt, second.counted, second.reason) == (2, 1, "worker_shutdown")
-    assert await append(eventlog, tokens(generation_id, second.epoch, 1, "a")) == (Answer.OK, 1)
-    assert int((await meta_fields(redis, keys, generation_id))["lease"]) > 0
+    assert await logs.append(eventlog, logs.tokens(generation_id, second.epoch, 1, "a")) == (Answer.OK, 1)
+    assert int((await logs.meta_fields(redis, keys, generation_id))["lease"]) > 0

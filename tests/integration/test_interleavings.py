@@ -62,5 +62,7 @@ async def _check(run: Run, redis: Redis, keys: Keys) -> None:
     for attempt in run.attempts:
         for seq, entry in enumerate(attempt.entries[1:], 1):
             cursor = attempt.taken.cursor._replace(seq=seq)
-            assert written.get(cursor, (entry.type, entry.data)) == (entry.type, entry.data), f"{cursor} is another event"
+            assert written.get(cursor, (entry.type, entry.data)) == (entry.type, entry.data), (
+                f"{cursor} is another event"
+            )
     assert {entry.cursor.epoch for entry in log[1:-1]} <= {attempt.taken.epoch for attempt in run.attempts}

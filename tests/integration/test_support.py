@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -77,9 +78,10 @@ time.sleep(1000)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
-def test_a_process_dies_with_the_test_process() -> None:
+def test_a_process_dies_with_the_test_process(tmp_path: Path) -> None:
     """Also when that is killed and can clean up nothing."""
-    parent = subprocess.Popen([sys.executable, "-c", SPAWNER], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", SPAWNER], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout:
         child = int(parent.stdout.readline())

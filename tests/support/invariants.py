@@ -1,6 +1,6 @@
 """Owns the promises as checks: what every set of viewers of one generation must have seen.
 
-Pure. Numbered as in the design's list:
+Pure. The numbers are used throughout the tests:
 
     I1  ids strictly increase between resets
     I2  inside an epoch seq is 0, 1, 2, ... without a hole; a folded frame counts as its range

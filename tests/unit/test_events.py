@@ -43,7 +43,6 @@ def test_events_are_frozen() -> None:
     assert all(kind.__dataclass_params__.frozen for kind in _CLASSES)
 
 
-@pytest.mark.rule("R12")
 def test_the_specification_names_every_type_with_its_fields() -> None:
     """PROTOCOL.md, Events, and the classes say the same."""
     text = (resources.files("shared") / "PROTOCOL.md").read_text()

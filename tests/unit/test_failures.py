@@ -73,7 +73,8 @@ def test_our_own_mistakes_are_not_the_providers() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "Incorrect API key provided: sk-ab12cdEFgh34. You can find yours at ...", "Incorrect API key provided: sk-proj-****************yz12.",
+        "Incorrect API key provided: sk-ab12cdEFgh34. You can find yours at ...",
+        "Incorrect API key provided: sk-proj-****************yz12.",
         "Bearer abcdef.123456 is not valid", "no such token: SK-ABCDEFGH", "key-0123456789abcdef was revoked",
         "wrong token gsk_0123456789abcdef",
         "wrong token xai-0123456789abcdef",

@@ -66,8 +66,9 @@ def test_one_tenant_and_key_is_one_id_and_another_is_another(a: str, b: str, c: 
 @pytest.mark.parametrize(
     "text",
     [
-        "", "gen_", "gen_" + "0" * 31, "gen_" + "0" * 33, "GEN_" + "0" * 32, "gen_" + "A" * 32, "gen_" + "g" * 32, "0" * 36,
-        "gen_gen_" + "0" * 28, "gen_" + "0" * 31 + "\n", "gen_" + "0" * 31 + "}", "gen_" + "٠" * 32, "gen_" + "0" * 32 + ":meta",
+        "", "gen_", "gen_" + "0" * 31, "gen_" + "0" * 33, "GEN_" + "0" * 32, "gen_" + "A" * 32, "gen_" + "g" * 32,
+        "0" * 36, "gen_gen_" + "0" * 28, "gen_" + "0" * 31 + "\n", "gen_" + "0" * 31 + "}", "gen_" + "٠" * 32,
+        "gen_" + "0" * 32 + ":meta",
     ],
 )  # fmt: skip
 def test_what_is_no_id_never_becomes_part_of_a_key(text: str) -> None:
@@ -78,8 +79,8 @@ def test_what_is_no_id_never_becomes_part_of_a_key(text: str) -> None:
 def test_meta_of_a_queued_and_of_a_closed_log() -> None:
     """Times become seconds; what has not happened is None."""
     fields = {
-        "status": b"queued", "tenant": b"acme", "model": b"m", "epoch": b"17", "seq": b"0", "attempt": b"0", "metadata": b"{}",
-        "created": b"1500",
+        "status": b"queued", "tenant": b"acme", "model": b"m", "epoch": b"17", "seq": b"0", "attempt": b"0",
+        "metadata": b"{}", "created": b"1500",
     }  # fmt: skip
     queued = meta_of(fields)
     assert (queued.status, queued.last, queued.terminal, queued.started_at, queued.is_closed) == (

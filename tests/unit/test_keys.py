@@ -61,5 +61,5 @@ def test_ids_spread_over_all_partitions() -> None:
     counts = [0] * PARTITIONS
     for _ in range(6400):
         counts[partition_of(new_id())] += 1
-    assert 0 < min(counts)
+    assert min(counts) > 0
     assert max(counts) < 6400 / 5

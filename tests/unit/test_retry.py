@@ -18,7 +18,8 @@ class _Asked:
 
     async def run(self) -> None:
         tries = before_first_piece()
-        tries.sleep = self._sleep
+        # tenacity's type leaves out the coroutine functions it takes here.
+        tries.sleep = self._sleep  # type: ignore[assignment]
         async for attempt in tries:
             with attempt:
                 self.times += 1

@@ -10,14 +10,14 @@ PROTOCOL = ROOT / "shared" / "PROTOCOL.md"
 
 def rules_stated() -> list[str]:
     """R1, R2, ... as the protocol states them: bold, at the start of a line."""
-    return re.findall(r"^\*\*(R[1-9][0-9]*)\b", PROTOCOL.read_text(), re.MULTILINE)
+    return re.findall(r"^\*\*(R[1-9][0-9]*)\b", PROTOCOL.read_text("utf-8"), re.MULTILINE)
 
 
 def rules_tested() -> dict[str, set[str]]:
     """Rule -> the test files that name it with `@pytest.mark.rule("R7")`."""
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.rule"):
                 continue
             for argument in node.args:

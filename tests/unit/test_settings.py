@@ -44,8 +44,9 @@ def test_a_typo_under_our_prefix_dies_at_start() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("LEASE_S", "0"), ("LEASE_S", "-1"), ("LEASE_S", "soon"), ("LEASE_S", "nan"), ("LEASE_S", "inf"), ("LEASE_S", ""),
-        ("SLOTS", "0"), ("SLOTS", "1.5"), ("KEY_PREFIX", ""), ("KEY_PREFIX", "{x}"), ("KEY_PREFIX", "a b"),
+        ("LEASE_S", "0"), ("LEASE_S", "-1"), ("LEASE_S", "soon"), ("LEASE_S", "nan"), ("LEASE_S", "inf"),
+        ("LEASE_S", ""), ("SLOTS", "0"), ("SLOTS", "1.5"), ("KEY_PREFIX", ""), ("KEY_PREFIX", "{x}"),
+        ("KEY_PREFIX", "a b"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_named(name: str, value: str) -> None:
@@ -71,7 +72,7 @@ def test_settings_are_frozen_and_hide_the_key() -> None:
     settings = load({"OPENAI_API_KEY": "sk-canary"})
     assert "sk-canary" not in repr(settings)
     with pytest.raises(ValidationError):
-        settings.lease_s = 1.0  # type: ignore[misc]
+        settings.lease_s = 1.0
 
 
 def test_every_setting_has_a_default() -> None:
