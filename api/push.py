@@ -22,6 +22,8 @@ def start(coroutine: Coroutine[Any, None, None], tasks: set[asyncio.Task[None]])
     task = asyncio.ensure_future(_finish(coroutine, waiting_for))
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+    # A task cancelled before its first step never gets to the coroutine, whose `finally` must run.
+    task.add_done_callback(lambda _: coroutine.close())
 
 
 async def _finish(coroutine: Coroutine[Any, None, None], waiting_for: Any) -> None:
