@@ -121,7 +121,6 @@ class Tail:
             await pipe.execute()
 
 
-@pytest.mark.rule("R22")
 async def test_a_lone_token_leaves_at_once(publisher: Publisher, log: WatchedLog) -> None:
     """Within a few turns of the event loop: no timer gathers tokens when nothing is under way."""
     _, publication = await opened(publisher, log)
@@ -132,7 +131,6 @@ async def test_a_lone_token_leaves_at_once(publisher: Publisher, log: WatchedLog
     await settled(publication)
 
 
-@pytest.mark.rule("R22")
 async def test_what_arrives_during_a_flush_becomes_one_event(
     publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys
 ) -> None:
@@ -215,7 +213,7 @@ async def _lost_tail(
     return generation_id, publication, before
 
 
-@pytest.mark.rule("R7")
+@pytest.mark.rule("R1", "R2")
 async def test_a_gap_is_filled_with_the_same_bytes(
     publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys
 ) -> None:
@@ -227,7 +225,7 @@ async def test_a_gap_is_filled_with_the_same_bytes(
     assert await texts(redis, keys, generation_id) == ["a", "b", "c", "d", "\ud83d", "e"]
 
 
-@pytest.mark.rule("R7")
+@pytest.mark.rule("R1", "R2")
 async def test_a_silent_upstreams_lost_tail_is_found_by_the_renewal(
     publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys
 ) -> None:
@@ -240,7 +238,7 @@ async def test_a_silent_upstreams_lost_tail_is_found_by_the_renewal(
     await until(whole, LEASE_S, "the same log again")
 
 
-@pytest.mark.rule("R7")
+@pytest.mark.rule("R1", "R2")
 async def test_a_lost_take_is_healed(publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys) -> None:
     """The log answers BEHIND: the attempt's beginning is written again as it was, then all of it."""
     generation_id = await created(log)
