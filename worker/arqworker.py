@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from arq.connections import ArqRedis
@@ -108,10 +109,9 @@ class ArqWorker(Worker):
         if self.job_counter < self.max_jobs and self._may_claim():
             await self._queue.wait_for_wake(self._blocking)
             return
-        try:
-            await asyncio.wait_for(self._slot_freed.wait(), WAKE_S)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAKE_S):
+                await self._slot_freed.wait()
 
     def _free_slot(self, _: asyncio.Task[Any]) -> None:
         self._release_sem_dec_counter_on_complete()

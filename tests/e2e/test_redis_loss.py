@@ -23,7 +23,7 @@ async def test_a_restart_of_redis_loses_nothing_that_was_acknowledged() -> None:
         watching = [asyncio.create_task(viewer.follow()) for viewer in viewers]
 
         async def all_speak() -> bool:
-            return all(["token" in {f.event for f in viewer.transcript.frames} for viewer in viewers])
+            return all("token" in {f.event for f in viewer.transcript.frames} for viewer in viewers)
 
         await until(all_speak, 20, "text in every viewer")
         stack.redis.kill()
