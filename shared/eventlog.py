@@ -130,10 +130,12 @@ class EventLog:
         """Hand over: whoever takes next begins a new attempt for `reason`."""
         return _delivery_reply(await self._run(_RELEASE, generation_id, epoch, reason))
 
-    async def overdue(self) -> list[str]:
-        """Ids of open generations that should have moved by now; a bounded number at a time."""
-        keys = [self._keys.deadlines(partition) for partition in range(PARTITIONS)]
-        reply = await scripts.run(self._redis, scripts.Call(_OVERDUE, keys, (_OVERDUE_AT_ONCE, self._lease_ms)))
+    async def overdue(self, period_s: float) -> list[str]:
+        """Ids of open generations that should have moved by now, a bounded number at a time. Of all
+        processes that ask within one period, the first is told."""
+        keys = [self._keys.swept, *(self._keys.deadlines(partition) for partition in range(PARTITIONS))]
+        args = (_OVERDUE_AT_ONCE, self._lease_ms, _ms(period_s))
+        reply = await scripts.run(self._redis, scripts.Call(_OVERDUE, keys, args))
         return [generation_id.decode() for generation_id in reply]
 
     async def requeue(self, generation_id: str) -> DeliveryReply:

@@ -19,6 +19,7 @@ class Keys:
         self.wake = f"{prefix}:wake"
         self.queue = f"{prefix}:queue"
         self.hints = f"{prefix}:hints"
+        self.swept = f"{prefix}:swept"
 
     def meta(self, generation_id: str) -> str:
         """Hash: state, epoch, seq, lease, totals. Outlives the log by a day, as a tombstone."""

@@ -20,6 +20,9 @@ _MOST_S: Final = 1.0
 _PER_LEASE: Final = 4
 """With a short lease sweep more often: recovery is promised as lease + 2 s, not as lease + sweep."""
 
+_PERIOD: Final = 0.7
+"""Of the time between two looks: shorter than any jittered wait, so nobody's turn is ever skipped."""
+
 LOST_MESSAGES: Final = {
     "worker_lost": "The worker that wrote this answer was lost.",
     "worker_shutdown": "The worker that wrote this answer was shut down.",
@@ -40,7 +43,7 @@ class Sweep:
         while True:
             await asyncio.sleep(self._every_s * random.uniform(0.75, 1.25))
             try:
-                for generation_id in await self._log.overdue():
+                for generation_id in await self._log.overdue(self._every_s * _PERIOD):
                     await self._sweep(generation_id)
             except LogUnavailable:
                 continue

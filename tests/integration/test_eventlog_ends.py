@@ -131,6 +131,22 @@ async def test_after_its_retention_a_log_is_gone(
     assert (await logs.append(eventlog, logs.completion(new.id, taken.epoch, 1))).answer is Answer.DUP
 
 
+async def _overdue(eventlog: EventLog, redis: Redis, keys: Keys) -> list[str]:
+    """As the first to ask in a period."""
+    await redis.delete(keys.swept)
+    return await eventlog.overdue(60)
+
+
+@pytest.mark.rule("R24")
+async def test_in_one_period_only_the_first_is_told(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
+    """However many processes look; in the next period it is somebody's turn again."""
+    generation_id = await logs.created(eventlog)
+    await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
+    assert generation_id in await _overdue(eventlog, redis, keys)
+    assert await eventlog.overdue(60) == []
+    assert generation_id in await _overdue(eventlog, redis, keys)
+
+
 @pytest.mark.rule("R24")
 async def test_one_of_many_sweepers_enqueues(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """OK moves the deadline by a lease, so the second asker is told NOT_DUE."""
@@ -139,10 +155,10 @@ async def test_one_of_many_sweepers_enqueues(eventlog: EventLog, redis: Redis, k
     assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
     for delivery in (2, 3):
         await redis.zadd(deadlines, {generation_id: await logs.server_ms(redis) - 1})
-        assert generation_id in await eventlog.overdue()
+        assert generation_id in await _overdue(eventlog, redis, keys)
         assert await eventlog.requeue(generation_id) == (Answer.OK, delivery, "")
         assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
-        assert generation_id not in await eventlog.overdue()
+        assert generation_id not in await _overdue(eventlog, redis, keys)
 
 
 @pytest.mark.rule("R10", "R24")
@@ -157,7 +173,7 @@ async def test_a_live_owner_is_not_overdue(eventlog: EventLog, redis: Redis, key
     )
     await logs.expire_lease(redis, keys, generation_id)
     await redis.zadd(deadlines, {generation_id: await logs.server_ms(redis) + 3_600_000})
-    assert generation_id in await eventlog.overdue()
+    assert generation_id in await _overdue(eventlog, redis, keys)
     assert (await eventlog.requeue(generation_id)).answer is Answer.OK
 
 
