@@ -119,7 +119,7 @@ class Hub:
     def _filled(self, feed: Feed, task: asyncio.Task[None]) -> None:
         self._filling.pop(feed.generation_id, None)
         if task.cancelled() or task.exception() is not None:
-            self._drop(feed)
+            self._end(feed, Ending.AWAY)
 
     async def _fill(self, feed: Feed) -> None:
         events = await self._reader.page(feed.generation_id, feed.last)

@@ -38,6 +38,7 @@ class Viewer:
         self._position: int | None = None
         self._incarnation = feed.incarnation
         self._preface = b""
+        self._placed = False
         self._writing = False
         self._leaving = False
         self.ended = False
@@ -45,6 +46,7 @@ class Viewer:
     def place(self, after: Cursor, position: int | None) -> None:
         """Go on after this event; without a position it is below the window."""
         self._cursor, self._position = after, position
+        self._placed = True
 
     def reset(self, reason: str) -> None:
         """Say `reset`, then everything from the start."""
@@ -52,8 +54,8 @@ class Viewer:
         self.place(START, self.feed.position_after(START))
 
     def advance(self) -> None:
-        """Write what is new, if nothing is being written."""
-        if self._writing or self.ended:
+        """Write what is new, if nothing is being written and it is known from where."""
+        if self._writing or self.ended or not self._placed:
             return
         self._writing = True
         if self._is_below_window():
@@ -126,4 +128,7 @@ class Viewer:
         return preface + (frames.folded(events) if self._fold else b"".join(map(frames.frame, events)))
 
     def _is_below_window(self) -> bool:
+        if self._incarnation != self.feed.incarnation:
+            # What it has seen is of another log; it begins at the start of this one.
+            return False
         return self._position is None or self._position < self.feed.first

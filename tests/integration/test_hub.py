@@ -1,0 +1,155 @@
+"""The hub on a real Redis: what viewers get when the log is not what it was."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from starlette.types import Message
+
+from api.hub import Hub
+from shared.cursor import START, Cursor
+from shared.eventlog import EventLog
+from shared.keys import Keys
+from shared.logreader import LogReader
+from shared.settings import load
+from tests.integration import logs
+from tests.support.redis_server import RedisServer
+from tests.support.sse import Frame, Parser
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+class Screen:
+    """What one viewer was sent, parsed."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.ended = False
+        self._parser = Parser()
+
+    async def send(self, message: Message) -> None:
+        self.frames += self._parser.feed(message["body"])
+        self.ended = not message["more_body"]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [frame.event for frame in self.frames]
+
+    def shows(self, kind: str) -> Callable[[], bool]:
+        return lambda: kind in self.kinds
+
+
+@pytest.fixture
+async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncIterator[Hub]:
+    """A running hub that heals for no longer than lease/3 + 1 s with a short lease."""
+    settings = load({"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_LEASE_S": "0.3"})
+    made = Hub(settings, LogReader(redis, keys), redis)
+    async with _running(made.run):
+        yield made
+
+
+@asynccontextmanager
+async def _running(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _dump(redis: Redis, keys: Keys, generation_id: str) -> dict[str, bytes]:
+    names = (keys.meta(generation_id), keys.log(generation_id))
+    return {name: (await redis.dump(name)) or b"" for name in names}
+
+
+async def _restore(redis: Redis, dumped: dict[str, bytes]) -> None:
+    """What a failover to a replica that was behind does to a log."""
+    for name, value in dumped.items():
+        await redis.restore(name, 0, value, replace=True)
+
+
+@pytest.mark.rule("R8")
+async def test_viewers_of_a_lost_tail_are_reset_when_it_is_cut(
+    hub: Hub, eventlog: EventLog, redis: Redis, keys: Keys
+) -> None:
+    """They held more than the log does: they are told so, and told all of it again."""
+    generation_id, taken = await logs.running(eventlog)
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
+    dumped = await _dump(redis, keys, generation_id)
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "c", "d"))
+    screen = Screen()
+    viewer = await hub.attach(generation_id, START, screen.send, fold=False)
+    await until(lambda: len(screen.frames) == 6, 5, "all six events")
+    await _restore(redis, dumped)
+    await eventlog.cancel(generation_id)
+    await until(lambda: screen.ended, 5, "the end")
+    hub.detach(viewer)
+
+    again = screen.kinds.index("reset")
+    assert screen.kinds[again + 1 :] == ["queued", "attempt", "token", "token", "cancelled"]
+    assert [f.id for f in screen.frames[:4]] == [f.id for f in screen.frames[again + 1 : again + 5]]
+
+
+@pytest.mark.rule("R8")
+async def test_a_cursor_ahead_of_the_log_waits_for_its_worker(
+    hub: Hub, eventlog: EventLog, redis: Redis, keys: Keys
+) -> None:
+    """Nothing is sent before it is known from where; once healed it goes on as if nothing had been."""
+    generation_id, taken = await logs.running(eventlog)
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
+    screen = Screen()
+    attaching = asyncio.create_task(hub.attach(generation_id, Cursor(taken.epoch, 3), screen.send, fold=False))
+    await until(lambda: hub.viewers_of(generation_id) == 1, 5, "the viewer is known")
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "b"))
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "c", "d"))
+    hub.detach(await attaching)
+
+    assert [frame.id for frame in screen.frames] == [f"{taken.epoch}-4"]
+
+
+@pytest.mark.rule("R8")
+async def test_a_cursor_nobody_heals_is_reset(hub: Hub, eventlog: EventLog) -> None:
+    """After lease/3 + 1 s: everything from the first event."""
+    generation_id, taken = await logs.running(eventlog)
+    screen = Screen()
+    viewer = await hub.attach(generation_id, Cursor(taken.epoch, 9), screen.send, fold=False)
+    await until(screen.shows("attempt"), 5, "the log from its start")
+    hub.detach(viewer)
+
+    assert screen.kinds == ["reset", "queued", "attempt"]
+
+
+@pytest.mark.rule("R19")
+async def test_viewers_of_a_deleted_log_end_cleanly(hub: Hub, eventlog: EventLog) -> None:
+    """Found at the look at meta: no event says it."""
+    generation_id, _ = await logs.running(eventlog)
+    screen = Screen()
+    viewer = await hub.attach(generation_id, START, screen.send, fold=False)
+    await until(screen.shows("attempt"), 5, "the beginning")
+    await eventlog.delete(generation_id, logs.TENANT)
+    await until(lambda: screen.ended, 8, "the end")
+    hub.detach(viewer)
+
+    assert screen.kinds == ["queued", "attempt"]
+
+
+async def test_a_broken_viewer_harms_no_other(hub: Hub, eventlog: EventLog) -> None:
+    """Its send raises in the feed's turn; the others go on."""
+    generation_id, taken = await logs.running(eventlog)
+
+    async def broken(_: Any) -> None:
+        raise RuntimeError("the response is over")
+
+    screen = Screen()
+    first = await hub.attach(generation_id, START, broken, fold=False)
+    second = await hub.attach(generation_id, START, screen.send, fold=False)
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
+    await until(screen.shows("token"), 5, "a token in the healthy viewer")
+    for viewer in (first, second):
+        hub.detach(viewer)
