@@ -70,10 +70,12 @@ def _runs(events: Sequence[Logged]) -> Iterator[list[Logged]]:
 def _continues(before: Logged, event: Logged) -> bool:
     if event.type != before.type or event.cursor != (before.cursor.epoch, before.cursor.seq + 1):
         return False
+    if event.type not in _FOLDABLE:
+        return False
     if event.type == _TOOL_CALL:
         piece = decode_json(event.data)
         return "id" not in piece and "name" not in piece and piece["index"] == decode_json(before.data)["index"]
-    return event.type in _FOLDABLE
+    return True
 
 
 def _fold(run: list[Logged]) -> bytes:

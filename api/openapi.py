@@ -131,6 +131,10 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
         # FastAPI's own word for bad parameters; ours are 400 and a problem.
         operation["responses"].pop("422", None)
+        for response in operation["responses"].values():
+            # And its own default for an answer without a model, on routes that answer something else.
+            if response.get("content", {}).get("application/json", {}).get("schema") == {}:
+                del response["content"]["application/json"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for kind in (GenerationRequest, Problem):

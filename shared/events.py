@@ -26,8 +26,8 @@ class EventType(StrEnum):
 TERMINAL: Final = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED})
 """Exactly one of these ends every log, and nothing follows it (R5)."""
 
-FOLDABLE: Final = frozenset({EventType.TOKEN, EventType.REASONING, EventType.REFUSAL})
-"""Runs of one of these may reach a viewer that is behind as one frame (R9)."""
+FOLDABLE: Final = frozenset({EventType.TOKEN, EventType.REASONING, EventType.REFUSAL, EventType.TOOL_CALL})
+"""Runs of one of these may reach a viewer that is behind as one frame; of tool calls, within one call (R9)."""
 
 type_of_bytes: Final = {t.value.encode(): t for t in EventType}
 
