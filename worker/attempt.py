@@ -102,9 +102,7 @@ class Attempt:
                 raise
             self._break_off(UpstreamBroken("upstream_timeout", "The provider fell silent."), error)
         except UpstreamBroken as error:
-            # A provider that reset the connection after its last word has said all the same.
-            if self._finish_reason is None:
-                self._break_off(error, error)
+            self._break_off(error, error)
 
     async def _take_in(self, chunk: Any, silence: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
@@ -124,6 +122,9 @@ class Attempt:
             silence.reschedule(loop.time() + self._clocks.between_tokens_s)
 
     def _break_off(self, error: UpstreamBroken, cause: BaseException) -> None:
+        if self._finish_reason is not None:
+            # It fell silent or hung up after its last word, and has said all the same.
+            return
         if self._spoke:
             raise Interrupted(error) from cause
         raise Unanswered(error) from cause
