@@ -6,7 +6,7 @@ One app is one process's worth. It starts also while Redis is away, and says so 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -23,8 +23,6 @@ from shared.logreader import LogReader
 from shared.queue import Queue
 from shared.settings import Settings, load
 from shared.sweep import Sweep
-
-_QUEUE_SLACK_S: Final = 60.0
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -72,13 +70,12 @@ def _build(settings: Settings) -> Services:
     keys = Keys(settings.key_prefix)
     redis = connect(settings.redis_url)
     reader = LogReader(redis, keys)
-    limits = LogLimits(settings.lease_s, settings.max_attempts, settings.max_deadline_s, settings.max_retention_s)
     return Services(
         settings=settings,
         redis=redis,
-        eventlog=EventLog(redis, keys, limits),
+        eventlog=EventLog(redis, keys, LogLimits.of(settings)),
         reader=reader,
-        queue=Queue(redis, keys, expiry_s=settings.max_deadline_s + _QUEUE_SLACK_S),
+        queue=Queue(redis, keys, expiry_s=settings.delivery_expiry_s),
         hub=Hub(settings, reader, redis),
         tasks=Tasks(),
     )

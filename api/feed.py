@@ -60,7 +60,7 @@ class Feed:
 
     def extend(self, events: Sequence[Logged]) -> bool:
         """Take in newer events. False when they show that the log lost something already shown: a
-        terminal whose `cut` is not our last event; then nothing was taken in."""
+        terminal whose `cut` is not our last event; it was not taken in, and the feed has to restart."""
         for event in events:
             if event.cursor <= self.last:
                 continue

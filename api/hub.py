@@ -7,8 +7,8 @@ through here, so its cost grows with watched generations, never with viewers.
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from starlette.types import Send
@@ -110,11 +110,14 @@ class Hub:
         feed = Feed(generation_id, self._settings.feed_bytes)
         self._feeds[generation_id] = feed
         self._by_key[self._reader.log_key(generation_id)] = feed
-        # One filling for all who come meanwhile: a reconnect storm costs Redis one read.
-        task = asyncio.create_task(self._fill(feed), name=f"fill {generation_id}")
-        self._filling[generation_id] = task
-        task.add_done_callback(lambda _: self._filled(feed, task))
+        self._start_filling(feed, self._fill(feed))
         return feed
+
+    def _start_filling(self, feed: Feed, work: Coroutine[Any, Any, None]) -> None:
+        # One filling for all who come meanwhile: a reconnect storm costs Redis one read.
+        task = asyncio.create_task(work, name=f"fill {feed.generation_id}")
+        self._filling[feed.generation_id] = task
+        task.add_done_callback(lambda _: self._filled(feed, task))
 
     def _filled(self, feed: Feed, task: asyncio.Task[None]) -> None:
         self._filling.pop(feed.generation_id, None)
@@ -135,8 +138,9 @@ class Hub:
     async def _place(self, viewer: Viewer, after: Cursor) -> None:
         """Where the viewer goes on; `reset` when its cursor is not in the log (R8)."""
         feed = viewer.feed
-        if after == START or (position := feed.position_after(after)) is not None:
-            viewer.place(after, feed.position_after(after) if after == START else position)
+        position = feed.position_after(after)
+        if after == START or position is not None:
+            viewer.place(after, position)
         elif feed.is_below_window(after) and await self._reader.has(feed.generation_id, after):
             viewer.place(after, None)
         elif (position := await self._healed(feed, after)) is not None:
@@ -177,9 +181,7 @@ class Hub:
         """The log is not the one we showed: read it again from its start and reset the viewers."""
         log.warning("the log of %s lost events that were shown; viewers are reset", feed.generation_id)
         self._tails.forget(self._reader.log_key(feed.generation_id))
-        task = asyncio.create_task(self._refill(feed), name=f"refill {feed.generation_id}")
-        self._filling[feed.generation_id] = task
-        task.add_done_callback(lambda _: self._filled(feed, task))
+        self._start_filling(feed, self._refill(feed))
 
     async def _refill(self, feed: Feed) -> None:
         feed.restart()

@@ -8,7 +8,7 @@ shapes. Safety rests on the epoch alone, never on leases or on clocks agreeing (
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from redis.asyncio import Redis
 
@@ -20,6 +20,7 @@ from shared.errors import TokencastError
 from shared.events import EventType
 from shared.generation import NewGeneration
 from shared.keys import PARTITIONS, Keys, partition_of
+from shared.settings import Settings
 
 _CREATE: Final = scripts.load("create")
 _TAKE: Final = scripts.load("take")
@@ -46,6 +47,10 @@ class LogLimits:
     max_attempts: int
     max_deadline_s: float
     max_retention_s: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.lease_s, settings.max_attempts, settings.max_deadline_s, settings.max_retention_s)
 
 
 class Entry(NamedTuple):

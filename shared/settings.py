@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from shared.errors import SettingsError
 
 PREFIX: Final = "TOKENCAST_"
+_DELIVERY_SLACK_S: Final = 60.0
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
@@ -79,6 +80,11 @@ class Settings(BaseSettings):
     """Any OpenAI-compatible server; OpenAI's own when not set."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     """The provider's key; only the worker needs it."""
+
+    @property
+    def delivery_expiry_s(self) -> float:
+        """How long a delivery may wait in the queue: no generation lives that long."""
+        return self.max_deadline_s + _DELIVERY_SLACK_S
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

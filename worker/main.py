@@ -24,7 +24,6 @@ from worker.upstream.chat import ChatUpstream, connect_upstream
 
 log = logging.getLogger(__name__)
 
-_QUEUE_SLACK_S: Final = 60.0
 _HAND_OVER_S: Final = 5.0
 _RETRY_S: Final = 0.5
 
@@ -34,9 +33,8 @@ async def run(settings: Settings) -> None:
     keys = Keys(settings.key_prefix)
     redis = connect(settings.redis_url)
     waking, hinting = connect_blocking(settings.redis_url), connect_blocking(settings.redis_url)
-    limits = LogLimits(settings.lease_s, settings.max_attempts, settings.max_deadline_s, settings.max_retention_s)
-    eventlog = EventLog(redis, keys, limits)
-    queue = Queue(redis, keys, expiry_s=settings.max_deadline_s + _QUEUE_SLACK_S)
+    eventlog = EventLog(redis, keys, LogLimits.of(settings))
+    queue = Queue(redis, keys, expiry_s=settings.delivery_expiry_s)
     publisher = Publisher(
         eventlog,
         OutboxLimits(settings.unflushed_events, settings.max_event_bytes, settings.max_output_bytes),
@@ -52,7 +50,7 @@ async def run(settings: Settings) -> None:
         waking,
         job.deliver,
         slots=settings.slots,
-        job_timeout_s=settings.max_deadline_s + settings.drain_s + _QUEUE_SLACK_S,
+        job_timeout_s=settings.delivery_expiry_s + settings.drain_s,
         may_claim=lambda: not publisher.is_settling,
     )
     stop = _stop_signal()
