@@ -1,8 +1,6 @@
 """Cancelling: from any process, at any time, as often as one likes, and the provider notices."""
 
-import random
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from tests.support.invariants import check_invariants
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
-from tests.support.stack import Stack, demo
+from tests.support.stack import Stack, demo, unique
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
@@ -19,18 +17,6 @@ pytestmark = pytest.mark.anyio
 
 CLOSED_WITHIN_S = 1.0
 FOREVER = 1_000_000
-
-
-@pytest.fixture(scope="module")
-async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes and one worker."""
-    async with Stack(apis=2, redis=redis_server) as running:
-        yield running
-
-
-def unique() -> str:
-    """A name for a gate, or a seed that tells this test's request from all others."""
-    return str(random.getrandbits(40))
 
 
 async def see(stack: Stack, generation_id: str, tokens: int) -> None:

@@ -1,33 +1,15 @@
 """Creating a generation: what is answered, what is refused, and that asking twice asks once."""
 
-import random
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.support.invariants import check_invariants
 from tests.support.problems import check_problem
-from tests.support.redis_server import RedisServer
 from tests.support.sse import open_stream
-from tests.support.stack import Stack, chat, demo
+from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.transcript import Transcript
 from tests.support.wire import Ended, request
 
 pytestmark = pytest.mark.anyio
-
-QUICK = demo(pace_s=0, tokens=5)
-
-
-@pytest.fixture(scope="module")
-async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes and one worker."""
-    async with Stack(apis=2, redis=redis_server) as running:
-        yield running
-
-
-def unique() -> str:
-    """Nobody else's key or seed."""
-    return str(random.getrandbits(60))
 
 
 async def test_create_says_what_was_made_and_where(stack: Stack) -> None:

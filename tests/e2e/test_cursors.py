@@ -11,13 +11,12 @@ from tests.support.invariants import check_invariants
 from tests.support.problems import check_problem
 from tests.support.redis_server import RedisServer
 from tests.support.sse import events_url, open_events
-from tests.support.stack import Stack, demo
+from tests.support.stack import QUICK, Stack, demo
 from tests.support.viewer import Viewer
 from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 
-QUICK = demo(pace_s=0, tokens=5)
 
 MALFORMED = [
     *("$", "+", "*", ">", "-", "--", "x", "null", "undefined", "1", "00", "1-", "-1-0", "1--1", "-0"),
@@ -35,14 +34,6 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
     """Two API processes, one worker, and a short lease: a future cursor is waited for by it."""
     async with Stack(apis=2, redis=redis_server, settings={"lease_s": 1.5}) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-async def finished(stack: Stack) -> str:
-    """A generation that completed, to read only."""
-    generation_id = await stack.create(QUICK)
-    await stack.closed(generation_id)
-    return generation_id
 
 
 async def check_starts_over(stack: Stack, generation_id: str, cursor: Cursor) -> None:

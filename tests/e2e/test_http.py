@@ -1,46 +1,22 @@
 """The HTTP surface as documented: statuses, fields, headers, and what each mistake is answered."""
 
-import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.support.problems import check_problem
-from tests.support.redis_server import RedisServer
 from tests.support.sse import EventStream, Frame, open_events, open_stream
-from tests.support.stack import Stack, chat, demo
+from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.viewer import Viewer
 from tests.support.wire import Ended, request
 
 pytestmark = pytest.mark.anyio
 
-QUICK = demo(pace_s=0, tokens=5)
 UNKNOWN = "gen_" + "0" * 32
 SNAPSHOT_FIELDS = {
     *("id", "status", "attempt", "cursor", "text", "reasoning", "tool_calls", "tool_results", "usage"),
     *("finish_reason", "error", "viewers", "created_at", "started_at", "finished_at"),
 }
-
-
-@pytest.fixture(scope="module")
-async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes and one worker."""
-    async with Stack(apis=2, redis=redis_server) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-async def finished(stack: Stack) -> str:
-    """A generation that completed, to read only."""
-    generation_id = await stack.create(QUICK)
-    await stack.closed(generation_id)
-    return generation_id
-
-
-def unique() -> str:
-    """Nobody else's key or gate."""
-    return str(random.getrandbits(60))
 
 
 def at(stack: Stack, path: str, api: int = 0) -> str:

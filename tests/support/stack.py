@@ -4,6 +4,7 @@ Knows them from outside only: how they are started, their settings, their HTTP.
 """
 
 import asyncio
+import random
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
@@ -205,3 +206,12 @@ def demo(**wishes: object) -> str:
 def chat(model: str, prompt: str = PROMPT, **fields: Any) -> dict[str, Any]:
     """The body of a request for one answer."""
     return {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
+
+
+def unique() -> str:
+    """A name for a gate, a key or a seed that tells this test's request from all others."""
+    return str(random.getrandbits(60))
+
+
+QUICK: Final = demo(pace_s=0, tokens=5)
+"""A short answer, as fast as it goes."""
