@@ -45,6 +45,7 @@ class OsProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._output: Path | None = None
         self._last_output = ""
+        self._printed_before = 0
 
     @property
     def pid(self) -> int:
@@ -68,6 +69,7 @@ class OsProcess:
             descriptor, path = tempfile.mkstemp(prefix=f"tokencast-{self.name}-", suffix=".log")
             os.close(descriptor)
             self._output = Path(path)
+        self._printed_before = self._output.stat().st_size
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command,
@@ -165,6 +167,14 @@ class OsProcess:
         with self._output.open("rb") as file:
             file.seek(max(0, self._output.stat().st_size - _TAIL_BYTES))
             return file.read().decode(errors="replace")
+
+    def has_printed(self, words: str) -> bool:
+        """Whether it has said this since it was started last."""
+        if self._output is None:
+            return False
+        with self._output.open("rb") as file:
+            file.seek(self._printed_before)
+            return words.encode() in file.read()
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

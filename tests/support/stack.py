@@ -63,10 +63,13 @@ class ApiProcess(HttpProcess):
 
 
 class WorkerProcess(OsProcess):
-    """`python -m worker`. It serves nothing that could be asked, so it counts as ready at once."""
+    """`python -m worker`. It serves nothing that could be asked; its log says when it works."""
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
         super().__init__(name, [sys.executable, "-m", "worker"], environ)
+
+    async def is_ready(self) -> bool:
+        return self.has_printed("worker ready")
 
 
 class ModelProcess(HttpProcess):
