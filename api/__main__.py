@@ -4,6 +4,8 @@ What can be known to be wrong is said in one sentence, with exit code 2.
 """
 
 import argparse
+import asyncio
+import logging
 import os
 import signal
 import sys
@@ -11,8 +13,10 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from api.server import listen, serve
-from shared.errors import SettingsError
-from shared.settings import load
+from shared.connection import connect_blocking
+from shared.errors import LogUnavailable, SettingsError, UnfitRedis
+from shared.requirements import require_fit
+from shared.settings import Settings, load
 
 _USAGE_ERROR: Final = 2
 
@@ -22,7 +26,8 @@ def main() -> None:
     arguments = _arguments()
     try:
         settings = load(os.environ)
-    except SettingsError as error:
+        asyncio.run(_inspect(settings))
+    except (SettingsError, UnfitRedis) as error:
         _refuse(error.message)
     try:
         sock = listen(arguments.host, arguments.port, stall_s=settings.stall_s)
@@ -34,6 +39,17 @@ def main() -> None:
     signal.signal(signal.SIGINT, _exit)
     with sock:
         serve("api.app:app_from_environ", sock, workers=arguments.workers)
+
+
+async def _inspect(settings: Settings) -> None:
+    redis = connect_blocking(settings.redis_url)
+    try:
+        await require_fit(redis)
+    except LogUnavailable:
+        # We serve all the same, and say so at /readyz; no worker begins before it has looked.
+        logging.getLogger(__name__).warning("redis does not answer yet")
+    finally:
+        await redis.aclose()
 
 
 def _arguments() -> argparse.Namespace:

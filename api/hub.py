@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 _AWAY_S: Final = 5.0
 """After this long without Redis viewers are sent away: another replica may reach it."""
 _HEAL_POLL_S: Final = 0.05
-_DRAIN_S: Final = 2.0
-"""Well below the server's grace time, and longer than a client takes to reconnect."""
 
 
 class Hub:
@@ -96,15 +94,15 @@ class Hub:
         if not feed.viewers:
             feed.idle_since = asyncio.get_running_loop().time()
 
-    async def drain(self, over_s: float = _DRAIN_S) -> None:
-        """End every viewer's response cleanly, spread over this time, so that they do not all
+    async def drain(self) -> None:
+        """End every viewer's response cleanly, spread over `viewer_drain_s`, so that they do not all
         reconnect at once. No terminal: they resume on another replica."""
         self.draining = True
         viewers = [viewer for feed in self._feeds.values() for viewer in feed.viewers]
         random.shuffle(viewers)
         for viewer in viewers:
             viewer.leave()
-            await asyncio.sleep(over_s / len(viewers))
+            await asyncio.sleep(self._settings.viewer_drain_s / len(viewers))
 
     def _open(self, generation_id: str) -> Feed:
         feed = Feed(generation_id, self._settings.feed_bytes)

@@ -13,7 +13,8 @@
     ├── UpstreamError              the provider; becomes the generation's `failed {code}`
     │   ├── UpstreamRefused        theirs and final: asking again gives the same
     │   └── UpstreamBroken         theirs and passing: another attempt may do
-    └── SettingsError              said at start, in one sentence
+    ├── SettingsError              said at start, in one sentence
+    └── UnfitRedis                 the same, about the server
 
 Pure. A class docstring is its default message. Libraries' exceptions are translated at the rims
 (`connection.py`, `worker/upstream`), always with `from`. Programming errors are not caught.
@@ -121,3 +122,9 @@ class SettingsError(TokencastError):
     """A setting is wrong."""
 
     code = "settings"
+
+
+class UnfitRedis(TokencastError):
+    """This Redis server cannot keep what Tokencast promises."""
+
+    code = "unfit_redis"

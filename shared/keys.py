@@ -20,6 +20,7 @@ class Keys:
         self.queue = f"{prefix}:queue"
         self.hints = f"{prefix}:hints"
         self.swept = f"{prefix}:swept"
+        self.written = f"{prefix}:written"
 
     def meta(self, generation_id: str) -> str:
         """Hash: state, epoch, seq, lease, totals. Outlives the log by a day, as a tombstone."""

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     """Generations one worker process runs at once. They mostly wait for the provider."""
     drain_s: Seconds = 20.0
     """On SIGTERM: how long running generations may go on before they are handed over."""
+    full_s: Seconds = 30.0
+    """How long a generation waits for a Redis that is full, before it fails with `capacity`."""
     first_token_s: Seconds = 30.0
     """How long the provider may think before its first word."""
     between_tokens_s: Seconds = 30.0
@@ -68,6 +70,8 @@ class Settings(BaseSettings):
     """A comment to quiet viewers. Proxies commonly cut a silent connection after 60 s."""
     retry_s: Seconds = 1.0
     """The least time viewers wait before they reconnect; jitter adds up to twice as much."""
+    viewer_drain_s: Seconds = 2.0
+    """On SIGTERM: viewers are sent away spread over this time, so that they do not all come at once."""
     stall_s: Seconds = 30.0
     """A viewer whose socket accepts nothing for this long is cut; it may resume."""
     feed_bytes: Count = 1_048_576

@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from shared.errors import SettingsError
+from shared.errors import SettingsError, UnfitRedis
 from shared.settings import load
 from worker.main import run
 
@@ -17,11 +17,10 @@ def main() -> int:
     for noisy in ("httpx2", "arq.worker"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        settings = load(os.environ)
-    except SettingsError as error:
+        uvloop.run(run(load(os.environ)))
+    except (SettingsError, UnfitRedis) as error:
         print(f"tokencast worker: {error.message}", file=sys.stderr)
         return 2
-    uvloop.run(run(settings))
     return 0
 
 

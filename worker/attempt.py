@@ -16,7 +16,7 @@ from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from shared.events import Completed, Failed, Terminal, Usage
 from shared.usage import estimated
 from worker.outbox import OutputTooLarge
-from worker.publisher import Publication
+from worker.publication import Publication
 from worker.retry import Unanswered, before_first_piece
 from worker.upstream.pieces import Finish, pieces_of
 

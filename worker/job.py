@@ -18,7 +18,9 @@ from shared.queue import Queue
 from shared.sweep import fail_lost
 from shared.usage import estimate_prompt
 from worker.attempt import Attempt, Clocks, Interrupted, Upstream
-from worker.publisher import Publication, Publisher
+from worker.linger import Linger
+from worker.publication import Publication
+from worker.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +31,18 @@ class Job:
     """Runs deliveries; one instance per process."""
 
     def __init__(
-        self, eventlog: EventLog, queue: Queue, publisher: Publisher, upstream: Upstream, clocks: Clocks
+        self,
+        eventlog: EventLog,
+        queue: Queue,
+        publisher: Publisher,
+        linger: Linger,
+        upstream: Upstream,
+        clocks: Clocks,
     ) -> None:
         self._log = eventlog
         self._queue = queue
         self._publisher = publisher
+        self._linger = linger
         self._upstream = upstream
         self._clocks = clocks
         self.draining = asyncio.Event()
@@ -69,7 +78,10 @@ class Job:
             log.info("generation %s attempt %d ended: the log answered %s", generation_id, taken.attempt, lost.answer)
             return False
         finally:
-            self._publisher.forget(publication)
+            if publication.is_over:
+                self._linger.keep(publication)
+            else:
+                self._publisher.forget(publication)
 
     async def _guard(self, attempt: Attempt, publication: Publication, request: dict[str, Any]) -> bool:
         """Run the attempt, and stop it as soon as its place is lost or the worker must go."""

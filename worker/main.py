@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import signal
+from contextlib import suppress
 from typing import Final
 
 from redis.asyncio import Redis
@@ -13,11 +14,14 @@ from shared.errors import LogUnavailable
 from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
 from shared.queue import Queue
+from shared.replicas import Replicas
+from shared.requirements import require_fit
 from shared.settings import Settings
 from shared.sweep import Sweep
 from worker.arqworker import ArqWorker
 from worker.attempt import Clocks
 from worker.job import Job
+from worker.linger import Linger
 from worker.outbox import OutboxLimits
 from worker.publisher import Publisher
 from worker.upstream.chat import ChatUpstream, connect_upstream
@@ -29,21 +33,23 @@ _RETRY_S: Final = 0.5
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then drain."""
+    """Work until SIGTERM or SIGINT, then drain. Raises `UnfitRedis` before any work is begun."""
     keys = Keys(settings.key_prefix)
     redis = connect(settings.redis_url)
-    waking, hinting = connect_blocking(settings.redis_url), connect_blocking(settings.redis_url)
+    waking, hinting, waiting = (connect_blocking(settings.redis_url) for _ in range(3))
     eventlog = EventLog(redis, keys, LogLimits.of(settings))
     queue = Queue(redis, keys, expiry_s=settings.delivery_expiry_s)
     publisher = Publisher(
         eventlog,
         OutboxLimits(settings.unflushed_events, settings.max_event_bytes, settings.max_output_bytes),
         lease_s=settings.lease_s,
+        full_s=settings.full_s,
     )
+    linger = Linger(Replicas(waiting, keys), publisher, limit=settings.slots)
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
     client = connect_upstream(settings.openai_base_url, key, connections=settings.slots)
     clocks = Clocks(settings.first_token_s, settings.between_tokens_s)
-    job = Job(eventlog, queue, publisher, ChatUpstream(client), clocks)
+    job = Job(eventlog, queue, publisher, linger, ChatUpstream(client), clocks)
     worker = ArqWorker(
         queue,
         pool(settings.redis_url),
@@ -55,9 +61,11 @@ async def run(settings: Settings) -> None:
     )
     stop = _stop_signal()
     try:
+        await _until_fit(redis, stop)
         async with asyncio.TaskGroup() as tasks:
             services = [
                 tasks.create_task(publisher.run(), name="publisher"),
+                tasks.create_task(linger.run(), name="linger"),
                 tasks.create_task(Sweep(eventlog, queue, lease_s=settings.lease_s).run(), name="sweep"),
                 tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
             ]
@@ -66,24 +74,41 @@ async def run(settings: Settings) -> None:
             await stop.wait()
             worker.stop_claiming()
             await claiming
-            await _drain(worker, job, settings.drain_s)
+            await _drain(worker, job, linger, settings.drain_s)
             for task in services:
                 task.cancel()
     finally:
         await client.close()
-        for each in (redis, waking, hinting, worker.pool):
+        for each in (redis, waking, hinting, waiting, worker.pool):
             # arq's client does not close by itself a pool that it was given.
             await each.aclose(close_connection_pool=True)
 
 
-async def _drain(worker: ArqWorker, job: Job, drain_s: float) -> None:
+async def _until_fit(redis: Redis, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await require_fit(redis)
+            return
+        except LogUnavailable:
+            log.warning("redis does not answer yet")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_S * random.uniform(1, 2)):
+                    await stop.wait()
+
+
+async def _drain(worker: ArqWorker, job: Job, linger: Linger, drain_s: float) -> None:
     log.info("draining, %d generations have %.0f s", len(worker.tasks), drain_s)
-    finishing = asyncio.create_task(worker.finish_jobs())
+    finishing = asyncio.create_task(_finish(worker, linger))
     await asyncio.wait({finishing}, timeout=drain_s)
     job.draining.set()
     # A Redis that is away must not keep us: then the leases run out instead.
     await asyncio.wait({finishing}, timeout=_HAND_OVER_S)
     finishing.cancel()
+
+
+async def _finish(worker: ArqWorker, linger: Linger) -> None:
+    await worker.finish_jobs()
+    await linger.empty()
 
 
 async def _follow_hints(queue: Queue, blocking: Redis, publisher: Publisher) -> None:

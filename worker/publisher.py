@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import Final
 
 from shared.answers import LOST, Answer, SeqReply, TakeReply
-from shared.errors import LogUnavailable, LostPlace, TokencastError
+from shared.errors import LogFull, LogUnavailable, TokencastError
 from shared.eventlog import EventLog
-from shared.events import Delta, Terminal
 from worker.outbox import Outbox, OutboxLimits
+from worker.publication import Publication
 
 log = logging.getLogger(__name__)
 
@@ -27,77 +27,16 @@ _FLUSH_GENERATIONS: Final = 256
 """Per pipeline, so that one flush stays a bounded burst for Redis; the rest goes with the next."""
 
 
-class Publication:
-    """One attempt's place to write. `lost` is set when it may never write again."""
-
-    def __init__(self, publisher: "Publisher", outbox: Outbox, token: str, taken: TakeReply) -> None:
-        self.outbox = outbox
-        self.taken = taken
-        self.token = token
-        self.lost = asyncio.Event()
-        self.answer: Answer | None = None
-        self._publisher = publisher
-        self._moved = asyncio.Event()
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """Generation and epoch. Not the generation alone: a worker that was stopped for longer than
-        a lease may take its own generation again, while the former attempt does not know yet."""
-        return self.outbox.generation_id, self.outbox.epoch
-
-    def add(self, delta: Delta) -> None:
-        """Accept one piece at once; the caller asks `is_full` and waits in `room` before the next.
-
-        Raises `LostPlace`, `OutputTooLarge`.
-        """
-        self._check()
-        self.outbox.add(delta)
-        self._publisher.wake(self)
-
-    @property
-    def is_full(self) -> bool:
-        return self.outbox.is_full
-
-    async def room(self) -> None:
-        """Wait until a piece may be added. This wait is what holds the provider back."""
-        while self.outbox.is_full:
-            await self._wait_for_move()
-
-    async def close(self, terminal: Terminal) -> None:
-        """Write the last event and wait until the log has it. Raises `LostPlace`."""
-        self._check()
-        self.outbox.close(terminal)
-        self._publisher.wake(self)
-        while not self.outbox.is_settled:
-            await self._wait_for_move()
-
-    def lose(self, answer: Answer) -> None:
-        self.answer = answer
-        self.lost.set()
-        self._moved.set()
-
-    def move(self, seq: int) -> None:
-        """The log answered how far it is."""
-        self.outbox.acknowledge(seq)
-        self._moved.set()
-
-    async def _wait_for_move(self) -> None:
-        self._moved.clear()
-        await self._moved.wait()
-        self._check()
-
-    def _check(self) -> None:
-        if self.answer is not None:
-            raise LostPlace(self.answer)
-
-
 class Publisher:
     """All open publications of this process. `run` owns the two loops."""
 
-    def __init__(self, eventlog: EventLog, limits: OutboxLimits, *, lease_s: float) -> None:
+    def __init__(self, eventlog: EventLog, limits: OutboxLimits, *, lease_s: float, full_s: float) -> None:
+        """`full_s`: how long what is to be written waits for a Redis that is full."""
         self._log = eventlog
         self._limits = limits
         self._lease_s = lease_s
+        self._full_s = full_s
+        self._full_since: float | None = None
         self._open: dict[tuple[str, int], Publication] = {}
         self._waiting: dict[tuple[str, int], Publication] = {}
         self._work = asyncio.Event()
@@ -110,7 +49,7 @@ class Publisher:
 
     def open(self, generation_id: str, token: str, taken: TakeReply) -> Publication:
         """A place to write for the attempt just taken; give it back with `forget`."""
-        publication = Publication(self, Outbox(generation_id, taken, self._limits), token, taken)
+        publication = Publication(self.wake, Outbox(generation_id, taken, self._limits), token, taken)
         self._open[publication.place] = publication
         return publication
 
@@ -126,9 +65,11 @@ class Publisher:
 
     async def look(self, generation_id: str) -> None:
         """A hint: something happened to this generation's log, find out what."""
-        publications = [p for p in self._open.values() if p.outbox.generation_id == generation_id]
-        if publications:
-            await self._renew(publications)
+        await self.verify([p for p in self._open.values() if p.outbox.generation_id == generation_id])
+
+    async def verify(self, publications: list[Publication]) -> bool:
+        """Hold these against the log and act on what it says; whether it could be asked."""
+        return not publications or await self._renew(publications)
 
     @property
     def is_settling(self) -> bool:
@@ -170,6 +111,11 @@ class Publisher:
         if isinstance(reply, TokencastError):
             # Refused for now (full, read-only, no quorum): renewals find out when that is over.
             self._lose_redis()
+            if isinstance(reply, LogFull) and self._has_been_full():
+                await self._give_up(publication)
+                return
+        elif reply.answer is Answer.CLOSED and publication.is_over:
+            return
         elif reply.answer in LOST:
             publication.lose(reply.answer)
             self.forget(publication)
@@ -178,10 +124,26 @@ class Publisher:
             await self._heal(publication)
         else:
             # Only an accepted event ends the backoff: a full Redis renews leases and refuses events.
-            self._failures = 0
+            self._failures, self._full_since = 0, None
             publication.move(reply.seq)
         if not publication.outbox.is_settled:
             self.wake(publication)
+
+    def _has_been_full(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._full_since = self._full_since or now
+        return now - self._full_since > self._full_s
+
+    async def _give_up(self, publication: Publication) -> None:
+        """Redis stays full. An end gets through all the same (R11), and tells what was not written."""
+        message = "Redis is out of memory, so the answer could not be written on."
+        try:
+            reply = await self._log.fail(publication.outbox.generation_id, "capacity", message, retryable=True)
+        except LogUnavailable:
+            return
+        log.warning("generation %s given up: redis is full", publication.outbox.generation_id)
+        publication.lose(Answer.GONE if reply.answer is Answer.GONE else Answer.CLOSED)
+        self.forget(publication)
 
     async def _heal(self, publication: Publication) -> None:
         """A failover lost our take: begin again, in the log, exactly as we began."""

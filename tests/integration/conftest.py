@@ -6,13 +6,14 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.connection import connect
-from shared.eventlog import EventLog, LogLimits
+from shared.eventlog import EventLog
 from shared.keys import Keys
 from shared.logreader import LogReader
 from shared.queue import Queue
+from tests.integration.logs import LIMITS
+from tests.integration.publishing import WatchedLog, publishing
 from tests.support.redis_server import RedisServer
-
-LIMITS = LogLimits(lease_s=10.0, max_attempts=3, max_deadline_s=3600.0, max_retention_s=86_400.0)
+from worker.publisher import Publisher
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,14 @@ def reader(redis: Redis, keys: Keys) -> LogReader:
 @pytest.fixture
 def queue(redis: Redis, keys: Keys) -> Queue:
     return Queue(redis, keys, expiry_s=60.0)
+
+
+@pytest.fixture
+def log(redis: Redis, keys: Keys) -> WatchedLog:
+    return WatchedLog(redis, keys)
+
+
+@pytest.fixture
+async def publisher(log: WatchedLog) -> AsyncIterator[Publisher]:
+    async with publishing(log) as publisher:
+        yield publisher

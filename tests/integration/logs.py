@@ -7,12 +7,13 @@ from redis.asyncio import Redis
 from shared.answers import SeqReply, TakeReply
 from shared.codec import decode_json, encode, encode_json
 from shared.errors import TokencastError
-from shared.eventlog import Batch, Entry, EventLog
+from shared.eventlog import Batch, Entry, EventLog, LogLimits
 from shared.events import Completed, Event, EventType, Token, Usage
 from shared.generation import NewGeneration, OnInterrupt, new_id
 from shared.keys import Keys
 from shared.logreader import Logged, logged
 
+LIMITS = LogLimits(lease_s=10.0, max_attempts=3, max_deadline_s=3600.0, max_retention_s=86_400.0)
 TENANT = "acme"
 MODEL = "demo"
 

@@ -11,7 +11,7 @@ from shared.errors import LogFull
 from shared.eventlog import EventLog
 from shared.keys import Keys
 from tests.integration import logs
-from tests.integration.conftest import LIMITS
+from tests.integration.logs import LIMITS
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio

@@ -105,8 +105,10 @@ class Stack:
         redis: RedisServer | None = None,
         prefix: str | None = None,
         settings: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
         api_arguments: Sequence[str] = (),
     ) -> None:
+        """`settings` by their fields' names; `environ` is put on top of all."""
         self.redis = redis or RedisServer()
         self._owns_redis = redis is None
         self.keys = Keys(prefix or f"tc-{uuid.uuid4().hex[:12]}")
@@ -118,7 +120,9 @@ class Stack:
             "OPENAI_API_KEY": "sk-none-needed",
             # What still runs when a test is over is of no interest to anybody.
             "TOKENCAST_DRAIN_S": "2",
+            "TOKENCAST_VIEWER_DRAIN_S": "0.5",
         } | {f"TOKENCAST_{name.upper()}": str(value) for name, value in (settings or {}).items()}
+        self.environ |= environ or {}
         self.apis = [ApiProcess(f"api-{i}", self.environ, api_arguments) for i in range(apis)]
         self.workers = [WorkerProcess(f"worker-{i}", self.environ) for i in range(workers)]
 

@@ -1,0 +1,67 @@
+"""What a process does when it starts: it looks at its Redis first."""
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.support.redis_server import RedisServer
+from tests.support.stack import ApiProcess, Stack, WorkerProcess, demo
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.rule("R25")
+async def test_a_redis_that_evicts_is_refused_in_one_sentence() -> None:
+    """By API and worker alike, with the exit code of a setting that is wrong."""
+    server = RedisServer(options=["--maxmemory-policy", "allkeys-lru"])
+    await server.start()
+    environ = {"TOKENCAST_REDIS_URL": server.url, "OPENAI_API_KEY": "none"}
+    processes = [ApiProcess("api", environ), WorkerProcess("worker", environ)]
+    try:
+        for process in processes:
+            process.spawn()
+            assert await process.wait(20.0) == 2
+            assert "set it to noeviction" in process.output()
+            assert "Traceback" not in process.output()
+    finally:
+        for process in processes:
+            await process.stop()
+        await server.stop()
+
+
+@pytest.mark.rule("R25")
+async def test_a_redis_without_an_append_only_file_is_warned_of(redis_server: RedisServer) -> None:
+    """And used."""
+    async with Stack(redis=redis_server) as stack:
+        assert all("append-only" in process.output() for process in (*stack.apis, *stack.workers))
+
+
+async def test_whoever_starts_before_redis_waits_for_it() -> None:
+    """Neither ends, and once it is there they work; nobody has to start them again."""
+    stack = Stack()
+    try:
+        await stack.model.start()
+        for process in (*stack.apis, *stack.workers):
+            process.spawn()
+        worker = stack.workers[0]
+        await until(lambda: worker.has_printed("does not answer yet"), 20.0, "a worker that waits")
+        await stack.redis.start()
+        for process in (*stack.apis, *stack.workers):
+            await process.ready()
+        assert (await stack.closed(await stack.create(demo(pace_s=0, tokens=3))))["status"] == "completed"
+    finally:
+        await stack.__aexit__(None, None, None)
+
+
+async def test_a_redis_that_forbids_info_is_warned_of(redis_server: RedisServer) -> None:
+    """Hosted servers do: what cannot be known is said, and no more than that."""
+    async with Redis.from_url(redis_server.url) as redis:
+        await redis.execute_command("ACL", "SETUSER", "shy", "on", ">secret", "~*", "&*", "+@all", "-info")
+    url = redis_server.url.replace("unix://", "unix://shy:secret@")
+    try:
+        async with Stack(redis=redis_server, environ={"TOKENCAST_REDIS_URL": url}) as stack:
+            assert "not known" in stack.workers[0].output()
+            assert (await stack.closed(await stack.create(demo(pace_s=0, tokens=3))))["status"] == "completed"
+    finally:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.execute_command("ACL", "DELUSER", "shy")

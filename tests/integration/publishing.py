@@ -1,0 +1,104 @@
+"""Owns a publisher at work on a real log, as its tests need it: watched, held, and put back in time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from shared.answers import SeqReply
+from shared.errors import TokencastError
+from shared.eventlog import Batch, EventLog
+from shared.events import Completed, Token, Usage
+from shared.keys import Keys
+from tests.integration.logs import LIMITS, running, said
+from tests.support.waiting import until
+from worker.outbox import OutboxLimits
+from worker.publication import Publication
+from worker.publisher import Publisher
+
+WITHIN_S: Final = 10.0
+LEASE_S: Final = 2.0
+MOST: Final = 4
+_OUTBOX = OutboxLimits(unflushed_events=MOST, max_event_bytes=1024, max_output_bytes=100_000)
+
+
+class WatchedLog(EventLog):
+    """The log, with a look at what is sent to it and a hand on when."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        super().__init__(redis, keys, LIMITS)
+        self.sent: list[list[Batch]] = []
+        self.may_send = asyncio.Event()
+        self.may_send.set()
+
+    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
+        self.sent.append(list(batches))
+        await self.may_send.wait()
+        return await super().append(batches)
+
+
+@asynccontextmanager
+async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterator[Publisher]:
+    """A publisher at work."""
+    publisher = Publisher(eventlog, _OUTBOX, lease_s=LEASE_S, full_s=full_s)
+    task = asyncio.create_task(publisher.run())
+    try:
+        yield publisher
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def opened(publisher: Publisher, log: EventLog) -> tuple[str, Publication]:
+    """A place to write for an attempt just taken."""
+    generation_id, taken = await running(log)
+    return generation_id, publisher.open(generation_id, "one", taken)
+
+
+async def settled(*publications: Publication) -> None:
+    """Everything said so far is in the log."""
+    await until(lambda: all(p.outbox.is_settled for p in publications), WITHIN_S, "all in the log", every_s=0.002)
+
+
+async def say(publication: Publication, *texts: str) -> None:
+    """One event each: the next is said when the last is in the log."""
+    for text in texts:
+        publication.add(Token(text))
+        await settled(publication)
+
+
+async def completed(publication: Publication) -> None:
+    outbox = publication.outbox
+    await publication.close(Completed("stop", Usage(1, 1, 2), outbox.chars, outbox.events_with_terminal()))
+
+
+async def texts(redis: Redis, keys: Keys, generation_id: str) -> list[str]:
+    """The log's tokens, in order."""
+    return [data["text"] for kind, data in await said(redis, keys, generation_id) if kind == "token"]
+
+
+async def turns(count: int) -> None:
+    """Let everything run that can run now: no timer has its time in so few turns."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Tail:
+    """Meta and log as they are now, to be put back later: what a failover makes of a primary."""
+
+    def __init__(self, redis: Redis, keys: Keys, generation_id: str) -> None:
+        self._redis = redis
+        self._keys = (keys.meta(generation_id), keys.log(generation_id))
+        self._dumps: list[Any] = []
+
+    async def keep(self) -> None:
+        self._dumps = [await self._redis.dump(key) for key in self._keys]
+
+    async def lose(self) -> None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for key, dump in zip(self._keys, self._dumps, strict=True):
+                pipe.restore(key, 0, dump, replace=True)
+            await pipe.execute()

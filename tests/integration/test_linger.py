@@ -1,0 +1,130 @@
+"""Attempts that are over, until a replica has their last event."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.connection import connect, connect_blocking
+from shared.keys import Keys
+from shared.replicas import Replicas
+from tests.integration.logs import said
+from tests.integration.publishing import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
+from worker.linger import Linger
+from worker.publisher import Publisher
+
+pytestmark = pytest.mark.anyio
+
+KEYS = Keys("tc")
+
+
+@pytest.fixture
+async def primary() -> AsyncIterator[RedisServer]:
+    server = RedisServer(tcp=True, name="primary")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def redis(primary: RedisServer) -> AsyncIterator[Redis]:
+    client = connect(primary.url)
+    yield client
+    await client.aclose()
+
+
+@asynccontextmanager
+async def _replica_of(primary: RedisServer) -> AsyncIterator[RedisServer]:
+    """A replica that is in step."""
+    options = ["--replicaof", primary.host, str(primary.port)]
+    replica = await RedisServer(tcp=True, options=options, name="replica").start()
+    async with Redis.from_url(primary.url) as client:
+
+        async def in_step() -> bool:
+            info = await client.info("replication")
+            return bool(info["connected_slaves"] and info["slave0"]["state"] == "online")
+
+        await until(in_step, WITHIN_S, "a replica in step")
+    try:
+        yield replica
+    finally:
+        await replica.stop()
+
+
+@asynccontextmanager
+async def _lingering(primary: RedisServer, publisher: Publisher, *, limit: int = 10) -> AsyncIterator[Linger]:
+    blocking = connect_blocking(primary.url)
+    linger = Linger(Replicas(blocking, KEYS), publisher, limit=limit)
+    running = asyncio.create_task(linger.run())
+    try:
+        yield linger
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await blocking.aclose()
+
+
+@pytest.mark.rule("R26")
+async def test_a_terminal_lost_before_a_replica_had_it_is_written_again(primary: RedisServer, redis: Redis) -> None:
+    """The replica is stopped, a failover loses the end: the same bytes stand there again, and only
+    a replica that has them lets the attempt go."""
+    log = WatchedLog(redis, KEYS)
+    async with (
+        publishing(log) as publisher,
+        _replica_of(primary) as replica,
+        _lingering(primary, publisher) as linger,
+    ):
+        generation_id, publication = await opened(publisher, log)
+        await say(publication, "a", "b")
+        tail = Tail(redis, KEYS, generation_id)
+        await tail.keep()
+        replica.pause()
+        await completed(publication)
+        linger.keep(publication)
+        whole = await said(redis, KEYS, generation_id)
+        await tail.lose()
+
+        async def written_again() -> bool:
+            return await said(redis, KEYS, generation_id) == whole
+
+        await until(written_again, WITHIN_S, "the end, again")
+        gone = asyncio.create_task(linger.empty())
+        await asyncio.sleep(0)
+        assert not gone.done()
+        replica.resume()
+        await asyncio.wait_for(gone, WITHIN_S)
+        assert [kind for kind, _ in whole] == ["queued", "attempt", "token", "token", "completed"]
+
+
+@pytest.mark.rule("R26")
+async def test_without_replicas_nothing_lingers(primary: RedisServer, redis: Redis) -> None:
+    """There is nobody to wait for."""
+    log = WatchedLog(redis, KEYS)
+    async with publishing(log) as publisher, _lingering(primary, publisher) as linger:
+        _, publication = await opened(publisher, log)
+        await completed(publication)
+        linger.keep(publication)
+        await asyncio.wait_for(linger.empty(), WITHIN_S)
+
+
+@pytest.mark.rule("R26")
+async def test_no_more_linger_than_may(primary: RedisServer, redis: Redis) -> None:
+    """The oldest is let go for one more, whatever the replica says."""
+    log = WatchedLog(redis, KEYS)
+    async with (
+        publishing(log) as publisher,
+        _replica_of(primary) as replica,
+        _lingering(primary, publisher, limit=2) as linger,
+    ):
+        replica.pause()
+        for _ in range(4):
+            _, publication = await opened(publisher, log)
+            await completed(publication)
+            linger.keep(publication)
+            assert len(linger) <= 2
+        replica.resume()
+        await asyncio.wait_for(linger.empty(), WITHIN_S)

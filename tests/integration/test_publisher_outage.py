@@ -1,0 +1,115 @@
+"""The publisher while Redis is away or full: nothing is dropped, and nobody waits for ever."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.answers import TakeReply
+from shared.connection import connect
+from shared.events import Token
+from shared.keys import Keys
+from tests.integration.logs import running, said, whole_log
+from tests.integration.publishing import WITHIN_S, WatchedLog, completed, opened, publishing, say, settled, texts
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
+from worker.publication import Publication
+
+pytestmark = pytest.mark.anyio
+
+
+async def _talk(publication: Publication, words: int) -> None:
+    """As an attempt does: no faster than there is room."""
+    for n in range(words):
+        if publication.is_full:
+            await publication.room()
+        publication.add(Token(f"{n} "))
+        await asyncio.sleep(0)
+    await completed(publication)
+
+
+@pytest.mark.rule("R22")
+async def test_nothing_is_lost_while_redis_is_away(keys: Keys) -> None:
+    """Stopped in the middle of two answers and started again: the talk pauses, then all of it is
+    there, once, in order; and new work waits until others may have renewed their leases."""
+    server = RedisServer()
+    await server.start()
+    redis = connect(server.url)
+    log = WatchedLog(redis, keys)
+    words = 2000
+    try:
+        async with publishing(log) as publisher:
+            pairs: list[tuple[str, TakeReply]] = [await running(log) for _ in range(2)]
+            publications = [publisher.open(generation_id, "one", taken) for generation_id, taken in pairs]
+            assert not publisher.is_settling
+            talks = [asyncio.create_task(_talk(publication, words)) for publication in publications]
+            await until(lambda: len(log.sent) >= 5, WITHIN_S, "some flushes", every_s=0)
+            server.terminate()
+            await server.wait(WITHIN_S)
+            await until(lambda: publisher.is_settling, WITHIN_S, "publisher noticing")
+            await until(lambda: all(p.is_full for p in publications), WITHIN_S, "full buffers")
+            assert not any(talk.done() for talk in talks)
+            await server.start()
+            await asyncio.wait_for(asyncio.gather(*talks), 30.0)
+            for generation_id, _ in pairs:
+                assert "".join(await texts(redis, keys, generation_id)) == "".join(f"{n} " for n in range(words))
+                kinds = [entry.type for entry in await whole_log(redis, keys, generation_id)]
+                assert kinds[-1] == b"completed"
+                assert kinds.count(b"attempt") == 1
+            await until(lambda: not publisher.is_settling, WITHIN_S, "new work wanted again")
+    finally:
+        await redis.aclose()
+        await server.stop()
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[tuple[Redis, WatchedLog]]:
+    """A server of its own, to be filled, and a log on it."""
+    server = RedisServer(appendonly=False)
+    await server.start()
+    redis = connect(server.url)
+    yield redis, WatchedLog(redis, Keys("tc"))
+    await redis.aclose()
+    await server.stop()
+
+
+async def _fill(redis: Redis) -> None:
+    await redis.config_set("maxmemory", "1mb")
+
+
+@pytest.mark.rule("R11")
+async def test_a_redis_that_stays_full_fails_the_answer_with_what_got_in(small: tuple[Redis, WatchedLog]) -> None:
+    """`capacity`, after the time it may wait; the worker is told to stop like by any other end."""
+    redis, log = small
+    async with publishing(log) as publisher:
+        generation_id, publication = await opened(publisher, log)
+        await say(publication, "written")
+        await _fill(redis)
+        publication.add(Token("refused"))
+        await asyncio.wait_for(publication.lost.wait(), WITHIN_S)
+    entries = await said(redis, Keys("tc"), generation_id)
+    assert [kind for kind, _ in entries] == ["queued", "attempt", "token", "failed"]
+    last = entries[-1][1]
+    assert (last["code"], last["retryable"], last["chars"], last["events"]) == ("capacity", True, len("written"), 3)
+    assert last["cut"] == f"{publication.outbox.epoch}-1"
+
+
+@pytest.mark.rule("R11")
+async def test_a_redis_that_is_full_for_a_moment_costs_a_pause(small: tuple[Redis, WatchedLog]) -> None:
+    """What was refused is written when there is room again, once."""
+    redis, log = small
+    async with publishing(log, full_s=600.0) as publisher:
+        generation_id, publication = await opened(publisher, log)
+        await _fill(redis)
+        publication.add(Token("late"))
+        await until(lambda: publisher.is_settling, WITHIN_S, "a refusal")
+        await redis.config_set("maxmemory", "0")
+        await settled(publication)
+        await completed(publication)
+    assert [kind for kind, _ in await said(redis, Keys("tc"), generation_id)] == [
+        "queued",
+        "attempt",
+        "token",
+        "completed",
+    ]

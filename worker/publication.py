@@ -1,0 +1,83 @@
+"""Owns one attempt's place in the log: what it may say, how long it waits, and that it was lost.
+
+Between the attempt, which talks and waits here, and the publisher, which carries what was said and
+tells how far the log is. Knows neither Redis nor the upstream.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from shared.answers import Answer, TakeReply
+from shared.errors import LostPlace
+from shared.events import Delta, Terminal
+from worker.outbox import Outbox
+
+
+class Publication:
+    """One attempt's place to write. `lost` is set when it may never write again."""
+
+    def __init__(self, wake: Callable[["Publication"], None], outbox: Outbox, token: str, taken: TakeReply) -> None:
+        """`wake` is told that the outbox has something to flush."""
+        self.outbox = outbox
+        self.taken = taken
+        self.token = token
+        self.lost = asyncio.Event()
+        self.answer: Answer | None = None
+        self._wake = wake
+        self._moved = asyncio.Event()
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Generation and epoch. Not the generation alone: a worker that was stopped for longer than
+        a lease may take its own generation again, while the former attempt does not know yet."""
+        return self.outbox.generation_id, self.outbox.epoch
+
+    def add(self, delta: Delta) -> None:
+        """Accept one piece at once; the caller asks `is_full` and waits in `room` before the next.
+
+        Raises `LostPlace`, `OutputTooLarge`.
+        """
+        self._check()
+        self.outbox.add(delta)
+        self._wake(self)
+
+    @property
+    def is_over(self) -> bool:
+        """The last event is in the log."""
+        return self.outbox.closed and self.outbox.is_settled
+
+    @property
+    def is_full(self) -> bool:
+        return self.outbox.is_full
+
+    async def room(self) -> None:
+        """Wait until a piece may be added. This wait is what holds the provider back."""
+        while self.outbox.is_full:
+            await self._wait_for_move()
+
+    async def close(self, terminal: Terminal) -> None:
+        """Write the last event and wait until the log has it. Raises `LostPlace`."""
+        self._check()
+        self.outbox.close(terminal)
+        self._wake(self)
+        while not self.outbox.is_settled:
+            await self._wait_for_move()
+
+    def lose(self, answer: Answer) -> None:
+        self.answer = answer
+        self.lost.set()
+        self._moved.set()
+
+    def move(self, seq: int) -> None:
+        """The log answered how far it is."""
+        self.outbox.acknowledge(seq)
+        self._moved.set()
+
+    async def _wait_for_move(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
+        self._check()
+
+    def _check(self) -> None:
+        if self.answer is not None:
+            raise LostPlace(self.answer)
