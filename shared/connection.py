@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -28,9 +29,10 @@ _CONNECT_S: Final = 2.0
 _PASSING: Final[list[Any]] = [redis_errors.ConnectionError, redis_errors.TimeoutError, OSError]
 
 # A server that cannot serve now says so with one of these words; anything else is our mistake.
+# UNBLOCKED: a blocking read was ended because the server has just become a replica.
 _UNAVAILABLE: Final = frozenset({
     "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "READONLY", "TRYAGAIN",
-    "WRONGPASS",
+    "UNBLOCKED", "WRONGPASS",
 })  # fmt: skip
 
 
@@ -96,6 +98,16 @@ _CANCELLABLE: Final[dict[type[AbstractConnection], type[AbstractConnection]]] = 
     SSLConnection: _Tls,
     UnixDomainSocketConnection: _Unix,
 }
+
+
+async def replies_of(pipe: Pipeline) -> list[Any]:
+    """Run a pipeline. Raises the first refusal as the server said it: redis-py would put words before
+    it, and the one that tells what it is would not come first any more."""
+    replies = await pipe.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
-from shared.connection import BLOCK_S, translated
+from shared.connection import BLOCK_S, replies_of, translated
 from shared.cursor import Cursor
 from shared.errors import GenerationGone, GenerationNotFound
 from shared.generation import DELETED, META_FIELDS, Meta, meta_of
@@ -54,7 +54,7 @@ class LogReader:
                 for generation_id in generation_ids:
                     pipe.hmget(self._keys.meta(generation_id), list(META_FIELDS))
                     pipe.exists(self._keys.log(generation_id))
-                replies = await pipe.execute()
+                replies = await replies_of(pipe)
         return [_look(values, bool(exists)) for values, exists in zip(replies[::2], replies[1::2], strict=True)]
 
     async def looks(self, feeds: Sequence[tuple[str, Cursor]]) -> list[tuple[Meta | str | None, bool]]:
@@ -64,7 +64,7 @@ class LogReader:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for generation_id, cursor in feeds:
                     pipe.xrange(self._keys.log(generation_id), str(cursor), str(cursor), count=1)
-                found = await pipe.execute()
+                found = await replies_of(pipe)
         return list(zip(metas, map(bool, found), strict=True))
 
     async def page(self, generation_id: str, after: Cursor) -> list[Logged]:

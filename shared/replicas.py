@@ -8,7 +8,7 @@ the server took before that word has then arrived as well.
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from shared.connection import BLOCK_S, translated
+from shared.connection import BLOCK_S, replies_of, translated
 from shared.keys import Keys
 
 
@@ -35,5 +35,5 @@ class Replicas:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.set(self._word, 1, px=round(BLOCK_S * 1000))
                 pipe.wait(1, round(BLOCK_S * 1000))
-                _, reached = await pipe.execute()
+                _, reached = await replies_of(pipe)
         return bool(reached)
