@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_FIRST_S: Final = 0.05
 _RETRY_MOST_S: Final = 1.0
+_RETRY_DOUBLINGS: Final = 5
 _FLUSH_GENERATIONS: Final = 256
 """Per pipeline, so that one flush stays a bounded burst for Redis; the rest goes with the next."""
 
@@ -163,12 +164,11 @@ class Publisher:
         """A lease is renewed three times in its length, so two losses in a row are forgiven. After
         an outage this comes first: leases before events, events before new work."""
         while True:
-            if self._reachable.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._lease_s / 3):
-                        await self._away.wait()
-            else:
-                wait_s = min(_RETRY_FIRST_S * 2**self._failures, _RETRY_MOST_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._lease_s / 3):
+                    await self._away.wait()
+            if not self._reachable.is_set():
+                wait_s = min(_RETRY_FIRST_S * 2 ** min(self._failures, _RETRY_DOUBLINGS), _RETRY_MOST_S)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))
             if await self._renew(list(self._open.values())):
                 self._find_redis()
