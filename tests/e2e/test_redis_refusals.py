@@ -95,7 +95,7 @@ async def test_a_refusal_longer_than_the_lease_costs_a_pause(stack: Stack, admin
     pids = [process.pid for process in processes]
     refuse, serve = _REFUSALS[word]
     for command in refuse:
-        await admin.execute_command(*command)
+        await admin.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     try:
         before, cpu_s = await _asked(admin), sum(map(_cpu_s, processes))
         # Nothing to wait for but time: what must not happen is that the lease running out means the end.
@@ -103,7 +103,7 @@ async def test_a_refusal_longer_than_the_lease_costs_a_pause(stack: Stack, admin
         asked, spent_s = await _asked(admin) - before, sum(map(_cpu_s, processes)) - cpu_s
     finally:
         for command in serve:
-            await admin.execute_command(*command)
+            await admin.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     await _completed_in_one_attempt(stack, generation_id, watching)
 
     assert [process.pid for process in processes if process.running] == pids

@@ -1,13 +1,11 @@
 """The hub on a real Redis: what viewers get when the log is not what it was."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from starlette.types import Message
 
 from api.hub import Hub
 from shared.cursor import START, Cursor
@@ -16,51 +14,19 @@ from shared.keys import Keys
 from shared.logreader import LogReader
 from shared.settings import load
 from tests.integration import logs
+from tests.integration.screens import Screen, running_hub
 from tests.support.redis_server import RedisServer
-from tests.support.sse import Frame, Parser
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-class Screen:
-    """What one viewer was sent, parsed."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        self.ended = False
-        self._parser = Parser()
-
-    async def send(self, message: Message) -> None:
-        self.frames += self._parser.feed(message["body"])
-        self.ended = not message["more_body"]
-
-    @property
-    def kinds(self) -> list[str]:
-        return [frame.event for frame in self.frames]
-
-    def shows(self, kind: str) -> Callable[[], bool]:
-        return lambda: kind in self.kinds
 
 
 @pytest.fixture
 async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncIterator[Hub]:
     """A running hub that heals for no longer than lease/3 + 1 s with a short lease."""
     settings = load({"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_LEASE_S": "0.3"})
-    made = Hub(settings, LogReader(redis, keys), redis)
-    async with _running(made.run):
+    async with running_hub(Hub(settings, LogReader(redis, keys), redis)) as made:
         yield made
-
-
-@asynccontextmanager
-async def _running(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _dump(redis: Redis, keys: Keys, generation_id: str) -> dict[str, bytes]:
