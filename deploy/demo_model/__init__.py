@@ -30,9 +30,23 @@ gets the same answer.
     gate_after=K    ...after K deltas, not counting reasoning (0: before anything at all; if
                     there are fewer than K, after the last and before the finish)
 
+What it does wrong is asked for there as well, in streams only:
+
+    fault=NAME      instead of a stream: 400, 401, 404, 408, 409, 429, 500, 503; endless_500 (its body);
+                    html, json_error and whole (200, but no stream); gzip (a bomb).
+                    In the stream: stall, comments (and nothing else), reset and half_close (in the
+                    middle of an HTTP chunk), bad_framing, cut (a clean end), half_line, error (told
+                    in the stream), bad_json, bad_utf8, not_a_chunk, empty_choices, endless_line,
+                    large_event (2 MiB).
+                    At its end: no_done (no `[DONE]`), silent_end (the same, and the socket stays)
+    after=K         in the stream after K deltas, counted as for `gate_after`
+    times=N         only the first N times this very name is asked
+    retry_after_s=S, retry_after_date_s=S
+                    with a status: the header Retry-After, as seconds or as a date
+
 `response_format` (`json_object`, `json_schema`), `tool_choice` and `max_tokens` do what OpenAI
 says. `n` above 1 is refused.
 
 `app` routes, `request` understands, `script` decides what is said and when, `wire` knows the
-shapes, `player` takes the time and writes, `control` remembers.
+shapes, `player` takes the time and writes, `faults` breaks, `control` remembers.
 """

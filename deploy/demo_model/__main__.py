@@ -10,6 +10,7 @@ import uvicorn
 
 from deploy.demo_model.app import App
 from deploy.demo_model.listener import BACKLOG, listen
+from deploy.demo_model.protocol import LentSocket
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
     config = uvicorn.Config(
         App(),
         loop="uvloop",
-        http="httptools",
+        http=LentSocket,
         ws="none",
         lifespan="off",
         backlog=BACKLOG,

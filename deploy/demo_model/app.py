@@ -8,11 +8,14 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Final
 
-from deploy.demo_model import wire
+from deploy.demo_model import faults, wire
 from deploy.demo_model.control import Gates, Ledger, Seen
-from deploy.demo_model.player import Gathered, Send, Sink, Streamed, play
+from deploy.demo_model.faults import Breaker, Send
+from deploy.demo_model.player import Gathered, Sink, Streamed, play
+from deploy.demo_model.protocol import SOCKET
 from deploy.demo_model.request import Refused, Request
 from deploy.demo_model.script import write
 
@@ -35,17 +38,18 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._route(scope["method"], scope["path"], receive, send)
+            await self._route(scope, receive, send)
         except Refused as refused:
             await _answer(send, wire.error(refused), refused.status)
         except Exception:
             # uvicorn then answers 500, or closes the socket of what has begun.
             log.exception("%s %s failed", scope["method"], scope["path"])
 
-    async def _route(self, method: str, path: str, receive: Receive, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
         match method, path.strip("/").split("/"):
             case "POST", ["v1", "chat", "completions"]:
-                await self._complete(receive, send)
+                await self._complete(receive, send, Breaker(send, scope["extensions"][SOCKET]["transport"]))
             case "GET", ["v1", "models"]:
                 await _answer(send, wire.models())
             case "GET", ["healthz"]:
@@ -58,12 +62,14 @@ class App:
             case _:
                 raise Refused(404, f"Invalid URL ({method} {path})", code="unknown_url")
 
-    async def _complete(self, receive: Receive, send: Send) -> None:
+    async def _complete(self, receive: Receive, send: Send, breaker: Breaker) -> None:
         request = Request.parse(await _body(receive))
+        if request.wish.times is not None and self._ledger.times(request.model) >= request.wish.times:
+            request = request.without_fault()
         seen = self._ledger.open(request)
         try:
             async with asyncio.TaskGroup() as tasks:
-                answering = tasks.create_task(self._say(request, seen, send))
+                answering = tasks.create_task(self._say(request, seen, send, breaker))
                 # Watched beside the playing, because a silent stream would notice a client that
                 # left only at its next write. Comes back after a whole response as well.
                 while (await receive())["type"] != "http.disconnect":
@@ -73,18 +79,27 @@ class App:
         finally:
             seen.close("failed")
 
-    async def _say(self, request: Request, seen: Seen, send: Send) -> None:
+    async def _say(self, request: Request, seen: Seen, send: Send, breaker: Breaker) -> None:
+        with suppress(faults.Over):
+            await self._try_to_say(request, seen, send, breaker)
+        seen.close("finished")
+
+    async def _try_to_say(self, request: Request, seen: Seen, send: Send, breaker: Breaker) -> None:
+        wish = request.wish
+        if wish.fault in faults.INSTEAD:
+            await faults.answer(
+                wish.fault, send, retry_after_s=wish.retry_after_s, retry_after_date_s=wish.retry_after_date_s
+            )
         completion_id = f"chatcmpl-{seen.n:024x}"
         sink: Sink
         if request.stream:
             chunks = wire.Chunks(completion_id, request.model, include_usage=request.include_usage)
-            sink = Streamed(chunks, send, seen)
+            sink = Streamed(chunks, send, seen, breaker, wish.fault)
             await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
         else:
-            whole = wire.Whole(completion_id, request.model, with_usage=request.wish.usage == 1)
+            whole = wire.Whole(completion_id, request.model, with_usage=wish.usage == 1)
             sink = Gathered(whole, lambda body: _answer(send, body), seen)
         await play(write(request), sink, self._gates, seen)
-        seen.close("finished")
 
 
 async def _body(receive: Receive) -> Any:

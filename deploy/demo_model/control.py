@@ -52,9 +52,10 @@ class Seen:
 
     def __init__(self, n: int, request: Request) -> None:
         self.n = n
+        self.model = request.model[:_METADATA_CHARS]
         # Not the request itself: a thousand large ones would be kept.
         self._asked = {
-            "model": request.model[:_METADATA_CHARS],
+            "model": self.model,
             "stream": request.stream,
             "user": request.user[:_SHOWN_CHARS] if isinstance(request.user, str) else None,
             "metadata": request.metadata if len(str(request.metadata)) <= _METADATA_CHARS else None,
@@ -108,6 +109,10 @@ class Ledger:
         seen = Seen(next(self._numbers), request)
         self._seen.append(seen)
         return seen
+
+    def times(self, model: str) -> int:
+        """How often this very name was asked, as far as is remembered."""
+        return sum(seen.model == model for seen in self._seen)
 
     def as_json(self) -> dict[str, Any]:
         """All that is remembered."""

@@ -7,14 +7,13 @@ instead of once per delta.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Protocol
 
 from deploy.demo_model.control import Gates, Seen
-from deploy.demo_model.script import Delta, Finish, Gate, Step, Wait
-from deploy.demo_model.wire import Chunks, Whole
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from deploy.demo_model.faults import AT_THE_END, Breaker, Send
+from deploy.demo_model.script import Delta, Fault, Finish, Gate, Step, Wait
+from deploy.demo_model.wire import DONE, Chunks, Whole
 
 # Enough to make the cost of a write small, little enough that others get their turn.
 _WRITE_BYTES: Final = 16_384
@@ -25,11 +24,12 @@ class Sink(Protocol):
 
     async def delta(self, delta: Delta) -> None: ...
     async def flush(self) -> None: ...
+    async def fault(self, fault: str) -> None: ...
     async def finish(self, finish: Finish) -> None: ...
 
 
 async def play(script: Iterator[Step], sink: Sink, gates: Gates, seen: Seen) -> None:
-    """Play all of it. Cancelled when the client goes away."""
+    """Play all of it. Cancelled when the client goes away. Raises `faults.Over`."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     for step in script:
@@ -44,6 +44,9 @@ async def play(script: Iterator[Step], sink: Sink, gates: Gates, seen: Seen) -> 
             await gates.wait(step.name)
             seen.at_gate = None
             due = loop.time()
+        elif isinstance(step, Fault):
+            await sink.flush()
+            await sink.fault(step.name)
         elif isinstance(step, Finish):
             await sink.finish(step)
         else:
@@ -53,10 +56,13 @@ async def play(script: Iterator[Step], sink: Sink, gates: Gates, seen: Seen) -> 
 class Streamed:
     """Plays into server-sent events."""
 
-    def __init__(self, chunks: Chunks, send: Send, seen: Seen) -> None:
+    def __init__(self, chunks: Chunks, send: Send, seen: Seen, breaker: Breaker, ends_with: str | None) -> None:
+        """`ends_with` is the fault at the end, if any."""
         self._chunks = chunks
         self._send = send
         self._seen = seen
+        self._breaker = breaker
+        self._ends_with = ends_with if ends_with in AT_THE_END else None
         self._due = bytearray()
         self._begun = False
 
@@ -77,9 +83,17 @@ class Streamed:
         if self._due:
             await self._write(more=True)
 
+    async def fault(self, fault: str) -> None:
+        """Let it go wrong."""
+        await self._breaker.happen(fault)
+
     async def finish(self, finish: Finish) -> None:
         """The end of the stream, with whatever was still due."""
         self._due += self._chunks.finish(finish)
+        if self._ends_with:
+            self._due = self._due.removesuffix(DONE)
+            await self.flush()
+            await self.fault(self._ends_with)
         await self._write(more=False)
 
     async def _write(self, *, more: bool) -> None:
@@ -105,6 +119,9 @@ class Gathered:
 
     async def flush(self) -> None:
         """Nothing is written before the end."""
+
+    async def fault(self, fault: str) -> None:
+        """Asked for streams only."""
 
     async def finish(self, finish: Finish) -> None:
         """The whole answer."""

@@ -4,12 +4,15 @@ Pure. Everything is checked here, so that what comes after never meets a bad req
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
+
+from deploy.demo_model.faults import AT_THE_END, INSTEAD, WITHIN
 
 MODEL: Final = "demo"
 
 FINISH_REASONS: Final = ("stop", "length", "tool_calls", "content_filter", "none")
+FAULTS: Final = (*INSTEAD, *WITHIN, *AT_THE_END)
 
 
 class Refused(Exception):
@@ -23,8 +26,8 @@ class Refused(Exception):
         self.code = code
 
 
-def _number(most: float) -> Any:
-    return field(default=0.0, metadata={"most": most})
+def _number(most: float, default: float | None = 0.0) -> Any:
+    return field(default=default, metadata={"most": most})
 
 
 def _count(most: int, default: int | None = 0) -> Any:
@@ -38,7 +41,7 @@ class Wish:
     The upper limits are far above any use: they only keep a slip from running for a week.
     """
 
-    pace_s: float = field(default=0.02, metadata={"most": 3600.0})
+    pace_s: float = _number(3600.0, 0.02)
     first_s: float = _number(3600.0)
     tokens: int | None = _count(10_000_000, None)
     chars: int | None = _count(1_000_000, None)
@@ -50,6 +53,11 @@ class Wish:
     gate_after: int = _count(10_000_000)
     gate: str | None = None
     finish: str | None = None
+    fault: str | None = None
+    after: int = _count(10_000_000)
+    times: int = _count(1_000, None)
+    retry_after_s: float | None = _number(3600.0, None)
+    retry_after_date_s: float | None = _number(3600.0, None)
 
     @classmethod
     def parse(cls, model: str) -> Self:
@@ -70,6 +78,8 @@ class Wish:
         wish = cls(**values)
         if wish.finish is not None and wish.finish not in FINISH_REASONS:
             raise _bad_model(f"`finish={wish.finish}` is none of {', '.join(FINISH_REASONS)}.")
+        if wish.fault is not None and wish.fault not in FAULTS:
+            raise _bad_model(f"`fault={wish.fault}` is none of {', '.join(FAULTS)}.")
         if wish.chars == 0:
             raise _bad_model("`chars=0` would never end; ask for 1 or more.")
         return wish
@@ -123,6 +133,8 @@ class Request:
         if not isinstance(model, str):
             raise Refused(400, "You must provide a model parameter.", param="model")
         wish = Wish.parse(model)
+        if wish.fault and body.get("stream") is not True:
+            raise Refused(400, "Only streams have faults here.", param="stream")
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
             raise Refused(400, "`messages` must be a list of at least one message.", param="messages")
@@ -144,6 +156,10 @@ class Request:
             user=body.get("user"),
             metadata=body.get("metadata"),
         )
+
+    def without_fault(self) -> Self:
+        """The same, answered well."""
+        return replace(self, wish=replace(self.wish, fault=None))
 
 
 def _text(content: Any) -> str:

@@ -6,11 +6,13 @@ nothing until somebody reads it. Whoever plays them takes the time.
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
 
+from deploy.demo_model.faults import WITHIN
 from deploy.demo_model.prose import Voice, in_parts, pieces
 from deploy.demo_model.request import Request
 from deploy.demo_model.schema import example
@@ -54,6 +56,13 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something goes wrong; see `faults`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The end, and what it cost: the last step of every script."""
 
@@ -64,18 +73,17 @@ class Finish:
 
 
 Delta = Say | Call
-Step = Delta | Wait | Gate | Finish
+Stop = Gate | Fault
+Step = Delta | Wait | Stop | Finish
 
 
 def write(request: Request) -> Iterator[Step]:
     """All steps of the answer to one request."""
     wish = request.wish
-    gate = Gate(wish.gate) if wish.gate else None
+    stops = _stops(request)
     if wish.first_s:
         yield Wait(wish.first_s)
-    if gate and wish.gate_after == 0:
-        yield gate
-        gate = None
+    yield from _reached(stops, 0)
     said = counted = reasoned = 0
     cut = False
     for delta in _deltas(request):
@@ -90,13 +98,24 @@ def write(request: Request) -> Iterator[Step]:
             reasoned += 1
             continue
         counted += 1
-        if gate and counted == wish.gate_after:
-            yield gate
-            gate = None
-    if gate:
-        yield gate
+        yield from _reached(stops, counted)
+    yield from (stop for _, stop in stops)
     true_reason = "length" if cut else "tool_calls" if request.calls else "stop"
     yield Finish(wish.finish or true_reason, request.prompt_tokens, said, reasoned)
+
+
+def _stops(request: Request) -> deque[tuple[int, Stop]]:
+    """What else happens, and after how many deltas. The gate first: whoever opens it chooses when."""
+    wish = request.wish
+    stops: list[tuple[int, Stop]] = [(wish.gate_after, Gate(wish.gate))] if wish.gate else []
+    if wish.fault in WITHIN:
+        stops.append((wish.after, Fault(wish.fault)))
+    return deque(sorted(stops, key=lambda stop: stop[0]))
+
+
+def _reached(stops: deque[tuple[int, Stop]], counted: int) -> Iterator[Stop]:
+    while stops and stops[0][0] <= counted:
+        yield stops.popleft()[1]
 
 
 def _deltas(request: Request) -> Iterator[Delta]:
