@@ -1,8 +1,8 @@
 """Owns one attempt: the upstream's pieces into the publication, until a last event is written.
 
 Decides what an end means: only a `finish_reason` makes `completed` (R13). Knows neither Redis nor
-the SDK. Three clocks: first piece, between pieces, whole answer; comments and empty chunks from
-the provider reset none of them.
+the SDK. Three clocks: first piece, between pieces, whole answer; nothing but a piece of the answer
+winds them up again, neither comments nor empty chunks nor counts of tokens (R30).
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from shared.events import Completed, Failed, Terminal, Usage
@@ -21,6 +21,9 @@ from worker.retry import Unanswered, before_first_piece
 from worker.upstream.pieces import Finish, pieces_of
 
 log = logging.getLogger(__name__)
+
+_LAST_WORDS_S: Final = 5.0
+"""After its finish reason a provider has this long to count tokens and hang up."""
 
 
 class Upstream(Protocol):
@@ -65,17 +68,18 @@ class Attempt:
         await self._publication.close(await self._terminal_of(request))
 
     async def _terminal_of(self, request: dict[str, Any]) -> Terminal:
+        deadline = asyncio.get_running_loop().time() + self._publication.taken.remaining_s
         try:
-            async with asyncio.timeout(self._publication.taken.remaining_s) as whole:
-                return await self._listen(request)
+            async with asyncio.timeout_at(deadline) as whole:
+                return await self._listen(request, deadline)
         except TimeoutError:
             if not whole.expired():
                 raise
             return self.failed("deadline_exceeded", "The answer took longer than its deadline allows.", retryable=True)
 
-    async def _listen(self, request: dict[str, Any]) -> Terminal:
+    async def _listen(self, request: dict[str, Any], deadline: float) -> Terminal:
         try:
-            async for attempt in before_first_piece():
+            async for attempt in before_first_piece(deadline):
                 with attempt:
                     await self._listen_once(request)
         except OutputTooLarge:
@@ -110,6 +114,7 @@ class Attempt:
             match piece:
                 case Finish():
                     self._finish_reason = piece.reason
+                    silence.reschedule(loop.time() + min(_LAST_WORDS_S, self._clocks.between_tokens_s))
                 case Usage():
                     self._usage = piece
                 case _:
@@ -119,7 +124,7 @@ class Attempt:
                         silence.reschedule(None)
                         await self._publication.room()
                     self._publication.add(piece)
-            silence.reschedule(loop.time() + self._clocks.between_tokens_s)
+                    silence.reschedule(loop.time() + self._clocks.between_tokens_s)
 
     def _break_off(self, error: UpstreamBroken, cause: BaseException) -> None:
         if self._finish_reason is not None:

@@ -21,6 +21,7 @@ from worker.attempt import Attempt, Clocks, Interrupted, Upstream
 from worker.linger import Linger
 from worker.publication import Publication
 from worker.publisher import Publisher
+from worker.retry import restart_wait_s
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ class Job:
             await publication.close(attempt.failed_by(interrupted.cause))
             return False
         log.warning("generation %s attempt %d: %s", publication.outbox.generation_id, taken.attempt, interrupted.cause)
+        # Before the release, because until then the generation is nobody else's.
+        await asyncio.sleep(restart_wait_s())
         while True:
             try:
                 reply = await self._log.release(publication.outbox.generation_id, taken.epoch, "upstream_interrupted")

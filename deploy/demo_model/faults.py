@@ -130,6 +130,9 @@ _LAST_BYTES: Final = {
 
 async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
+    # To a client that has left, uvicorn's send returns at once: without this an endless body would
+    # be sent for ever, and nobody would ever hear that the client left.
+    await asyncio.sleep(0)
 
 
 async def _for_ever() -> NoReturn:

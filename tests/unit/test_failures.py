@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import UpstreamBroken, UpstreamRefused
-from worker.upstream.failures import retry_after_s, translate, translated_failures
+from worker.upstream.failures import not_a_stream, retry_after_s, translate, translated_failures
 
 _REQUEST = httpx2.Request("POST", "http://provider/v1/chat/completions")
 _CLIENT = openai.OpenAI(api_key="none", base_url="http://provider/v1")
@@ -62,6 +62,32 @@ def test_everything_short_of_a_status_may_pass(error: Exception, word: str) -> N
         raise error
     assert caught.value.failed_code == word
     assert caught.value.__cause__ is error
+
+
+def test_who_cannot_be_reached_in_time_was_not_reached() -> None:
+    """The SDK calls that a timeout; a name server that hangs is no silent provider."""
+    error = openai.APITimeoutError(_REQUEST)
+    error.__cause__ = httpx2.ConnectTimeout("slow")
+    assert translate(error).failed_code == "upstream_connection"
+
+
+@pytest.mark.parametrize(
+    ("body", "word", "told"),
+    [
+        (b'{"error": {"message": "no credit for sk-abcdef"}}', "upstream_error", "no credit for [key]"),
+        (b'{"error": "said"}', "upstream_error", "said"),
+        (b'{"error": {"code": 7}}', "upstream_error", "error"),
+        (b'{"choices": []}', "upstream_protocol", "application/json"),
+        (b"[]", "upstream_protocol", "application/json"),
+        (b"\xff<html>", "upstream_protocol", "application/json"),
+        (b"", "upstream_protocol", "application/json"),
+    ],
+)
+def test_a_body_that_is_no_stream_may_say_why(body: bytes, word: str, told: str) -> None:
+    """Some providers answer 200 and put the error into the body."""
+    error = not_a_stream("application/json", body)
+    assert error.failed_code == word
+    assert told in error.message
 
 
 def test_our_own_mistakes_are_not_the_providers() -> None:

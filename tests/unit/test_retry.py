@@ -1,11 +1,13 @@
 """What is asked again, how often, and after how long."""
 
+import asyncio
+
 import pytest
 
 from shared.errors import UpstreamBroken, UpstreamRefused
-from worker.retry import Unanswered, before_first_piece
+from worker.retry import Unanswered, before_first_piece, restart_wait_s
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.rule("R31")]
 
 
 class _Asked:
@@ -16,8 +18,8 @@ class _Asked:
         self.times = 0
         self.waits_s: list[float] = []
 
-    async def run(self) -> None:
-        tries = before_first_piece()
+    async def run(self, within_s: float = 600.0) -> None:
+        tries = before_first_piece(asyncio.get_running_loop().time() + within_s)
         # tenacity's type leaves out the coroutine functions it takes here.
         tries.sleep = self._sleep  # type: ignore[assignment]
         async for attempt in tries:
@@ -98,6 +100,30 @@ async def test_a_provider_that_asks_for_too_long_is_not_waited_for() -> None:
     with pytest.raises(Unanswered):
         await asked.run()
     assert (asked.times, asked.waits_s) == (1, [])
+
+
+async def test_silence_is_asked_twice() -> None:
+    """Each time it costs its user the whole clock."""
+    silent = [Unanswered(UpstreamBroken("upstream_timeout", "no")) for _ in range(3)]
+    asked = _Asked(*silent)
+    with pytest.raises(Unanswered) as caught:
+        await asked.run()
+    assert (asked.times, caught.value) == (2, silent[1])
+
+
+async def test_a_wait_that_would_pass_the_deadline_is_not_begun() -> None:
+    """It fails at once, and says why it failed, not that time is up."""
+    asked = _Asked(_unanswered(30.0))
+    with pytest.raises(Unanswered):
+        await asked.run(within_s=29.0)
+    assert (asked.times, asked.waits_s) == (1, [])
+
+
+def test_a_new_attempt_waits_a_moment_of_its_own() -> None:
+    """All that broke off together must not come back together."""
+    waits = [restart_wait_s() for _ in range(200)]
+    assert 0 <= min(waits) < 0.1
+    assert 0.4 < max(waits) <= 0.5
 
 
 async def test_an_unanswered_request_says_what_its_cause_said() -> None:

@@ -6,15 +6,19 @@ own are off, because it retries only what comes before the first byte and then h
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 from openai import AsyncOpenAI, AsyncStream
 
-from worker.upstream.failures import translated_failures
+from worker.upstream.bounds import PLAIN, bound, content_type
+from worker.upstream.failures import not_a_stream, translated_failures
 
 # Reading has no limit here: silence is measured by `attempt.py`, where comments do not count.
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=None, write=10.0, pool=5.0)
+
+# Not "all but text/event-stream": some compatible servers stream as text/plain, or without a type.
+_NO_STREAM: Final = frozenset({"application/json", "text/html"})
 
 
 def connect_upstream(base_url: str | None, api_key: str | None, *, connections: int) -> AsyncOpenAI:
@@ -25,7 +29,9 @@ def connect_upstream(base_url: str | None, api_key: str | None, *, connections: 
         api_key=api_key or "none",
         max_retries=0,
         timeout=_TIMEOUT,
-        http_client=httpx2.AsyncClient(limits=limits, timeout=_TIMEOUT),
+        http_client=httpx2.AsyncClient(
+            limits=limits, timeout=_TIMEOUT, headers=PLAIN, event_hooks={"response": [bound]}
+        ),
     )
 
 
@@ -51,4 +57,7 @@ class ChatUpstream:
                 "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
             )
             async with stream:
+                # The decoder skips what is no event: a page of HTML would be an empty answer.
+                if (kind := content_type(stream.response)) in _NO_STREAM:
+                    raise not_a_stream(kind, await stream.response.aread())
                 yield stream

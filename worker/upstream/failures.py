@@ -39,7 +39,7 @@ def translated_failures() -> Iterator[None]:
 
 def translate(error: Exception) -> UpstreamError:
     """Our word for one failure of the SDK."""
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout):
         return UpstreamBroken("upstream_timeout", "The provider did not answer in time.")
     if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
         return UpstreamBroken("upstream_connection", "The connection to the provider failed or broke off.")
@@ -48,6 +48,18 @@ def translate(error: Exception) -> UpstreamError:
     if isinstance(error, openai.APIError):
         return UpstreamBroken("upstream_error", _safe(error.message))
     return UpstreamBroken("upstream_protocol", "The provider sent something that is not a chat completion stream.")
+
+
+def not_a_stream(content_type: str, body: bytes) -> UpstreamBroken:
+    """Our word for an answer 200 that is something else than events."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    if isinstance(told, dict) and (error := told.get("error")):
+        message = error.get("message") if isinstance(error, dict) else error
+        return UpstreamBroken("upstream_error", _safe(str(message or "The provider answered with an error.")))
+    return UpstreamBroken("upstream_protocol", f"The provider answered with {content_type}, not with a stream.")
 
 
 def _of_status(error: openai.APIStatusError) -> UpstreamError:
