@@ -25,7 +25,7 @@ PROMPT: Final = "Why does the sea look blue?"
 
 
 class HttpProcess(OsProcess):
-    """A Python module of ours that serves HTTP on a port of its own, kept across restarts."""
+    """A Python module that serves HTTP on a port of its own, kept across restarts."""
 
     def __init__(
         self,
@@ -34,12 +34,13 @@ class HttpProcess(OsProcess):
         ready_path: str,
         environ: Mapping[str, str],
         arguments: Sequence[str] = (),
+        python: str = sys.executable,
     ) -> None:
         self.port = claim_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._ready_path = ready_path
         here = ["--host", "127.0.0.1", "--port", str(self.port)]
-        super().__init__(name, [sys.executable, "-m", module, *here, *arguments], environ)
+        super().__init__(name, [python, "-m", module, *here, *arguments], environ)
 
     async def is_ready(self) -> bool:
         try:
