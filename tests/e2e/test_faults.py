@@ -133,7 +133,8 @@ async def stacks(redis_server: RedisServer) -> AsyncIterator[dict[str, Stack]]:
         "tls": f"{demo_stack.model.url.replace('http:', 'https:')}/v1",
     }
     found = {"demo": demo_stack} | {
-        name: Stack(redis=redis_server, settings=SETTINGS, environ={"OPENAI_BASE_URL": url}) for name, url in unreachable.items()
+        name: Stack(redis=redis_server, settings=SETTINGS, environ={"OPENAI_BASE_URL": url})
+        for name, url in unreachable.items()
     }
     async with AsyncExitStack() as running:
         await asyncio.gather(*(running.enter_async_context(stack) for stack in found.values()))

@@ -78,6 +78,23 @@ async def test_usage_is_estimated_and_says_so_when_the_provider_gives_none(stack
     assert usage["prompt_tokens"] > 0
 
 
+@pytest.mark.rule("R14")
+async def test_a_cancelled_answer_has_the_usage_of_what_was_said(stack: Stack) -> None:
+    """The provider was stopped before it counted; the log's own count stands in."""
+    generation_id = await stack.create(demo(pace_s=0, tokens=50, gate="never", gate_after=9))
+
+    async def has_spoken() -> bool:
+        return bool((await stack.snapshot(generation_id))["text"])
+
+    await until(has_spoken, 10, "text before the gate")
+    await stack.cancel(generation_id)
+    usage = (await stack.snapshot(generation_id))["usage"]
+
+    assert usage["estimated"] is True
+    assert usage["prompt_tokens"] > 0
+    assert 1 <= usage["completion_tokens"] <= 50
+
+
 @pytest.mark.rule("R13")
 async def test_a_stream_without_finish_reason_is_never_completed(stack: Stack) -> None:
     """With `on_interrupt: fail` the text so far stands and the failure has a code."""
@@ -172,6 +189,7 @@ async def test_the_deadline_ends_a_silent_answer(stack: Stack) -> None:
     snapshot = await stack.closed(await stack.create(model, deadline_s=1))
 
     assert (snapshot["status"], snapshot["error"]["code"]) == ("failed", "deadline_exceeded")
+    assert snapshot["usage"]["estimated"] is True
 
     async def is_closed() -> bool:
         return all(one["end"] == "client_closed" for one in await stack.model.requests(model))

@@ -1,0 +1,161 @@
+"""A log that takes nothing: the provider waits, the worker's memory does not grow, nothing is lost."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from shared.settings import load
+from tests.support.invariants import check_invariants
+from tests.support.processes import OsProcess
+from tests.support.redis_server import RedisServer
+from tests.support.stack import Stack, demo
+from tests.support.viewer import Viewer
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.rule("R22")]
+
+CHARS: Final = 2_000
+TOKENS: Final = 4_000
+ANSWER_BYTES: Final = CHARS * TOKENS
+"""More than the kernels of both sides take in by themselves, so that a reader that stops is felt."""
+
+LOOK_S: Final = 0.5
+GENERATIONS: Final = 3
+
+MANY: Final = 500
+READ_AHEAD_BYTES: Final = 768 * 1024
+"""Per generation, beside what waits for the log: one read of the event loop (256 kB), HTTP's buffer
+and the piece cut from it (64 kB each), the decoder's (64 kB), a socket, a dozen tasks and their
+frames (100 kB), and a third of it all for an allocator that gives nothing back."""
+
+
+async def _kill(redis: RedisServer) -> Callable[[], Awaitable[object]]:
+    redis.kill()
+    return redis.start
+
+
+async def _hang(redis: RedisServer) -> Callable[[], Awaitable[object]]:
+    redis.pause()
+
+    async def resume() -> None:
+        redis.resume()
+
+    return resume
+
+
+async def _stands_still(stack: Stack, model: str) -> list[dict[str, Any]]:
+    """Wait until the provider writes nothing more, to any of its clients."""
+    latest: list[int] = []
+
+    async def same() -> list[dict[str, Any]] | None:
+        nonlocal latest
+        asked = await stack.model.requests(model)
+        before, latest = latest, [one["chunks_sent"] for one in asked]
+        return asked if before == latest else None
+
+    return await until(same, 60, "the provider stands still", every_s=LOOK_S)
+
+
+async def _at_gate(stack: Stack, model: str, count: int) -> None:
+    async def all_there() -> bool:
+        return sum(one["at_gate"] is not None for one in await stack.model.requests(model)) == count
+
+    await until(all_there, 60, f"{count} streams at the gate")
+
+
+@asynccontextmanager
+async def _slow(redis: RedisServer) -> AsyncIterator[None]:
+    """A server that works for a tenth of the time."""
+
+    async def stutter() -> None:
+        try:
+            while True:
+                redis.pause()
+                await asyncio.sleep(0.18)
+                redis.resume()
+                await asyncio.sleep(0.02)
+        finally:
+            redis.resume()
+
+    stuttering = asyncio.create_task(stutter())
+    try:
+        yield
+    finally:
+        stuttering.cancel()
+        await asyncio.wait({stuttering})
+
+
+@pytest.mark.parametrize("trouble", [_kill, _hang])
+async def test_with_redis_away_the_provider_waits_and_nothing_is_lost(
+    trouble: Callable[[RedisServer], Awaitable[Callable[[], Awaitable[object]]]],
+) -> None:
+    """Dead or hung: sends block at the provider, and afterwards every character is in the log."""
+    async with Stack(settings={"max_output_bytes": 2 * ANSWER_BYTES}) as stack:
+        model = demo(pace_s=0, chars=CHARS, tokens=TOKENS, gate="away", gate_after=1)
+        ids = [await stack.create(model, user=str(i)) for i in range(GENERATIONS)]
+        await _at_gate(stack, model, GENERATIONS)
+        viewers = [asyncio.create_task(Viewer(one, stack.urls).follow()) for one in ids]
+        mend = await trouble(stack.redis)
+        await stack.model.open_gate("away")
+        blocked = await _stands_still(stack, model)
+        await mend()
+        transcripts = await asyncio.gather(*viewers)
+
+        for one, transcript in zip(ids, transcripts, strict=True):
+            snapshot = await stack.closed(one)
+            check_invariants([transcript], snapshot, await stack.log(one))
+            assert (snapshot["status"], snapshot["attempt"]) == ("completed", 1)
+            assert len(snapshot["text"]) == ANSWER_BYTES
+        for before, after in zip(blocked, await stack.model.requests(model), strict=True):
+            assert 0 < before["chunks_sent"] < TOKENS == after["chunks_sent"]
+            # It stood still from one look to the next, at least.
+            assert after["blocked_s"] > 0.9 * LOOK_S
+
+
+async def test_with_redis_slow_the_provider_is_slowed() -> None:
+    """No outage, no attempt lost: the answer takes the time that the log takes."""
+    async with Stack(settings={"max_output_bytes": 2 * ANSWER_BYTES}) as stack:
+        model = demo(pace_s=0, chars=CHARS, tokens=TOKENS)
+        async with _slow(stack.redis):
+            generation_id = await stack.create(model)
+            snapshot = await stack.closed(generation_id, within_s=60)
+        [seen] = await stack.model.requests(model)
+
+        check_invariants([await Viewer(generation_id, stack.urls).follow()], snapshot, await stack.log(generation_id))
+        assert (snapshot["status"], snapshot["attempt"]) == ("completed", 1)
+        assert len(snapshot["text"]) == ANSWER_BYTES
+        assert seen["blocked_s"] > LOOK_S
+
+
+@pytest.mark.long
+async def test_five_hundred_held_up_generations_stay_under_the_cap() -> None:
+    """Each provider has 20 MB to say; the worker holds what its bounds add up to, and no more."""
+    unflushed_bytes = load({}).unflushed_events * 1_000
+    async with Stack(settings={"slots": MANY}) as stack:
+        worker = stack.workers[0]
+        idle_bytes = _resident_bytes(worker)
+        cap_bytes = idle_bytes + MANY * (unflushed_bytes + READ_AHEAD_BYTES)
+        model = demo(pace_s=0, chars=1_000, tokens=20_000, gate="away", gate_after=1)
+        await asyncio.gather(*(stack.create(model, user=str(i)) for i in range(MANY)))
+        await _at_gate(stack, model, MANY)
+        stack.redis.kill()
+        await stack.model.open_gate("away")
+        blocked = await _stands_still(stack, model)
+        held_bytes = _resident_bytes(worker)
+        # With Redis gone it cannot hand 500 generations over, and nobody here waits for that.
+        worker.kill()
+
+        print(f"idle {idle_bytes >> 20} MiB, with {MANY} held up {held_bytes >> 20}, cap {cap_bytes >> 20}")
+        assert held_bytes < cap_bytes
+        assert all(one["chunks_sent"] < 20_000 for one in blocked)
+
+
+def _resident_bytes(process: OsProcess) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    assert found
+    return int(found[1]) * 1024
