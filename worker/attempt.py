@@ -2,7 +2,7 @@
 
 Decides what an end means: only a `finish_reason` makes `completed` (R13). Knows neither Redis nor
 the SDK. Three clocks: first piece, between pieces, whole answer; nothing but a piece of the answer
-winds them up again, neither comments nor empty chunks nor counts of tokens (R30).
+winds them up again, neither comments nor empty chunks nor counts of tokens (R27).
 """
 
 import asyncio

@@ -162,7 +162,7 @@ async def _end(stacks: dict[str, Stack], fault: Fault, policy: OnInterrupt, seed
     return Ending(snapshot, transcript, await stack.log(generation_id), asked)
 
 
-@pytest.mark.rule("R13", "R14", "R30")
+@pytest.mark.rule("R13", "R14", "R27")
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{fault.name}: {policy}" for fault, policy in CASES])
 async def test_a_fault_ends_as_the_table_says(endings: list[Ending | BaseException], case: int) -> None:
     """Its code, whether to try again, how often the provider was asked, and always a usage."""

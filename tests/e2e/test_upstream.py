@@ -120,7 +120,7 @@ async def test_an_interrupted_upstream_is_asked_again_three_times_in_all(stack: 
     assert reasons == ["started", "upstream_interrupted", "upstream_interrupted"]
 
 
-@pytest.mark.rule("R31")
+@pytest.mark.rule("R28")
 async def test_a_provider_that_recovers_before_its_first_word_costs_only_time(stack: Stack) -> None:
     """Two answers 503, then the stream: one attempt, three requests, and not one more by the SDK."""
     model = demo(pace_s=0, tokens=5, fault=503, times=2)
@@ -130,7 +130,7 @@ async def test_a_provider_that_recovers_before_its_first_word_costs_only_time(st
     assert len(await stack.model.requests(model)) == 3
 
 
-@pytest.mark.rule("R30")
+@pytest.mark.rule("R27")
 async def test_a_provider_that_breaks_off_once_is_asked_for_the_whole_answer_again(stack: Stack) -> None:
     """Viewers forget the torn text; what stands at the end is one answer."""
     model = demo(pace_s=0, tokens=8, fault="reset", after=3, times=1)
@@ -143,7 +143,7 @@ async def test_a_provider_that_breaks_off_once_is_asked_for_the_whole_answer_aga
     assert snapshot["usage"]["completion_tokens"] == 8
 
 
-@pytest.mark.rule("R31")
+@pytest.mark.rule("R28")
 async def test_a_wait_past_the_deadline_fails_now(stack: Stack) -> None:
     """With the provider's reason, long before the deadline."""
     model = demo(fault=429, retry_after_s=40)

@@ -69,7 +69,7 @@ async def test_its_stream_comes_through_piece_by_piece(stack: Stack) -> None:
     assert "estimated" not in snapshot["usage"]
 
 
-@pytest.mark.rule("R30")
+@pytest.mark.rule("R27")
 @pytest.mark.parametrize(
     ("model", "code", "retryable", "told"),
     [

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import UpstreamBroken
 from worker.upstream.bounds import MOST_BYTES, Bounded, bound
 
-pytestmark = [pytest.mark.anyio, pytest.mark.rule("R32")]
+pytestmark = [pytest.mark.anyio, pytest.mark.rule("R29")]
 
 KILOBYTE = b"x" * 1024
 EVENT = b"data: " + KILOBYTE

@@ -7,7 +7,7 @@ import pytest
 from shared.errors import UpstreamBroken, UpstreamRefused
 from worker.retry import Unanswered, before_first_piece, restart_wait_s
 
-pytestmark = [pytest.mark.anyio, pytest.mark.rule("R31")]
+pytestmark = [pytest.mark.anyio, pytest.mark.rule("R28")]
 
 
 class _Asked:
