@@ -127,7 +127,7 @@ class Publisher:
             # Only an accepted event ends the backoff: a full Redis renews leases and refuses events.
             self._failures, self._full_since = 0, None
             publication.move(reply.seq)
-        if not publication.outbox.is_settled:
+        if publication.answer is None and not publication.outbox.is_settled:
             self.wake(publication)
 
     def _has_been_full(self) -> bool:

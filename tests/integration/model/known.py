@@ -1,0 +1,70 @@
+"""Owns what a log must be like, and so what each of its answers must be.
+
+A second telling of PROTOCOL.md's tables, in the fewest words. Pure.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from shared.answers import Answer, SeqReply
+from shared.cursor import START, Cursor
+from shared.eventlog import Batch
+
+UNKNOWN: Final = "unknown"
+OPEN: Final = "open"
+DELETED: Final = "deleted"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the log must be like now. A failover sets it back, like the log itself."""
+
+    status: str = UNKNOWN
+    """`unknown`, `open`, a terminal's type, or `deleted`."""
+    last: Cursor = START
+    owner: str = ""
+    """The token of the take that owns the epoch."""
+    counted: int = 0
+    leased: bool = False
+    released: bool = False
+    deadline_h: int = 0
+    """Hours the deadline was moved by clocks that differ; below zero it has passed."""
+
+    @property
+    def over(self) -> Answer | None:
+        """What workers are told because there is nothing to write to."""
+        if self.status in (UNKNOWN, DELETED):
+            return Answer.GONE
+        return None if self.status == OPEN else Answer.CLOSED
+
+    def fence(self, epoch: int) -> Answer | None:
+        """What an attempt of this epoch is told instead of being heard."""
+        if self.over or epoch == self.last.epoch:
+            return self.over
+        return Answer.FENCED if epoch < self.last.epoch else Answer.BEHIND
+
+    def to_append(self, batch: Batch) -> SeqReply:
+        """The answer due to a batch."""
+        last, seq = batch.first_seq + len(batch.entries) - 1, self.last.seq
+        if self.over is Answer.CLOSED and batch.epoch == self.last.epoch and last <= seq:
+            return SeqReply(Answer.DUP, seq)
+        if fence := self.fence(batch.epoch):
+            return SeqReply(fence)
+        if batch.first_seq > seq + 1:
+            return SeqReply(Answer.GAP, seq)
+        return SeqReply(Answer.DUP, seq) if last <= seq else SeqReply(Answer.OK, last)
+
+    def to_renew(self, epoch: int) -> SeqReply:
+        """The answer due to a renewal."""
+        fence = self.fence(epoch)
+        return SeqReply(fence) if fence else SeqReply(Answer.OK, self.last.seq)
+
+    def to_owner_of(self, epoch: int) -> Answer:
+        """The answer due to a heal or a release: an epoch the log has lost is still its owner's."""
+        fence = self.fence(epoch)
+        return fence if fence and fence is not Answer.BEHIND else Answer.OK
+
+    def to_requeue(self) -> Answer | None:
+        """The answer due to a sweeper; None when it depends on the attempts made."""
+        late = Answer.PAST_DEADLINE if self.deadline_h < 0 else None
+        return self.over or late or (Answer.NOT_DUE if self.leased else None)
