@@ -23,7 +23,7 @@ from tests.integration.model.viewer import Viewer
 from tests.integration.model.witness import Witness
 from tests.integration.model.worker import Worker, late_batch
 from tests.support.transcript import Transcript
-from worker.publisher import Publication
+from worker.publication import Publication
 
 _STEPS: Final = 80
 _STEPS_AFTERWARDS: Final = 15
@@ -69,9 +69,9 @@ class Run:
         if self.rng.random() < 0.9:
             await self._catch_up()
         weights: dict[Callable[[], Awaitable[object]], float] = {
-            self._write: 45, self._land_late: 12, self._take: 5, self._steal: 3, self._expire: 4, self._renew: 6, self._recover: 3,
-            self._hand_over: 2, self._forget: 3, self._die: 2, self._requeue: 3, self._create: 2, self._finish: 0.4,
-            self._delete: 0.1, self._read: 25, self._join_late: 1.5,
+            self._write: 45, self._land_late: 12, self._take: 5, self._steal: 3, self._expire: 4, self._renew: 6,
+            self._recover: 3, self._hand_over: 2, self._forget: 3, self._die: 2, self._requeue: 3, self._create: 2,
+            self._finish: 0.4, self._delete: 0.1, self._read: 25, self._join_late: 1.5,
         }  # fmt: skip
         if self._has_failovers:
             weights |= {self._catch_up: 6, self._fail_over: 3}

@@ -212,7 +212,9 @@ class Witness(EventLog):
         self.known = Known(**{**self.known.__dict__, **changed})
 
     def _tell(self, epoch: int, answer: Answer) -> None:
-        if answer in LOST:
+        # Closed by its own terminal an attempt has lost nothing, and brings that back if need be (R26).
+        by_itself = answer is Answer.CLOSED and self.known.last.epoch == epoch
+        if answer in LOST and not by_itself:
             self._stopped.add(epoch)
 
     def _lose(self, what: str) -> None:

@@ -14,7 +14,8 @@ from shared.events import Completed, Delta, Failed, Reasoning, Terminal, Token, 
 from shared.sweep import fail_lost
 from tests.integration.model.witness import LIMITS, Witness
 from worker.outbox import Outbox, OutboxLimits
-from worker.publisher import Publication, Publisher
+from worker.publication import Publication
+from worker.publisher import Publisher
 
 _TEXTS: Final = ("a", "bc", "日本", "\U0001f600", "\n", "\u2028", " d ")
 _MOST_EVENTS: Final = 40
@@ -95,7 +96,7 @@ class Worker:
         return over
 
     def _start(self) -> Publisher:
-        return Publisher(self._log, _OUTBOX, lease_s=LIMITS.lease_s)
+        return Publisher(self._log, _OUTBOX, lease_s=LIMITS.lease_s, full_s=LIMITS.lease_s)
 
     def _over(self) -> list[Publication]:
         over = [p for p in self.attempts if p.answer is not None]
