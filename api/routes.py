@@ -52,7 +52,10 @@ async def create(
     created = Created(
         id=new.id, status=Status(made.status).value, model=new.model, created_at=made.created_at, urls=urls
     )
-    return Json(created, status_code=201 if made.is_new else 200, headers=headers)
+    # Without a key nobody can have made it before: EXISTING then answers our own repetition after a
+    # lost reply (R7).
+    found = idempotency_key is not None and not made.is_new
+    return Json(created, status_code=200 if found else 201, headers=headers)
 
 
 @router.get(f"{_PATH}/{{generation_id}}", tags=["generations"], responses=openapi.SNAPSHOT)

@@ -72,6 +72,14 @@ class Batch(NamedTuple):
     terminal: EventType | None
 
 
+class Renewal(NamedTuple):
+    """One attempt that goes on, and how long it may, by its worker's monotonic clock."""
+
+    generation_id: str
+    epoch: int
+    remaining_s: float
+
+
 class EventLog:
     """All logs on one Redis."""
 
@@ -125,9 +133,12 @@ class EventLog:
         replies = await scripts.run_many(self._redis, [self._append_call(batch) for batch in batches])
         return [reply if isinstance(reply, TokencastError) else _seq_reply(reply) for reply in replies]
 
-    async def renew(self, owned: Sequence[tuple[str, int]]) -> list[SeqReply | TokencastError]:
-        """Renew the leases of `(generation id, epoch)` in one pipeline; one reply each, in order."""
-        calls = [scripts.Call(_RENEW, self._of(i), (i, epoch, self._lease_ms)) for i, epoch in owned]
+    async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | TokencastError]:
+        """Renew these leases in one pipeline; one reply each, in order."""
+        calls = [
+            scripts.Call(_RENEW, self._of(i), (i, epoch, self._lease_ms, _ms(remaining_s)))
+            for i, epoch, remaining_s in renewals
+        ]
         replies = await scripts.run_many(self._redis, calls)
         return [reply if isinstance(reply, TokencastError) else _seq_reply(reply) for reply in replies]
 

@@ -61,7 +61,8 @@ async def run(settings: Settings) -> None:
     )
     stop = _stop_signal()
     try:
-        await _until_fit(redis, stop)
+        if await _until_fit(redis, stop):
+            publisher.settle()
         async with asyncio.TaskGroup() as tasks:
             services = [
                 tasks.create_task(publisher.run(), name="publisher"),
@@ -84,16 +85,20 @@ async def run(settings: Settings) -> None:
             await each.aclose(close_connection_pool=True)
 
 
-async def _until_fit(redis: Redis, stop: asyncio.Event) -> None:
+async def _until_fit(redis: Redis, stop: asyncio.Event) -> bool:
+    """Whether it had to be waited for."""
+    waited = False
     while not stop.is_set():
         try:
             await require_fit(redis)
-            return
+            break
         except LogUnavailable:
+            waited = True
             log.warning("redis does not answer yet")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_S * random.uniform(1, 2)):
                     await stop.wait()
+    return waited
 
 
 async def _drain(worker: ArqWorker, job: Job, linger: Linger, drain_s: float) -> None:

@@ -21,6 +21,7 @@ class Publication:
         self.outbox = outbox
         self.taken = taken
         self.token = token
+        self._ends_at = asyncio.get_running_loop().time() + taken.remaining_s
         self.lost = asyncio.Event()
         self.answer: Answer | None = None
         self._wake = wake
@@ -40,6 +41,11 @@ class Publication:
         self._check()
         self.outbox.add(delta)
         self._wake(self)
+
+    @property
+    def remaining_s(self) -> float:
+        """Until the generation's deadline, by a clock that cannot jump."""
+        return self._ends_at - asyncio.get_running_loop().time()
 
     @property
     def is_over(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from shared.answers import LOST, Answer, SeqReply, TakeReply
 from shared.errors import LogFull, LogUnavailable, TokencastError
-from shared.eventlog import EventLog
+from shared.eventlog import EventLog, Renewal
 from worker.outbox import Outbox, OutboxLimits
 from worker.publication import Publication
 
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_FIRST_S: Final = 0.05
 _RETRY_MOST_S: Final = 1.0
+_RETRY_MOST_LEASES: Final = 1 / 6
+"""Nobody takes over before half a lease after Redis came back, and by then we must have noticed."""
 _RETRY_DOUBLINGS: Final = 5
 _FLUSH_GENERATIONS: Final = 256
 """Per pipeline, so that one flush stays a bounded burst for Redis; the rest goes with the next."""
@@ -36,6 +38,7 @@ class Publisher:
         self._log = eventlog
         self._limits = limits
         self._lease_s = lease_s
+        self._retry_most_s = min(_RETRY_MOST_S, lease_s * _RETRY_MOST_LEASES)
         self._full_s = full_s
         self._full_since: float | None = None
         self._open: dict[tuple[str, int], Publication] = {}
@@ -47,6 +50,11 @@ class Publisher:
         self._failures = 0
         self.reachable_since = float("-inf")
         """Loop time of the last return of Redis; new work is claimed half a lease later."""
+
+    def settle(self) -> None:
+        """Redis is here since now. Also said by a worker that had to wait for it at its start: leases
+        that ran out meanwhile may have owners that live."""
+        self.reachable_since = asyncio.get_running_loop().time()
 
     def open(self, generation_id: str, token: str, taken: TakeReply) -> Publication:
         """A place to write for the attempt just taken; give it back with `forget`."""
@@ -168,16 +176,16 @@ class Publisher:
                 async with asyncio.timeout(self._lease_s / 3):
                     await self._away.wait()
             if not self._reachable.is_set():
-                wait_s = min(_RETRY_FIRST_S * 2 ** min(self._failures, _RETRY_DOUBLINGS), _RETRY_MOST_S)
+                wait_s = min(_RETRY_FIRST_S * 2 ** min(self._failures, _RETRY_DOUBLINGS), self._retry_most_s)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))
             if await self._renew(list(self._open.values())):
                 self._find_redis()
 
     async def _renew(self, publications: list[Publication]) -> bool:
         """Renew these leases and act on the answers; whether Redis answered at all."""
-        owned = [p.place for p in publications]
+        renewals = [Renewal(*p.place, p.remaining_s) for p in publications]
         try:
-            replies = await (self._log.renew(owned) if owned else self._log.ping())
+            replies = await (self._log.renew(renewals) if renewals else self._log.ping())
         except LogUnavailable:
             self._lose_redis()
             return False
@@ -200,6 +208,6 @@ class Publisher:
     def _find_redis(self) -> None:
         if not self._reachable.is_set():
             log.warning("redis is back; %d generations go on", len(self._open))
-            self.reachable_since = asyncio.get_running_loop().time()
+            self.settle()
             self._away.clear()
             self._reachable.set()

@@ -2,7 +2,7 @@
 -- delivery, so that of many sweepers exactly one enqueues.
 local id, lease_ms, max_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local m = redis.call('HMGET', META, 'status', 'lease', 'attempt', 'counted', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'deliveries')
+local m = redis.call('HMGET', META, 'status', 'lease', 'attempt', 'counted', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'deliveries', 'grace')
 local status = m[1]
 if not status or status == 'deleted' or CLOSED[status] then
   redis.call('ZREM', DEADLINES, id)
@@ -15,7 +15,18 @@ if deadline > now + tonumber(m[8]) then
   deadline = now + tonumber(m[8])
   redis.call('HSET', META, 'deadline', int(deadline))
 end
-if now >= deadline then return { 'PAST_DEADLINE' } end
+if now >= deadline then
+  -- Somebody looks every second: a deadline missed by more than a lease means that nobody could, or that
+  -- the clock has jumped. An owner that lives has one lease to say how much time is left (renew).
+  local grace = tonumber(m[10])
+  if not grace and now - deadline > lease_ms then
+    grace = now + lease_ms
+    redis.call('HSET', META, 'grace', int(grace))
+    redis.call('ZADD', DEADLINES, int(grace), id)
+  end
+  if grace and is_leased(grace, now, lease_ms) then return { 'NOT_DUE' } end
+  return { 'PAST_DEADLINE' }
+end
 if is_leased(lease, now, lease_ms) then
   redis.call('ZADD', DEADLINES, int(math.min(lease, deadline)), id)
   return { 'NOT_DUE' }

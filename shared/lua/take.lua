@@ -15,7 +15,7 @@ local function begin(with_epoch, with_attempt, with_counted, reason)
   redis.call('HSET', META, 'status', 'running', 'epoch', text, 'seq', 0, 'attempt', with_attempt, 'counted', with_counted,
     'lease', int(now + lease_ms), 'owner', token, 'released', 0, 'chars', 0, 'tokens', 0, 'last_reason', reason)
   redis.call('HSETNX', META, 'started', int(now))
-  redis.call('HDEL', META, 'reason')
+  redis.call('HDEL', META, 'reason', 'grace')
   redis.call('XADD', LOG, text .. '-0', 'type', 'attempt', 'data', string.format('{"attempt":%s,"reason":"%s"}', int(with_attempt), reason))
   redis.call('ZADD', DEADLINES, int(math.min(now + lease_ms, tonumber(m[9]))), id)
 end

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from shared.answers import SeqReply, TakeReply
 from shared.codec import decode_json, encode, encode_json
 from shared.errors import TokencastError
-from shared.eventlog import Batch, Entry, EventLog, LogLimits
+from shared.eventlog import Batch, Entry, EventLog, LogLimits, Renewal
 from shared.events import Completed, Event, EventType, Token, Usage
 from shared.generation import NewGeneration, OnInterrupt, new_id
 from shared.keys import Keys
@@ -80,9 +80,9 @@ async def append(eventlog: EventLog, *batches: Batch) -> SeqReply:
     return reply
 
 
-async def renew(eventlog: EventLog, generation_id: str, epoch: int) -> SeqReply:
+async def renew(eventlog: EventLog, generation_id: str, epoch: int, *, remaining_s: float = 60.0) -> SeqReply:
     """The reply to one renewal; an error is raised."""
-    (reply,) = await eventlog.renew([(generation_id, epoch)])
+    (reply,) = await eventlog.renew([Renewal(generation_id, epoch, remaining_s)])
     if isinstance(reply, TokencastError):
         raise reply
     return reply
@@ -100,7 +100,9 @@ async def said(redis: Redis, keys: Keys, generation_id: str) -> list[tuple[str, 
 
 async def expire_lease(redis: Redis, keys: Keys, generation_id: str) -> None:
     """As if a whole lease had passed in silence."""
-    await _hset(redis, keys.meta(generation_id), lease=0)
+    key = keys.meta(generation_id)
+    graced = await redis.hexists(key, "grace")  # type: ignore[misc]  # typed for its synchronous client too
+    await _hset(redis, key, **({"lease": 0, "grace": 0} if graced else {"lease": 0}))
 
 
 async def set_meta(redis: Redis, keys: Keys, generation_id: str, **fields: int) -> None:

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from shared.answers import LOST, Answer
 from shared.cursor import Cursor
-from shared.eventlog import EventLog
+from shared.eventlog import EventLog, Renewal
 from shared.keys import Keys, partition_of
 from tests.integration import logs
 
@@ -211,7 +211,7 @@ async def test_after_the_terminal_nothing_is_written(eventlog: EventLog, redis: 
 
 
 async def test_renew_tells_how_far_the_log_is(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
-    """It moves lease and deadline score, the score never past the generation's own deadline."""
+    """It moves lease, deadline and score, the score never past the time its owner has left."""
     generation_id, taken = await logs.running(eventlog, deadline_s=12.0)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     deadlines = keys.deadlines(partition_of(generation_id))
@@ -222,16 +222,19 @@ async def test_renew_tells_how_far_the_log_is(eventlog: EventLog, redis: Redis, 
     fields = await logs.meta_fields(redis, keys, generation_id)
     assert before + _LEASE_MS <= int(fields["lease"]) <= before + _LEASE_MS + 1000
     assert await redis.zscore(deadlines, generation_id) == int(fields["lease"])
-    await logs.set_meta(redis, keys, generation_id, deadline=before + 5)
-    await logs.renew(eventlog, generation_id, taken.epoch)
-    assert await redis.zscore(deadlines, generation_id) == before + 5
+    await logs.renew(eventlog, generation_id, taken.epoch, remaining_s=0.5)
+    fields = await logs.meta_fields(redis, keys, generation_id)
+    assert before + 500 <= int(fields["deadline"]) <= before + 1500
+    assert await redis.zscore(deadlines, generation_id) == int(fields["deadline"])
 
 
 async def test_one_pipeline_answers_for_each(eventlog: EventLog) -> None:
     """In order, whatever the others' answers; asking about none only pings."""
     (one, first), (two, second) = await logs.running(eventlog), await logs.running(eventlog)
     await eventlog.cancel(two)
-    replies = await eventlog.renew([(one, first.epoch), (two, second.epoch), ("gen_none", 1)])
+    replies = await eventlog.renew(
+        [Renewal(one, first.epoch, 60.0), Renewal(two, second.epoch, 60.0), Renewal("gen_none", 1, 60.0)]
+    )
     assert replies == [(Answer.OK, 0), (Answer.CLOSED, -1), (Answer.GONE, -1)]
     assert await eventlog.ping() == []
 

@@ -195,6 +195,35 @@ async def test_the_sweep_learns_what_take_would_say(eventlog: EventLog, redis: R
     assert await eventlog.requeue(used_up) == (Answer.EXHAUSTED, 0, "worker_lost")
 
 
+@pytest.mark.rule("R10", "R24")
+async def test_a_deadline_missed_by_far_waits_one_lease_for_its_owner(
+    eventlog: EventLog, redis: Redis, keys: Keys
+) -> None:
+    """The clock may have jumped: an owner that lives says how much time is left, and goes on."""
+    alive, taken = await logs.running(eventlog)
+    dead, _ = await logs.running(eventlog)
+    for generation_id in (alive, dead):
+        await logs.set_meta(redis, keys, generation_id, deadline=await logs.server_ms(redis) - 3_600_000)
+        assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
+        assert generation_id not in await _overdue(eventlog, redis, keys)
+    await logs.renew(eventlog, alive, taken.epoch, remaining_s=50.0)
+    for generation_id in (alive, dead):
+        await logs.expire_lease(redis, keys, generation_id)
+        await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
+    assert (await eventlog.requeue(alive)).answer is Answer.OK
+    assert (await eventlog.requeue(dead)).answer is Answer.PAST_DEADLINE
+
+
+@pytest.mark.rule("R24")
+async def test_a_sweep_from_a_clock_ahead_counts_as_over(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
+    """Or nobody would sweep for as long as the clock fell back."""
+    generation_id = await logs.created(eventlog)
+    await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
+    await redis.set(keys.swept, 1, px=3_600_000)
+    assert generation_id in await eventlog.overdue(1.0)
+    assert await eventlog.overdue(1.0) == []
+
+
 @pytest.mark.rule("R10")
 async def test_a_deadline_from_a_clock_ahead_is_clamped(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """A server whose clock fell back strands nothing for the difference."""

@@ -180,11 +180,11 @@ class Stack:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def closed(self, generation_id: str, within_s: float = 30.0) -> dict[str, Any]:
+    async def closed(self, generation_id: str, within_s: float = 30.0, *, api: int = 0) -> dict[str, Any]:
         """Wait until the generation is over, without watching it, and return its snapshot."""
 
         async def over() -> dict[str, Any] | None:
-            found = await self.snapshot(generation_id)
+            found = await self.snapshot(generation_id, api=api)
             return None if found["status"] in ("queued", "running") else found
 
         return await until(over, within_s, f"end of {generation_id}", every_s=0.05)

@@ -29,6 +29,8 @@ class Known:
     released: bool = False
     deadline_h: int = 0
     """Hours the deadline was moved by clocks that differ; below zero it has passed."""
+    grace: bool | None = None
+    """Whether the owner's time to say otherwise still runs; None when it was given none."""
 
     @property
     def over(self) -> Answer | None:
@@ -66,5 +68,6 @@ class Known:
 
     def to_requeue(self) -> Answer | None:
         """The answer due to a sweeper; None when it depends on the attempts made."""
-        late = Answer.PAST_DEADLINE if self.deadline_h < 0 else None
-        return self.over or late or (Answer.NOT_DUE if self.leased else None)
+        if self.over is None and self.deadline_h < 0:
+            return Answer.PAST_DEADLINE if self.grace is False else Answer.NOT_DUE
+        return self.over or (Answer.NOT_DUE if self.leased else None)

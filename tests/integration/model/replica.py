@@ -59,10 +59,9 @@ class Replica:
         if hours_ahead and self.known.over is None:
             # The server's clock cannot be moved, so what the former one wrote moves the other way.
             meta = await meta_fields(self.redis, self.keys, self.generation_id)
-            deadline, lease = (int(meta[name]) - hours_ahead * _AN_HOUR_MS for name in ("deadline", "lease"))
-            await set_meta(
-                self.redis, self.keys, self.generation_id, deadline=deadline, lease=lease if self.known.leased else 0
-            )
+            names = ("deadline", *(["lease"] if self.known.leased else []), *(["grace"] if "grace" in meta else []))
+            moved = {name: int(meta[name]) - hours_ahead * _AN_HOUR_MS for name in names}
+            await set_meta(self.redis, self.keys, self.generation_id, **moved)
         after = await whole_log(self.redis, self.keys, self.generation_id)
         return [entry for entry in before if entry not in set(after)]
 

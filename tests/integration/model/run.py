@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from shared.answers import Answer
 from shared.cursor import START, Cursor
+from shared.eventlog import Renewal
 from shared.keys import Keys, partition_of
 from shared.logreader import PAGE, Logged, LogReader
 from shared.sweep import fail_lost
@@ -38,7 +39,7 @@ class Run:
         random.seed(seed)
         self.rng = rng = random.Random(seed)
         self.new = new_generation(
-            f"gen_{seed:032x}", on_interrupt="restart" if rng.random() < 0.8 else "fail", deadline_s=3000.0
+            f"gen_{seed:032x}", on_interrupt="restart" if rng.random() < 0.8 else "fail", deadline_s=2000.0
         )
         self.id = self.new.id
         self.log = Witness(redis, keys, rng, meanwhile=self._interfere)
@@ -138,7 +139,7 @@ class Run:
             return
         publication = self.rng.choice(known[-4:])
         if self.rng.random() < 0.2:
-            await self.log.land_renewal(*publication.place)
+            await self.log.land_renewal(Renewal(*publication.place, publication.remaining_s))
         elif batch := late_batch(publication.outbox, self.rng):
             await self.log.land(batch)
 

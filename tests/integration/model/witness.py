@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from shared.answers import LOST, Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
 from shared.cursor import START, Cursor
 from shared.errors import LogUnavailable, TokencastError
-from shared.eventlog import Batch, EventLog, LogLimits
+from shared.eventlog import Batch, EventLog, LogLimits, Renewal
 from shared.events import TERMINAL, EventType
 from shared.generation import NewGeneration
 from shared.keys import Keys
@@ -64,7 +64,7 @@ class Witness(EventLog):
             assert taken.epoch > was.last.epoch, "an epoch that does not rise"
             _due(taken.counted, was.counted + (taken.reason != "worker_shutdown"))
             assert taken.counted <= LIMITS.max_attempts, "an attempt too many"
-            self._know(last=taken.cursor, owner=token, counted=taken.counted, leased=True, released=False)
+            self._know(last=taken.cursor, owner=token, counted=taken.counted, leased=True, released=False, grace=None)
         else:
             assert taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED), f"take answered {taken.answer}"
         self._lose("take")
@@ -81,7 +81,7 @@ class Witness(EventLog):
             if answer is Answer.OK and taken.epoch > was.last.epoch:
                 self.counts["takes healed"] += 1
                 counted = max(was.counted, taken.counted)
-                self._know(last=taken.cursor, owner=token, counted=counted, leased=True, released=False)
+                self._know(last=taken.cursor, owner=token, counted=counted, leased=True, released=False, grace=None)
         self._lose("heal")
         self._tell(taken.epoch, answer)
         return answer
@@ -112,22 +112,22 @@ class Witness(EventLog):
                 self._end(batch.terminal.value)
         return reply
 
-    async def renew(self, owned: Sequence[tuple[str, int]]) -> list[SeqReply | TokencastError]:
+    async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | TokencastError]:
         self._lose("renew")
-        replies = [await self.land_renewal(*place) for place in owned]
+        replies = [await self.land_renewal(renewal) for renewal in renewals]
         self._lose("renew")
-        for (_, epoch), reply in zip(owned, replies, strict=True):
-            self._tell(epoch, reply.answer)
+        for renewal, reply in zip(renewals, replies, strict=True):
+            self._tell(renewal.epoch, reply.answer)
         return list(replies)
 
-    async def land_renewal(self, generation_id: str, epoch: int) -> SeqReply:
+    async def land_renewal(self, renewal: Renewal) -> SeqReply:
         """A renewal reaches the server, perhaps late."""
-        (reply,), was = await super().renew([(generation_id, epoch)]), self.known
+        (reply,), was = await super().renew([renewal]), self.known
         assert isinstance(reply, SeqReply), reply
-        self._note("renew", reply.answer, Cursor(epoch, reply.seq))
-        _due(reply, was.to_renew(epoch))
-        if reply.answer is Answer.OK:
-            self._know(leased=not was.released)
+        self._note("renew", reply.answer, Cursor(renewal.epoch, reply.seq))
+        _due(reply, was.to_renew(renewal.epoch))
+        if reply.answer is Answer.OK and not was.released:
+            self._know(leased=True, grace=None, deadline_h=0 if renewal.remaining_s > 0 else -1)
         return reply
 
     async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
@@ -153,7 +153,8 @@ class Witness(EventLog):
     async def requeue(self, generation_id: str) -> DeliveryReply:
         reply, was = await super().requeue(generation_id), self.known
         self._note("requeue", reply.answer)
-        self._know(deadline_h=min(was.deadline_h, 0))
+        given = True if was.over is None and was.deadline_h < 0 and was.grace is None else was.grace
+        self._know(deadline_h=min(was.deadline_h, 0), grace=given)
         if due := was.to_requeue():
             _due(reply.answer, due)
         else:
@@ -197,11 +198,12 @@ class Witness(EventLog):
         self.counts["endings lost"] += self.known.over is Answer.CLOSED and known.over is not Answer.CLOSED
         self.known = known
         if hours_ahead and known.over is None:
-            self._know(leased=False, deadline_h=known.deadline_h - hours_ahead)
+            grace = None if known.grace is None else False
+            self._know(leased=False, grace=grace, deadline_h=known.deadline_h - hours_ahead)
 
     def expired(self) -> None:
         """A whole lease has passed in silence."""
-        self._know(leased=False)
+        self._know(leased=False, grace=None if self.known.grace is None else False)
 
     def _end(self, status: str) -> None:
         assert status in TERMINAL, f"no terminal: {status}"

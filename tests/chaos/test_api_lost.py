@@ -1,0 +1,82 @@
+"""An API process goes, with hundreds of viewers: they resume on another, and miss nothing."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench.table import percentile
+from tests.chaos.trial import Trial
+from tests.support.sse import events_url
+from tests.support.stack import ApiProcess
+from tests.support.transcript import Mark
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+VIEWERS = 300
+RECOVERY_S = 2.0
+EXIT_S = 16.0
+"""The drain, and the grace after it (`api/server.py`)."""
+
+PACE_S, TOKENS = 0.05, 60
+
+
+@contextlib.contextmanager
+def stalled_viewer(api: ApiProcess, generation_id: str) -> Iterator[socket.socket]:
+    """A viewer that asked for megabytes and reads nothing: the server's buffers fill up."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", api.port))
+        path = events_url("", generation_id)
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\nAccept: text/event-stream\r\n\r\n".encode())
+        sock.setblocking(False)
+        yield sock
+
+
+def has_bytes(sock: socket.socket) -> bool:
+    """The answer has begun."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+
+
+@pytest.mark.rule("R1", "R8")
+@pytest.mark.fault("API kill -9, one of two, 300 viewers")
+async def test_kill(trial: Trial) -> None:
+    """Half of them lose their connection without a word."""
+    await trial.begin(viewers=VIEWERS, pace_s=PACE_S, tokens=TOKENS)
+    await trial.seen(tokens=3)
+    trial.strike()
+    trial.fleet.apis[0].kill()
+    await trial.settle(by="connection", answer_s=PACE_S * TOKENS)
+    assert percentile(trial.toll.recoveries_s, 99) < RECOVERY_S
+
+
+@pytest.mark.rule("R1", "R8")
+@pytest.mark.fault("API SIGTERM, 300 viewers, one of them stalled")
+async def test_terminate(trial: Trial) -> None:
+    """Every stream ends cleanly with a `retry:` and without a terminal, and the process exits."""
+    leaving = trial.fleet.apis[0]
+    large = await trial.begin(viewers=1, pace_s=0, tokens=240, wishes={"chars": 16_000})
+    await large.watching
+    watched = await trial.begin(viewers=VIEWERS, pace_s=PACE_S, tokens=TOKENS)
+    await trial.seen(watched, tokens=3)
+    with stalled_viewer(leaving, large.generation_id) as stalled:
+        await until(lambda: has_bytes(stalled), 10, "bytes for the stalled viewer")
+        trial.strike()
+        leaving.terminate()
+        assert await leaving.wait(EXIT_S) == 0
+        trial.notes["s until exit"] = round(time.monotonic() - trial.struck_at)
+    await trial.settle(by="connection", answer_s=PACE_S * TOKENS, recovering=[watched])
+    ends = [
+        entry.note
+        for watcher in watched.watchers
+        for entry in watcher.transcript.entries
+        if isinstance(entry, Mark) and entry.note.startswith("ended")
+    ]
+    assert [end for end in ends if not end.startswith("ended clean")] == []
+    assert percentile(trial.toll.recoveries_s, 99) < RECOVERY_S

@@ -1,0 +1,81 @@
+"""The queue plane loses or invents something: the log still knows, and the answer comes all the same."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.keys import Keys
+from tests.chaos.trial import Trial
+
+pytestmark = pytest.mark.anyio
+
+Harm = Callable[[Redis, Keys, str], Awaitable[object]]
+
+
+async def harmed(trial: Trial, harm: Harm) -> None:
+    """Do this to the queue plane between the enqueueing and the claim."""
+    for worker in trial.fleet.workers:
+        worker.pause()
+    answers = [await trial.begin(pace_s=0, tokens=10, deadline_s=10) for _ in range(3)]
+    trial.strike()
+    async with trial.fleet.client() as redis:
+        for answer in answers:
+            await harm(redis, trial.fleet.stack.keys, answer.generation_id)
+    for worker in trial.fleet.workers:
+        worker.resume()
+    trial.heal()
+    await trial.settle()
+    assert {answer.snapshot["status"] for answer in answers} == {"completed"}
+
+
+def job_key(generation_id: str) -> str:
+    return f"arq:job:{generation_id}:1"
+
+
+@pytest.mark.rule("R24")
+@pytest.mark.fault("arq's job expired")
+async def test_a_job_expired(trial: Trial) -> None:
+    """Its id is still in the queue, and arq gives it up."""
+    await harmed(trial, lambda redis, _, generation_id: redis.delete(job_key(generation_id)))
+
+
+@pytest.mark.rule("R24")
+@pytest.mark.fault("arq's job names an unknown function")
+async def test_a_job_of_another_kind(trial: Trial) -> None:
+    """Written by another version, say."""
+
+    async def rename(redis: Redis, _: Keys, generation_id: str) -> None:
+        job = json.loads(await redis.get(job_key(generation_id)))
+        await redis.set(job_key(generation_id), json.dumps({**job, "f": "something_else"}))
+
+    await harmed(trial, rename)
+
+
+@pytest.mark.rule("R24")
+@pytest.mark.fault("all keys of the queue plane deleted")
+async def test_the_queue_is_deleted(trial: Trial) -> None:
+    """Queue, wakes, jobs, delivery numbers: everything but the log."""
+
+    async def wipe(redis: Redis, keys: Keys, generation_id: str) -> None:
+        arq = [key async for key in redis.scan_iter("arq:*")]
+        await redis.delete(keys.queue, keys.wake, keys.delivery(generation_id), *arq)
+
+    await harmed(trial, wipe)
+
+
+@pytest.mark.rule("R21")
+@pytest.mark.fault("wake tokens lost")
+async def test_wakes_are_lost(trial: Trial) -> None:
+    """An idle worker looks by itself after half a second."""
+    await harmed(trial, lambda redis, keys, _: redis.delete(keys.wake))
+
+
+@pytest.mark.rule("R21")
+@pytest.mark.fault("500 wake tokens too many")
+async def test_surplus_wakes(trial: Trial) -> None:
+    """They cost a look each, and are gone."""
+    await harmed(trial, lambda redis, keys, _: redis.rpush(keys.wake, *["1"] * 500))
+    async with trial.fleet.client() as redis:
+        assert await redis.llen(trial.fleet.stack.keys.wake) == 0

@@ -1,0 +1,55 @@
+"""Two ends want the same generation at the same moment: one of them has it, and all say which."""
+
+import asyncio
+import os
+from typing import Final
+
+import pytest
+
+from tests.chaos.trial import Answer, Trial
+
+pytestmark = pytest.mark.anyio
+
+RACES: Final = 300 if int(os.environ.get("CHAOS_RUNS") or 1) > 1 else 60
+AT_ONCE: Final = 10
+
+
+async def race(trial: Trial, most_s: float) -> Answer:
+    """A short answer, and a cancel at some moment of its life; the reply names the winner."""
+    answer = await trial.begin(viewers=1, pace_s=0.002, tokens=5)
+    await asyncio.sleep(trial.chance.uniform(0, most_s))
+    said = await trial.fleet.stack.cancel(answer.generation_id, api=trial.chance.randrange(2))
+    transcript = (await answer.watching)[0]
+    assert transcript.terminal is not None
+    assert transcript.terminal.event == said["status"]
+    return answer
+
+
+async def races(trial: Trial, most_s: float) -> set[str]:
+    """How they ended; both ends must have won some."""
+    left = iter(range(RACES))
+
+    async def runner() -> None:
+        for _ in left:
+            await race(trial, most_s)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(runner())
+    trial.heal()
+    await trial.settle()
+    return {answer.snapshot["status"] for answer in trial.answers}
+
+
+@pytest.mark.rule("R5", "R18")
+@pytest.mark.fault(f"{RACES} cancels racing completion")
+async def test_cancel_races_completion(trial: Trial) -> None:
+    """Whichever the log saw first."""
+    assert await races(trial, 0.08) == {"cancelled", "completed"}
+
+
+@pytest.mark.rule("R5", "R18")
+@pytest.mark.fault(f"{RACES} cancels racing take")
+async def test_cancel_races_take(trial: Trial) -> None:
+    """A cancelled generation is not begun, or its upstream is closed at once."""
+    assert "cancelled" in await races(trial, 0.004)

@@ -1,0 +1,156 @@
+"""Owns a TCP link that can be hurt: cut, black hole, latency, throttle, half-close, refusal.
+
+Stands between one process of ours and one server, so that a fault meets that process alone. Knows
+no protocol; a `Watch` given to it sees the bytes of one connection and may hold or drop them.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from tests.support.ports import claim_port, release_port
+
+_READ_BYTES: Final = 65_536
+_LINGER_0: Final = struct.pack("ii", 1, 0)
+"""Closing a socket with this set sends RST, as a dead host's kernel or a firewall would."""
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Watch(Protocol):
+    """Sees one connection's bytes before they are passed on; False cuts the connection instead."""
+
+    async def asked(self, data: bytes) -> bool:
+        """From the client. Whoever waits in here holds the bytes back."""
+        ...
+
+    async def answered(self, data: bytes) -> bool:
+        """From the server."""
+        ...
+
+
+class FaultProxy:
+    """One listening port, passed on to one server. Without a fault it changes nothing."""
+
+    def __init__(self, port: int, watch: Callable[[], Watch] | None = None) -> None:
+        self.port = claim_port()
+        self.target = port
+        """The server's port; a later connection goes to whichever stands here then."""
+        self.latency_s = 0.0
+        """Added to every piece in both directions."""
+        self.bytes_per_s: float | None = None
+        """As fast as this, in each direction."""
+        self.refuses = False
+        """New connections are reset at once, as by a host without a server."""
+        self._watch = watch
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._server: asyncio.Server | None = None
+        self._half_closed: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
+        self._connections: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+
+    async def start(self) -> None:
+        """Accept connections."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+
+    async def stop(self) -> None:
+        """Reset everything and give the port back."""
+        if self._server is not None:
+            self._server.close()
+        self.cut()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        release_port(self.port)
+
+    def cut(self) -> None:
+        """Reset every connection, both ends; new ones are accepted."""
+        for task, writers in list(self._connections.items()):
+            for writer in writers:
+                _reset(writer)
+            task.cancel()
+
+    def black_hole(self) -> None:
+        """From now on nothing passes, either way, and nobody is told: a partition. New connections
+        are accepted and lead nowhere."""
+        self._passing.clear()
+
+    def heal(self) -> None:
+        """No fault any more. What a black hole held back arrives now, late, as TCP would bring it."""
+        self.latency_s, self.bytes_per_s, self.refuses = 0.0, None, False
+        self._passing.set()
+
+    def half_close(self) -> None:
+        """The servers see the end of what their clients say; they may still answer."""
+        for writers in self._connections.values():
+            for writer in writers[1:]:
+                self._half_closed.add(writer)
+                with contextlib.suppress(OSError):
+                    writer.write_eof()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = [writer]
+        try:
+            await self._connect(task, (reader, writer))
+        except (OSError, asyncio.CancelledError):
+            # Cancelled only by `cut`: the connection is the fault's victim, not this task's owner.
+            pass
+        finally:
+            for each in self._connections.pop(task):
+                _reset(each)
+
+    async def _connect(self, task: asyncio.Task[None], client: Streams) -> None:
+        await self._passing.wait()
+        if self.refuses:
+            return
+        server = await asyncio.open_connection("127.0.0.1", self.target)
+        self._connections[task].append(server[1])
+        watch = self._watch() if self._watch else None
+        pumps = [
+            asyncio.create_task(self._pump(client[0], server[1], watch.asked if watch else None)),
+            asyncio.create_task(self._pump(server[0], client[1], watch.answered if watch else None)),
+        ]
+        try:
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
+            for pump in done:
+                await pump
+            for _, writer in (client, server):
+                writer.close()
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        seen: Callable[[bytes], Awaitable[bool]] | None,
+    ) -> None:
+        while data := await reader.read(_READ_BYTES):
+            if self.latency_s:
+                await asyncio.sleep(self.latency_s)
+            if self.bytes_per_s:
+                await asyncio.sleep(len(data) / self.bytes_per_s)
+            await self._passing.wait()
+            if seen is not None and not await seen(data):
+                raise ConnectionResetError("cut by its watch")
+            if writer in self._half_closed:
+                raise ConnectionResetError("half-closed")
+            writer.write(data)
+            await writer.drain()
+        await self._passing.wait()
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    if sock is not None and sock.fileno() != -1:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+    writer.transport.abort()
