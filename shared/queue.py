@@ -30,8 +30,9 @@ _CLAIM: Final = scripts.load("claim", on_log=False, allow_oom=True)
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """arq's job as JSON."""
-    return json.dumps(job, separators=(",", ":")).encode()
+    """arq's job as JSON. What is no JSON can only be an error that arq would keep of a job it could not
+    run; nobody reads it, and its words will do."""
+    return json.dumps(job, separators=(",", ":"), default=repr).encode()
 
 
 def deserialize(data: bytes) -> dict[str, Any]:

@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 _AWAY_S: Final = 0.5
 
+_TRIES: Final = 1_000
+"""Without limit, as far as arq is concerned: the log counts attempts. arq counts with an INCR that is
+sent again when its reply is lost, so with a limit of one that delivery would be given up."""
+
 
 class ArqWorker(Worker):
     """An arq worker with its own way of finding jobs. Run it with `claim_for_ever`."""
@@ -47,7 +51,7 @@ class ArqWorker(Worker):
             await deliver(args[0])
 
         super().__init__(
-            functions=[func(generate, name=JOB_FUNCTION, max_tries=1)],
+            functions=[func(generate, name=JOB_FUNCTION, max_tries=_TRIES)],
             redis_pool=ArqRedis(pool, job_serializer=serialize, job_deserializer=deserialize),
             queue_name=queue.name,
             handle_signals=False,

@@ -77,9 +77,9 @@ def test_run_job_takes_an_id_and_a_score() -> None:
 
 
 async def test_functions_are_found_by_the_name_in_the_job(worker: ArqWorker) -> None:
-    """One function, tried once, whatever its name in Python."""
+    """One function, whatever its name in Python; how often it may be tried is not for arq to say."""
     assert list(worker.functions) == [JOB_FUNCTION]
-    assert worker.functions[JOB_FUNCTION].max_tries == 1
+    assert (worker.functions[JOB_FUNCTION].max_tries or 0) >= 1_000
 
 
 async def test_arq_counts_slots_as_we_do(worker: ArqWorker) -> None:
