@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from api import errors, openapi, page
 from api.body import BodyLimit
 from api.hub import Hub
+from api.looks import Looks
 from api.routes import router
 from api.services import Services
 from api.tasks import Tasks
@@ -75,6 +76,7 @@ def _build(settings: Settings) -> Services:
         redis=redis,
         eventlog=EventLog(redis, keys, LogLimits.of(settings)),
         reader=reader,
+        looks=Looks(reader),
         queue=Queue(redis, keys, expiry_s=settings.delivery_expiry_s),
         hub=Hub(settings, reader, redis),
         tasks=Tasks(),

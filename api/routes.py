@@ -99,7 +99,7 @@ async def events(
         raise GenerationNotFound
     cursor = Cursor.parse_resume(last_event_id or after)
     try:
-        meta = await services.reader.meta(generation_id, tenant)
+        meta = await services.looks.meta(generation_id, tenant)
     except LogUnavailable:
         # A native EventSource gives up for good on any error; this makes it come again.
         return AwayResponse(services.hub)

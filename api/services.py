@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from redis.asyncio import Redis
 
 from api.hub import Hub
+from api.looks import Looks
 from api.tasks import Tasks
 from shared.eventlog import EventLog
 from shared.logreader import LogReader
@@ -25,6 +26,7 @@ class Services:
     redis: Redis
     eventlog: EventLog
     reader: LogReader
+    looks: Looks
     queue: Queue
     hub: Hub
     tasks: Tasks

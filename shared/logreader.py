@@ -35,16 +35,8 @@ class LogReader:
         self._keys = keys
 
     async def meta(self, generation_id: str, tenant: str) -> Meta:
-        """One look. Raises `GenerationNotFound` (also when it is another tenant's: both look the
-        same) and `GenerationGone`."""
-        meta = (await self.metas([generation_id]))[0]
-        if isinstance(meta, str):
-            if meta != tenant:
-                raise GenerationNotFound
-            raise GenerationGone
-        if meta is None or meta.tenant != tenant:
-            raise GenerationNotFound
-        return meta
+        """One look. Raises what `shown_to` raises."""
+        return shown_to(tenant, (await self.metas([generation_id]))[0])
 
     async def metas(self, generation_ids: Sequence[str]) -> list[Meta | str | None]:
         """One look at each, in one pipeline: None where there is none, and for one that is gone
@@ -80,6 +72,16 @@ class LogReader:
 
     def log_key(self, generation_id: str) -> str:
         return self._keys.log(generation_id)
+
+
+def shown_to(tenant: str, look: Meta | str | None) -> Meta:
+    """What a tenant is told of a look. Raises `GenerationNotFound` (also when it is another tenant's:
+    both look the same) and `GenerationGone`."""
+    if isinstance(look, str):
+        raise GenerationGone if look == tenant else GenerationNotFound
+    if look is None or look.tenant != tenant:
+        raise GenerationNotFound
+    return look
 
 
 async def read_tails(redis: Redis, cursors: Mapping[str, Cursor], *, count: int) -> dict[str, list[Logged]]:
