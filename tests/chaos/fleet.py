@@ -79,7 +79,8 @@ class Fleet:
         self._links = {process: Link(process, self.redis.port) for process in (*self.workers, *self.apis)}
         for worker in self.workers:
             worker.environ |= wedge.ENVIRON
-        self._replica_environ = dict(replica_environ or {})
+        self.replica_environ = dict(replica_environ or {})
+        """Of the next replica."""
         self.has_replica = replica
         self.replica: RedisServer | None = None
         self.replication: FaultProxy | None = None
@@ -154,7 +155,7 @@ class Fleet:
         await self.replication.start()
         following = ["--replicaof", "127.0.0.1", str(self.replication.port)]
         self.replica = RedisServer(tcp=True, options=following, name="replica")
-        self.replica.environ |= self._replica_environ
+        self.replica.environ |= self.replica_environ
         await self.replica.start()
         async with self.client(self.replica) as redis:
 

@@ -19,8 +19,9 @@ from tests.support.sse import Frame
 from tests.support.transcript import Transcript
 
 CLOSED_WITHIN_S: Final = 1.0
-_IN_FLIGHT_S: Final = 0.1
-"""An append may have left before the answer to a renewal on another connection was read."""
+_IN_FLIGHT_S: Final = 0.5
+"""An append may have left before the answer to a renewal on another connection was read, and on a busy
+machine a process may have to wait for its turn to read it."""
 
 
 class TimedTranscript(Transcript):
@@ -103,7 +104,8 @@ def zombie_faults(
             continue
         late = [o for o in spoken if o.command.verb == "append" and o.at > told + _IN_FLIGHT_S]
         if late:
-            faults.append(f"I8 broken: {len(late)} appends of {generation_id} epoch {epoch} after it was lost")
+            after_s = late[-1].at - told
+            faults.append(f"I8 broken: an append of {generation_id} epoch {epoch} {after_s:.2f} s after it was lost")
         begun = min(one.at for one in spoken)
         until = min((take.answered_at for take in takes if take.epoch > epoch), default=told)
         for one in asked:
