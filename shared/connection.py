@@ -77,6 +77,12 @@ class _Cancellable(AbstractConnection):
                 await super().send_packed_command(command, check_health)
         except TimeoutError as error:
             raise redis_errors.TimeoutError("Timeout writing to socket") from error
+        except RuntimeError as error:
+            # uvloop's word for a transport that was reset just now. redis-py has disconnected by then;
+            # while it is connected the mistake is ours.
+            if self.is_connected:
+                raise
+            raise redis_errors.ConnectionError("Connection lost before writing") from error
         finally:
             self.socket_timeout = limit_s
 
