@@ -2,7 +2,7 @@
 
 A thousand viewers that resume in one moment would ask Redis a thousand times the same. A look that
 is shared has begun after the last of them came, so nobody is told what was true before he asked; and
-looks at one generation are begun at most every 20 ms. Knows nothing of viewers or HTTP.
+looks at one generation are begun at most every 50 ms. Knows nothing of viewers or HTTP.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Final
 from shared.generation import Meta
 from shared.logreader import LogReader, shown_to
 
-_PACE_S: Final = 0.02
+_PACE_S: Final = 0.05
 """What a lone viewer never waits, and one in a storm does not feel."""
 
 Look = Meta | str | None

@@ -1,6 +1,7 @@
 """Everybody comes back at once: what Redis is asked grows with the processes, not with the viewers."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -12,13 +13,14 @@ from tests.support.transcript import Transcript
 pytestmark = pytest.mark.anyio
 
 FEW, MANY = 50, 500
-TOLERATED = 60
-"""Commands of whatever else goes on in those seconds: sweeps, renewals, the tokens' own reads."""
+PER_SECOND = 60
+"""Of one process, however many come: a look of two commands at most every 50 ms, and whatever else goes
+on meanwhile (sweeps, the tokens' own reads)."""
 
 
-async def storm(trial: Trial, answer: Answer, viewers: int) -> int:
-    """So many viewers resume at the same moment, and see an event; how many commands that cost."""
-    before = commands(trial)
+async def storm(trial: Trial, answer: Answer, viewers: int) -> tuple[int, float]:
+    """So many viewers resume at the same moment, and see an event; how many commands and seconds that cost."""
+    before, began = commands(trial), time.monotonic()
 
     async def resume(number: int) -> None:
         url = trial.fleet.stack.urls[number % 2]
@@ -32,7 +34,7 @@ async def storm(trial: Trial, answer: Answer, viewers: int) -> int:
     async with asyncio.TaskGroup() as tasks:
         for number in range(viewers):
             tasks.create_task(resume(number))
-    return commands(trial) - before
+    return commands(trial) - before, time.monotonic() - began
 
 
 def commands(trial: Trial) -> int:
@@ -50,10 +52,10 @@ async def test_a_reconnect_storm(trial: Trial) -> None:
     """Ten times the viewers, the same commands."""
     answer = await trial.begin(pace_s=0.1, tokens=100)
     await trial.seen(tokens=3)
-    few = await storm(trial, answer, FEW)
-    many = await storm(trial, answer, MANY)
+    few, _ = await storm(trial, answer, FEW)
+    many, took_s = await storm(trial, answer, MANY)
     trial.notes["Redis commands for 50"] = few
     trial.notes["for 500"] = many
     trial.heal()
     await trial.settle(answer_s=12)
-    assert many - few < TOLERATED
+    assert many < few + PER_SECOND * (1 + took_s) * len(trial.fleet.apis)

@@ -169,7 +169,7 @@ class Trial:
             for said in self.fleet.link(zombie).tap.said
             if said.command.verb == "append" and said.epoch == first.epoch and said.answer == "OK"
         ]
-        assert [said for said in accepted if said.answered_at > second.answered_at] == []
+        assert [said for said in accepted if said.at > second.answered_at] == []
         assert answer.snapshot["status"] == "completed"
         assert answer.reasons == ["started", "worker_lost"]
 
