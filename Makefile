@@ -19,13 +19,14 @@ export UV_PROJECT_ENVIRONMENT = .venv
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test test-long check unit integration e2e chaos chaos-short foreign programs bench fmt clean
+.PHONY: help up test test-long check programs unit integration e2e chaos chaos-short foreign bench fmt clean
 
 help:
 	@echo "make up          start everything here: PORT=8000 DATA=./data API=1 WORKERS=1"
-	@echo "make test        check, unit, integration, e2e, chaos-short and foreign: what must pass before a commit"
+	@echo "make test        check, programs, unit, integration, e2e, chaos-short and foreign: what must pass before a commit"
 	@echo "make test-long   make test, and the tests that take their time"
 	@echo "make check       format, lint, types and import rules"
+	@echo "make programs    the proxies that tests run, by apt-get; without them those tests are skipped"
 	@echo "make unit        pure tests, seconds     (also: make integration, make e2e)"
 	@echo "make chaos       every fault RUNS=5 times from SEED=1, and the table of what it cost; FAULT=words for some"
 	@echo "make foreign     against an OpenAI-compatible server of somebody else's, in an environment of its own"
@@ -39,7 +40,7 @@ up: $(SYNCED)
 	@exec $(BIN)/python -m deploy.local --end-with-parent $(if $(PORT),--port '$(PORT)') \
 		$(if $(DATA),--data '$(DATA)') $(if $(API),--api '$(API)') $(if $(WORKERS),--workers '$(WORKERS)')
 
-test: check unit integration e2e chaos-short foreign
+test: check programs unit integration e2e chaos-short foreign
 
 test-long: test
 	$(BIN)/python -m pytest -m long tests
@@ -49,6 +50,15 @@ check: $(SYNCED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict $(CODE)
 	$(BIN)/lint-imports
+
+# Debian's own, as root, when one is missing; who is not root, or has no Debian, is told by the
+# tests that are skipped. Quick when all is there.
+programs:
+	@missing=; for program in nginx haproxy caddy curl openssl faketime; do \
+		PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --no-install-recommends $$missing >/dev/null; fi
 
 unit integration e2e: $(SYNCED)
 	$(BIN)/python -m pytest -m "not long" tests/$@
@@ -60,14 +70,6 @@ chaos-short: $(SYNCED) programs
 chaos: $(SYNCED) programs
 	CHAOS_RUNS='$(or $(RUNS),5)' CHAOS_SEED='$(or $(SEED),1)' \
 		$(BIN)/python -m pytest tests/chaos $(if $(FAULT),-k '$(FAULT)')
-
-# Debian's own, as root, when one is missing. Quick when all is there.
-programs:
-	@missing=; for program in faketime; do \
-		command -v $$program >/dev/null || missing="$$missing $$program"; done; \
-	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -qq --no-install-recommends $$missing >/dev/null; fi
 
 foreign: $(SYNCED) $(LITELLM)/.synced
 	$(BIN)/python -m pytest tests/$@

@@ -1,0 +1,47 @@
+"""The proxies' configurations as they stand in deploy/, judged by the proxies themselves."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support.nginx import CONFIGURATION, make_certificate
+from tests.support.processes import ROOT
+from tests.support.programs import program
+
+HOSTS = ("api-1", "api-2")
+
+
+def at_home(text: str, directory: Path) -> str:
+    """The same text without what only the place it is for has: other hosts, and certificates."""
+    for host in HOSTS:
+        text = text.replace(f"{host}:", "127.0.0.1:")
+    return text.replace("/tls/", f"{directory}/")
+
+
+def judge(command: Sequence[str]) -> None:
+    """Run a validator."""
+    judged = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
+    """`nginx -t`, with the place of compose.yaml."""
+    make_certificate(tmp_path)
+    for file in CONFIGURATION.glob("*.conf"):
+        (tmp_path / file.name).write_text(at_home(file.read_text(), tmp_path))
+    judge([program("nginx"), "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "pid pid;"])
+
+
+def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
+    """`haproxy -c`; `-dW` makes a warning an error."""
+    make_certificate(tmp_path)
+    both = [(tmp_path / name).read_text() for name in ("certificate.pem", "key.pem")]
+    (tmp_path / "both.pem").write_text("".join(both))
+    configuration = tmp_path / "haproxy.cfg"
+    configuration.write_text(at_home((ROOT / "deploy/haproxy/haproxy.cfg").read_text(), tmp_path))
+    judge([program("haproxy"), "-c", "-dW", "-f", str(configuration)])
+
+
+def test_caddy_takes_its_configuration() -> None:
+    """`caddy validate` also loads every module it names."""
+    judge([program("caddy"), "validate", "--adapter", "caddyfile", "--config", str(ROOT / "deploy/caddy/Caddyfile")])

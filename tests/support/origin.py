@@ -1,0 +1,82 @@
+"""Owns a server behind a proxy that does what our API never would: break off, hang, trickle.
+
+What a proxy makes of that is the proxy's rule, not the API's. Knows just enough of HTTP/1.1.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tests.support.ports import claim_port, release_port
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it arrived."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Answer = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
+"""Writes the answer; the connection is closed when it returns."""
+
+
+class Origin:
+    """One such server; `answer` may be exchanged between requests."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.port = claim_port()
+        self.asked: list[Asked] = []
+        self.connections = 0
+        self.open = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        release_port(self.port)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.open += 1
+        try:
+            asked = await _read(reader)
+            self.asked.append(asked)
+            await self.answer(asked, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # The proxy has left, which is its right.
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Asked:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    return Asked(head[0], headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
+def answer_of(*headers: str, body: bytes = b"") -> bytes:
+    """A whole answer with status 200."""
+    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
