@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """A longer piece of text is split at a code point, so that one event stays one small frame."""
     max_output_bytes: Count = 4_194_304
     """Bytes of events one attempt may write; the worker holds them in memory until the end."""
+    worker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """Where a worker answers `/healthz` and `/readyz`. Nowhere when not set: two on one machine need two."""
 
     # -- API ---------------------------------------------------------------------------------
     max_body_bytes: Count = 1_048_576

@@ -20,6 +20,7 @@ from shared.settings import Settings
 from shared.sweep import Sweep
 from worker.arqworker import ArqWorker
 from worker.attempt import Clocks
+from worker.health import serving
 from worker.job import Job
 from worker.linger import Linger
 from worker.outbox import OutboxLimits
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _HAND_OVER_S: Final = 5.0
 _RETRY_S: Final = 0.5
+_ANSWER_S: Final = 1.0
 
 
 async def run(settings: Settings) -> None:
@@ -60,24 +62,29 @@ async def run(settings: Settings) -> None:
         may_claim=lambda: not publisher.is_settling,
     )
     stop = _stop_signal()
+
+    async def is_ready() -> bool:
+        return not stop.is_set() and await _answers(eventlog)
+
     try:
-        if await _until_fit(redis, stop):
-            publisher.settle()
-        async with asyncio.TaskGroup() as tasks:
-            services = [
-                tasks.create_task(publisher.run(), name="publisher"),
-                tasks.create_task(linger.run(), name="linger"),
-                tasks.create_task(Sweep(eventlog, queue, lease_s=settings.lease_s).run(), name="sweep"),
-                tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
-            ]
-            claiming = tasks.create_task(worker.claim_for_ever(), name="claim")
-            log.info("worker ready, %d slots", settings.slots)
-            await stop.wait()
-            worker.stop_claiming()
-            await claiming
-            await _drain(worker, job, linger, settings.drain_s)
-            for task in services:
-                task.cancel()
+        async with serving(settings.worker_port, is_ready):
+            if await _until_fit(redis, stop):
+                publisher.settle()
+            async with asyncio.TaskGroup() as tasks:
+                services = [
+                    tasks.create_task(publisher.run(), name="publisher"),
+                    tasks.create_task(linger.run(), name="linger"),
+                    tasks.create_task(Sweep(eventlog, queue, lease_s=settings.lease_s).run(), name="sweep"),
+                    tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
+                ]
+                claiming = tasks.create_task(worker.claim_for_ever(), name="claim")
+                log.info("worker ready, %d slots", settings.slots)
+                await stop.wait()
+                worker.stop_claiming()
+                await claiming
+                await _drain(worker, job, linger, settings.drain_s)
+                for task in services:
+                    task.cancel()
     finally:
         await client.close()
         for each in (redis, waking, hinting, waiting, worker.pool):
@@ -99,6 +106,15 @@ async def _until_fit(redis: Redis, stop: asyncio.Event) -> bool:
                 async with asyncio.timeout(_RETRY_S * random.uniform(1, 2)):
                     await stop.wait()
     return waited
+
+
+async def _answers(eventlog: EventLog) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            await eventlog.ping()
+    except (LogUnavailable, TimeoutError):
+        return False
+    return True
 
 
 async def _drain(worker: ArqWorker, job: Job, linger: Linger, drain_s: float) -> None:
