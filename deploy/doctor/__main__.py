@@ -1,0 +1,38 @@
+"""Owns the doctor as a command: what it asks, what it prints, its exit code."""
+
+import argparse
+import asyncio
+import os
+import sys
+
+from deploy.doctor.findings import Finding, Grade
+from deploy.doctor.looks import at_machine, at_redis, at_upstream
+from shared.errors import SettingsError
+from shared.settings import Settings, load
+
+
+def main() -> int:
+    """Look everywhere, say all of it."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.doctor", description="Is this place fit for Tokencast?")
+    parser.add_argument("--no-upstream", action="store_true", help="where only the API runs: do not ask the provider")
+    asked = parser.parse_args()
+    try:
+        settings = load(os.environ)
+    except SettingsError as error:
+        print(error.message, file=sys.stderr)
+        return 2
+    found = asyncio.run(_look(settings, upstream=not asked.no_upstream))
+    for finding in found:
+        print(f"{finding.grade:8} {finding.about}: {finding.says} {finding.do}".rstrip())
+    return int(any(finding.grade is Grade.WRONG for finding in found))
+
+
+async def _look(settings: Settings, *, upstream: bool) -> list[Finding]:
+    found = await at_redis(settings.redis_url)
+    if upstream:
+        found.append(await at_upstream(settings))
+    return [*found, at_machine()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

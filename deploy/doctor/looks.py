@@ -1,0 +1,100 @@
+"""Owns the asking: Redis, the provider, this machine. Each look ends in findings, whatever it meets."""
+
+import asyncio
+import resource
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import Final
+
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError
+
+from deploy.doctor import findings
+from deploy.doctor.findings import Finding, Grade
+from shared.connection import connect, translated
+from shared.errors import LogUnavailable
+from shared.settings import Settings
+
+_PINGS: Final = 20
+_REDIS_S: Final = 10.0
+_UPSTREAM_S: Final = 10.0
+
+
+async def at_redis(url: str) -> list[Finding]:
+    """Version, persistence, eviction, latency and clock. Never repeats the URL: it may hold a password."""
+    async with aclosing(connect(url, connections=1)) as redis:
+        try:
+            async with asyncio.timeout(_REDIS_S):
+                with translated():
+                    return [*await _server(redis), await _latency(redis), await _clock(redis)]
+        except (LogUnavailable, TimeoutError) as error:
+            refused = any(isinstance(cause, AuthenticationError) for cause in _causes(error))
+            says = "It refuses us." if refused else "It does not answer."
+            do = "Check user and password in TOKENCAST_REDIS_URL." if refused else "Check TOKENCAST_REDIS_URL."
+            return [Finding(Grade.WRONG, "redis", says, do)]
+
+
+async def at_upstream(settings: Settings) -> Finding:
+    """One `GET /models`: it costs nothing, and most providers answer it to a valid key only."""
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+    if key is None:
+        return Finding(
+            Grade.WRONG, "provider", "There is no key.", "Set OPENAI_API_KEY, to anything if none is needed."
+        )
+    async with AsyncOpenAI(
+        api_key=key, base_url=settings.openai_base_url, max_retries=0, timeout=_UPSTREAM_S
+    ) as client:
+        try:
+            page = await client.models.list()
+        except APIStatusError as error:
+            return findings.of_upstream(error.status_code, "", 0)
+        except APIConnectionError as error:
+            return findings.of_upstream(None, str(error.__cause__ or error).rstrip("."), 0)
+        except (OpenAIError, ValueError) as error:
+            return findings.of_upstream(None, f"its answer is none of an OpenAI server ({type(error).__name__})", 0)
+    return findings.of_upstream(200, "", len(page.data or ()))
+
+
+def at_machine() -> Finding:
+    """What limits this process's children too."""
+    return findings.of_files(*resource.getrlimit(resource.RLIMIT_NOFILE))
+
+
+async def _server(redis: Redis) -> list[Finding]:
+    try:
+        return findings.of_server(await redis.info())
+    except NoPermissionError:
+        return [
+            Finding(
+                Grade.WARNING,
+                "redis",
+                "It does not let us ask INFO: version, persistence and eviction are not known.",
+                "Look in the provider's console: 7.0 or newer, append-only file, noeviction.",
+            )
+        ]
+
+
+async def _latency(redis: Redis) -> Finding:
+    times = []
+    for _ in range(_PINGS):
+        began = time.perf_counter()
+        await redis.ping()
+        times.append(time.perf_counter() - began)
+    return findings.of_latency(statistics.median(times))
+
+
+async def _clock(redis: Redis) -> Finding:
+    before = time.time()
+    seconds, microseconds = await redis.time()
+    middle = (before + time.time()) / 2
+    return findings.of_clock(middle - (seconds + microseconds / 1e6))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all behind it: redis-py wraps a wrong password into an error of connecting."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

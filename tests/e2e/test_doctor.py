@@ -1,0 +1,83 @@
+"""`python -m deploy.doctor`, against what is fit, what is not, and what is not there."""
+
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from tests.support.processes import OsProcess
+from tests.support.redis_server import RedisServer
+from tests.support.stack import ModelProcess
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "canary-5d1f"
+
+
+async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
+    """Its exit code, and what it said."""
+    doctor = OsProcess("doctor", [sys.executable, "-m", "deploy.doctor", *arguments], environ)
+    doctor.spawn()
+    try:
+        code = await doctor.wait(30.0)
+        return code, doctor.output()
+    finally:
+        await doctor.stop()
+
+
+async def test_a_fit_place_is_said_to_be_fit() -> None:
+    """Exit code 0, with a line for each thing that was looked at."""
+    redis, model = RedisServer(options=["--maxmemory", "256mb"]), ModelProcess()
+    await redis.start()
+    await model.start()
+    try:
+        code, said = await examine({
+            "TOKENCAST_REDIS_URL": redis.url, "OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "none"
+        })  # fmt: skip
+    finally:
+        await model.stop()
+        await redis.stop()
+    assert code == 0, said
+    assert all(f" {about}: " in said for about in ("redis", "latency", "clock", "provider", "open files")), said
+    assert "wrong" not in said
+
+
+async def test_a_redis_that_evicts_is_wrong() -> None:
+    """Exit code 1; the provider is not asked where only the API runs."""
+    redis = RedisServer(options=["--maxmemory-policy", "allkeys-lru"])
+    await redis.start()
+    try:
+        code, said = await examine({"TOKENCAST_REDIS_URL": redis.url}, "--no-upstream")
+    finally:
+        await redis.stop()
+    assert code == 1
+    assert "set it to noeviction" in said
+    assert "provider" not in said
+
+
+async def test_what_is_not_there_is_said_without_its_secrets() -> None:
+    """Neither the password in the URL nor the key is repeated, and nothing is a traceback."""
+    code, said = await examine({
+        "TOKENCAST_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1:1/0",
+        "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "OPENAI_API_KEY": SECRET,
+    })  # fmt: skip
+    assert code == 1
+    assert said.count("wrong") == 2
+    assert SECRET not in said
+    assert "Traceback" not in said
+
+
+async def test_a_wrong_password_is_told_from_a_redis_that_is_away(redis_server: RedisServer) -> None:
+    """They are mended in different places."""
+    url = redis_server.url.replace("unix://", "unix://nobody:wrong@")
+    code, said = await examine({"TOKENCAST_REDIS_URL": url}, "--no-upstream")
+    assert code == 1
+    assert "refuses us" in said
+
+
+async def test_a_setting_that_is_wrong_ends_it_with_2() -> None:
+    """As API and worker do."""
+    code, said = await examine({"TOKENCAST_LEASES_S": "1"})
+    assert code == 2
+    assert "TOKENCAST_LEASES_S" in said
