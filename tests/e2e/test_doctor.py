@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.support.processes import OsProcess
-from tests.support.redis_server import RedisServer
+from tests.support.processes import ROOT, OsProcess
+from tests.support.redis_server import RedisServer, redis_binary
 from tests.support.stack import ModelProcess
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +25,11 @@ async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str
         await doctor.stop()
 
 
-async def test_a_fit_place_is_said_to_be_fit() -> None:
-    """Exit code 0, with a line for each thing that was looked at."""
-    redis, model = RedisServer(options=["--maxmemory", "256mb"]), ModelProcess()
+async def test_a_redis_with_our_configuration_is_fit() -> None:
+    """deploy/redis/redis.conf as it is: exit code 0, and a line for each thing that was looked at."""
+    redis, model = RedisServer(), ModelProcess()
+    place = ["--port", "0", "--unixsocket", str(redis.socket_path), "--dir", str(redis.directory)]
+    redis.command = [str(redis_binary()), str(ROOT / "deploy/redis/redis.conf"), *place]
     await redis.start()
     await model.start()
     try:
@@ -39,7 +41,7 @@ async def test_a_fit_place_is_said_to_be_fit() -> None:
         await redis.stop()
     assert code == 0, said
     assert all(f" {about}: " in said for about in ("redis", "latency", "clock", "provider", "open files")), said
-    assert "wrong" not in said
+    assert said.count("fine") == 5, said
 
 
 async def test_a_redis_that_evicts_is_wrong() -> None:
