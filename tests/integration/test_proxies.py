@@ -4,9 +4,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.nginx import CONFIGURATION, make_certificate
+from tests.support.nginx import CONFIGURATION
 from tests.support.processes import ROOT
 from tests.support.programs import program
+from tests.support.reverse_proxy import make_certificate
 
 HOSTS = ("api-1", "api-2")
 

@@ -3,19 +3,13 @@
 Knows of that configuration only that place.conf is the part which differs from place to place.
 """
 
-import asyncio
-import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from tests.support.ports import claim_port, release_port
-from tests.support.processes import ROOT, STOP_S, OsProcess
+from tests.support.processes import ROOT
 from tests.support.programs import program
+from tests.support.reverse_proxy import Proxy, exchanged, make_certificate
 
 CONFIGURATION: Final = ROOT / "deploy" / "nginx"
 
@@ -33,63 +27,19 @@ server {{
 """
 
 
-class Nginx(OsProcess):
-    """One nginx in front of API processes, in the clear at `url` and with TLS at `tls_url`."""
+class Nginx(Proxy):
+    """nginx with deploy/nginx, in front of any number of API processes, also with TLS at `tls_url`."""
 
     def __init__(self, api_ports: Sequence[int], *, instead: Mapping[str, str] | None = None) -> None:
-        """`instead`: text of tokencast.conf -> what stands there for this test, as a shorter time."""
-        self.port, self.tls_port = claim_port(), claim_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.tls_url = f"https://127.0.0.1:{self.tls_port}"
-        self.directory = Path(tempfile.mkdtemp(prefix="tokencast-nginx-"))
-        self._write(api_ports, instead or {})
-        command = [program("nginx"), "-p", str(self.directory), "-c", str(self.directory / "nginx.conf")]
-        super().__init__("nginx", [*command, "-g", "daemon off; pid nginx.pid;"])
+        super().__init__("nginx", api_ports, instead)
 
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    async def is_ready(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    async def stop(self, within_s: float = STOP_S) -> None:
-        """End it and remove its files."""
-        try:
-            await super().stop(within_s)
-        finally:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            release_port(self.port)
-            release_port(self.tls_port)
-
-    def _write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> None:
+    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
         rules = (CONFIGURATION / "tokencast.conf").read_text()
-        for words, others in instead.items():
-            assert rules.count(words) == 1, f"tokencast.conf says `{words}` {rules.count(words)} times"
-            rules = rules.replace(words, others)
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in api_ports)
         place = _PLACE.format(servers=servers, port=self.port, tls_port=self.tls_port)
-        (self.directory / "tokencast.conf").write_text(rules)
+        (self.directory / "tokencast.conf").write_text(exchanged(rules, instead))
         (self.directory / "place.conf").write_text(place)
         shutil.copy(CONFIGURATION / "nginx.conf", self.directory)
-        if os.geteuid() == 0:
-            # Its workers are another user then, who must get at its files.
-            self.directory.chmod(0o755)
         make_certificate(self.directory)
-
-
-def make_certificate(directory: Path) -> None:
-    """A self-signed one for 127.0.0.1: `certificate.pem` and `key.pem`."""
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem")]
-    subprocess.run([program("openssl"), "req", "-x509", *kind, *names, *files], check=True, capture_output=True)
+        command = [program("nginx"), "-p", str(self.directory), "-c", str(self.directory / "nginx.conf")]
+        return [*command, "-g", "daemon off; pid nginx.pid;"]

@@ -1,0 +1,121 @@
+"""Owns a proxy as tests run it: a configuration of deploy/, on ports of a test's own.
+
+What the configurations have in common is that they name the hosts of compose.yaml, and its ports.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.ports import claim_port, release_port
+from tests.support.processes import ROOT, STOP_S, OsProcess
+from tests.support.programs import program
+
+
+class Proxy(OsProcess):
+    """One proxy in front of API processes, in the clear at `url`."""
+
+    def __init__(self, name: str, api_ports: Sequence[int], instead: Mapping[str, str] | None = None) -> None:
+        """`instead`: text of the configuration -> what stands there for this test, as a shorter time."""
+        self.port, self.tls_port = claim_port(), claim_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.tls_url = f"https://127.0.0.1:{self.tls_port}"
+        self.directory = Path(tempfile.mkdtemp(prefix=f"tokencast-{name}-"))
+        if os.geteuid() == 0:
+            # Its workers are another user then, who must get at its files.
+            self.directory.chmod(0o755)
+        super().__init__(name, self.write(api_ports, instead or {}))
+
+    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
+        """Write the configuration; the command that runs it."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def is_ready(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def stop(self, within_s: float = STOP_S) -> None:
+        """End it and remove its files."""
+        try:
+            await super().stop(within_s)
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            release_port(self.port)
+            release_port(self.tls_port)
+
+
+class Haproxy(Proxy):
+    """HAProxy with deploy/haproxy."""
+
+    def __init__(self, api_ports: Sequence[int], *, instead: Mapping[str, str] | None = None) -> None:
+        super().__init__("haproxy", api_ports, instead)
+
+    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
+        make_certificate(self.directory)
+        both = [(self.directory / name).read_text() for name in ("certificate.pem", "key.pem")]
+        (self.directory / "both.pem").write_text("".join(both))
+        place = {
+            "bind :8080": f"bind 127.0.0.1:{self.port}",
+            "bind :8443": f"bind 127.0.0.1:{self.tls_port}",
+            "/tls/both.pem": str(self.directory / "both.pem"),
+            # It takes two files each, and ends if it may not have them.
+            "maxconn 16384": "maxconn 1024",
+        } | hosts(api_ports)
+        file = self.directory / "haproxy.cfg"
+        file.write_text(exchanged((ROOT / "deploy/haproxy/haproxy.cfg").read_text(), place | dict(instead)))
+        return [program("haproxy"), "-db", "-f", str(file)]
+
+
+class Caddy(Proxy):
+    """Caddy with deploy/caddy, without TLS: for that it would want a certificate authority."""
+
+    def __init__(self, api_ports: Sequence[int], *, instead: Mapping[str, str] | None = None) -> None:
+        super().__init__("caddy", api_ports, instead)
+
+    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
+        place = {
+            "\n{\n": f"\n{{\n\tadmin off\n\tstorage file_system {self.directory}\n",
+            "{$TOKENCAST_SITE:localhost}": self.url,
+        } | hosts(api_ports)
+        file = self.directory / "Caddyfile"
+        file.write_text(exchanged((ROOT / "deploy/caddy/Caddyfile").read_text(), place | dict(instead)))
+        return [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(file)]
+
+
+def hosts(api_ports: Sequence[int]) -> dict[str, str]:
+    """compose.yaml's two API processes -> these two."""
+    return {f"api-{n}:8000": f"127.0.0.1:{port}" for n, port in enumerate(api_ports, start=1)}
+
+
+def exchanged(text: str, instead: Mapping[str, str]) -> str:
+    """`text` with other words for those that stand in it exactly once."""
+    for words, others in instead.items():
+        assert text.count(words) == 1, f"`{words}` stands there {text.count(words)} times"
+        text = text.replace(words, others)
+    return text
+
+
+def make_certificate(directory: Path) -> None:
+    """A self-signed one for 127.0.0.1: `certificate.pem` and `key.pem`."""
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem")]
+    subprocess.run([program("openssl"), "req", "-x509", *kind, *names, *files], check=True, capture_output=True)
