@@ -1,15 +1,19 @@
 """The proxies' configurations as they stand in deploy/, judged by the proxies themselves."""
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from tests.support.nginx import CONFIGURATION
 from tests.support.processes import ROOT
 from tests.support.programs import program
 from tests.support.reverse_proxy import make_certificate
 
-HOSTS = ("api-1", "api-2")
+HOSTS = ("api-1", "api-2", "tokencast-api")
+PLACES = (CONFIGURATION / "place.conf", ROOT / "deploy/kubernetes/base/place.conf")
 
 
 def at_home(text: str, directory: Path) -> str:
@@ -25,10 +29,14 @@ def judge(command: Sequence[str]) -> None:
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
-def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
-    """`nginx -t`, with the place of compose.yaml."""
+@pytest.mark.parametrize("place", PLACES, ids=["compose", "kubernetes"])
+def test_nginx_takes_its_configuration(place: Path, tmp_path: Path) -> None:
+    """`nginx -t`, with each place we know."""
     make_certificate(tmp_path)
-    for file in CONFIGURATION.glob("*.conf"):
+    # As Kubernetes names them.
+    shutil.copy(tmp_path / "certificate.pem", tmp_path / "tls.crt")
+    shutil.copy(tmp_path / "key.pem", tmp_path / "tls.key")
+    for file in (CONFIGURATION / "nginx.conf", CONFIGURATION / "tokencast.conf", place):
         (tmp_path / file.name).write_text(at_home(file.read_text(), tmp_path))
     judge([program("nginx"), "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "pid pid;"])
 
