@@ -107,6 +107,13 @@ def test_no_pod_runs_as_root_or_may_change_its_own_files(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_pod_is_told_of_services_by_variables(overlay: str) -> None:
+    """A Service named tokencast-api would set TOKENCAST_API_PORT, and end every process at its start."""
+    for name, pod in pods(built(overlay)):
+        assert pod["enableServiceLinks"] is False, name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_pod_is_given_more_time_than_it_takes_to_drain(overlay: str) -> None:
     """Killed earlier, a worker costs its viewers a lease, and an API process cuts them."""
     settings = load(settings_env())
