@@ -4,6 +4,7 @@ Two steps on purpose: the log knows of a generation before any worker can. If th
 the same Idempotency-Key finds the first still queued and repeats the second (R3).
 """
 
+import asyncio
 import re
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,7 @@ from shared.errors import BadRequest, GenerationGone, IdempotencyConflict
 from shared.generation import NewGeneration, Status, derived_id, new_id
 from shared.settings import Settings
 from shared.usage import estimate_prompt
+from shared.verdict import asked_schema, fault_of
 
 _FIRST_DELIVERY: Final = 1
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
@@ -57,6 +59,14 @@ def described(body: dict[str, Any], idempotency_key: str | None, tenant: str, se
         deadline_s=_within("deadline_s", asked.deadline_s, settings.deadline_s, settings.max_deadline_s),
         retention_s=_within("retention_s", asked.retention_s, settings.retention_s, settings.max_retention_s),
     )
+
+
+async def check_schema(body: dict[str, Any]) -> None:
+    """Refuse a `response_format` whose schema is none: no answer could be held against it. Raises
+    `BadRequest`. In a thread, because a large schema takes its time."""
+    schema = asked_schema(body)
+    if schema is not None and (fault := await asyncio.to_thread(fault_of, schema)):
+        raise BadRequest(f"response_format holds no JSON schema: {fault}")
 
 
 async def make(services: Services, new: NewGeneration) -> Made:

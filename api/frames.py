@@ -1,14 +1,15 @@
-"""Owns the SSE bytes of events: one frame each, or one folded frame for a run of them (R9).
+"""Owns the SSE bytes of events: one frame each, or one folded frame for a run of them (R9, R33).
 
 Pure. Event data is JSON on one line already (`shared/codec.py`), so it is joined, not decoded;
 only folding looks inside. The same events give the same bytes on every replica.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from shared.codec import decode_json, encode_json
+from shared.codec import decode_json, decode_json_exactly, encode_json
 from shared.events import FOLDABLE, TERMINAL, EventType
+from shared.jsonops import Op, compose
 from shared.logreader import Logged
 
 HEARTBEAT: Final = b": heartbeat\n\n"
@@ -16,8 +17,11 @@ HEARTBEAT: Final = b": heartbeat\n\n"
 _TERMINAL: Final = frozenset(kind.value.encode() for kind in TERMINAL)
 _FOLDABLE: Final = frozenset(kind.value.encode() for kind in FOLDABLE)
 _TOOL_CALL: Final = EventType.TOOL_CALL.value.encode()
+_JSON: Final = EventType.JSON.value.encode()
 _FOLD_BYTES: Final = 65_536
 """A fold stops growing here: a frame must stay small enough for a phone to parse at once."""
+
+_STEPS_SHRINK: Final = 4
 
 
 def frame(event: Logged) -> bytes:
@@ -56,31 +60,55 @@ def _runs(events: Sequence[Logged]) -> Iterator[list[Logged]]:
     run: list[Logged] = []
     size = 0
     for event in events:
-        if run and size < _FOLD_BYTES and _continues(run[-1], event):
+        if run and size < _FOLD_BYTES and _continues(run, event):
             run.append(event)
-            size += len(event.data)
         else:
             if run:
                 yield run
-            run, size = [event], len(event.data)
+            run, size = [event], 0
+        # What comes with text is mostly paths, and folds to about as much as that text.
+        size += len(event.data) // (1 if event.type == run[0].type else _STEPS_SHRINK)
     if run:
         yield run
 
 
-def _continues(before: Logged, event: Logged) -> bool:
-    if event.type != before.type or event.cursor != (before.cursor.epoch, before.cursor.seq + 1):
+def _continues(run: Sequence[Logged], event: Logged) -> bool:
+    first, before = run[0], run[-1]
+    if event.cursor != (before.cursor.epoch, before.cursor.seq + 1):
         return False
-    if event.type not in _FOLDABLE:
+    if event.type == _JSON:
+        return first.type in _FOLDABLE or (first.type == _JSON and _target(first) == _target(event))
+    if event.type != first.type or event.type not in _FOLDABLE:
         return False
     if event.type == _TOOL_CALL:
         piece = decode_json(event.data)
-        return "id" not in piece and "name" not in piece and piece["index"] == decode_json(before.data)["index"]
+        return "id" not in piece and "name" not in piece and piece["index"] == decode_json(first.data)["index"]
     return True
 
 
-def _fold(run: list[Logged]) -> bytes:
-    data: dict[str, Any] = decode_json(run[0].data)
-    part = "arguments" if run[0].type == _TOOL_CALL else "text"
-    data[part] = "".join(decode_json(event.data)[part] for event in run)
-    data["from"] = run[0].cursor.seq
-    return frame(Logged(run[-1].cursor, run[-1].type, encode_json(data)))
+def _target(event: Logged) -> str:
+    return str(decode_json(event.data)["target"])
+
+
+def _fold(run: Sequence[Logged]) -> bytes:
+    first = run[0]
+    values = _folded_values(event for event in run if event.type == _JSON)
+    if first.type == _JSON:
+        data: dict[str, Any] = values[0]
+    else:
+        data = decode_json(first.data)
+        part = "arguments" if first.type == _TOOL_CALL else "text"
+        data[part] = "".join(decode_json(event.data)[part] for event in run if event.type == first.type)
+        if values:
+            data["json"] = values
+    data["from"] = first.cursor.seq
+    return frame(Logged(run[-1].cursor, first.type, encode_json(data)))
+
+
+def _folded_values(events: Iterable[Logged]) -> list[dict[str, Any]]:
+    """One `{target, ops}` for each target, in the order of their first steps."""
+    by_target: dict[str, list[Op]] = {}
+    for event in events:
+        data = decode_json_exactly(event.data)
+        by_target.setdefault(data["target"], []).extend(data["ops"])
+    return [{"target": target, "ops": compose(ops)} for target, ops in by_target.items()]

@@ -28,6 +28,7 @@ _EVENTS: Final[dict[type[Any], str]] = {
     events.Reasoning: "reasoning",
     events.Refusal: "refusal",
     events.ToolCall: "tool_call",
+    events.Json: "json",
     events.Completed: "completed",
     events.Failed: "failed",
     events.Cancelled: "cancelled",
@@ -154,8 +155,14 @@ def _add_events(schemas: Schema) -> None:
     kinds = []
     for kind, name in _EVENTS.items():
         data = _add(schemas, kind)
-        if kind.type in events.FOLDABLE:
+        if kind.type in events.FOLDABLE or kind is events.Json:
             data["properties"]["from"] = {"type": "integer", "description": "Folded: the seq of the first piece."}
+        if kind.type in events.FOLDABLE:
+            data["properties"]["json"] = {
+                "type": "array",
+                "items": _ref("Json"),
+                "description": "Folded: what grew meanwhile, one element per target; to be applied after the text.",
+            }
         kinds.append(_frame(name, _ref(kind.__name__), identified=True))
     reset = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
     schemas["Reset"] = {**reset, "description": "Your cursor cannot be continued: forget all, the first event follows."}

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api import openapi
 from api.auth import Tenant
-from api.create import described, make
+from api.create import check_schema, described, make
 from api.errors import unavailable
 from api.response import AwayResponse, EventsResponse
 from api.schemas import Created, Ended, Health, Snapshot, Urls
@@ -43,7 +43,9 @@ async def create(
     request: Request, services: Provided, tenant: Tenant, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Ask for an answer. It is made whether or not anybody watches."""
-    new = described(await read_object(request), idempotency_key, tenant, services.settings)
+    body = await read_object(request)
+    new = described(body, idempotency_key, tenant, services.settings)
+    await check_schema(body)
     made = await services.tasks.finish(make(services, new))
     urls = _urls(new.id)
     headers = {"Location": urls["self"]}

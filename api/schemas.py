@@ -124,6 +124,14 @@ class SnapshotError(TypedDict):
     retryable: bool
 
 
+class SnapshotViolation(TypedDict):
+    """Where a finished JSON value is not what was asked for; an empty `path` is all of it."""
+
+    target: str
+    path: str
+    message: str
+
+
 class Reduced(TypedDict):
     """What the log alone says."""
 
@@ -135,8 +143,10 @@ class Reduced(TypedDict):
     refusal: str
     tool_calls: list[SnapshotToolCall]
     tool_results: list[dict[str, Any]]
+    json: dict[str, Any]
     usage: SnapshotUsage | None
     finish_reason: str | None
+    violations: list[SnapshotViolation]
     error: SnapshotError | None
 
 

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from api.schemas import Reduced, SnapshotError, SnapshotToolCall, StatusName
-from shared.codec import decode_json
+from shared.codec import decode_json, decode_json_exactly
 from shared.cursor import START, Cursor
 from shared.events import TERMINAL, EventType, type_of_bytes
 from shared.generation import Status
+from shared.jsonops import Op, compose
 from shared.logreader import Logged
 
+_STEP: Final = "step"
 _TEXTS: Final = (EventType.TOKEN, EventType.REASONING, EventType.REFUSAL)
 
 
@@ -31,6 +33,10 @@ class Reduction:
             self.cursor = entry.cursor
             kind = type_of_bytes.get(entry.type)
             if kind is None:
+                continue
+            if kind is EventType.JSON:
+                # Decoded when it is needed, because composing uses it up.
+                self._said.append((entry.cursor, kind, {_STEP: entry.data}))
                 continue
             data: dict[str, Any] = decode_json(entry.data)
             if kind in TERMINAL:
@@ -57,8 +63,10 @@ class Reduction:
             refusal="".join(pieces[EventType.REFUSAL]),
             tool_calls=_tool_calls(data for _, entry, data in output if entry is EventType.TOOL_CALL),
             tool_results=[],
+            json=_values(data[_STEP] for _, entry, data in output if entry is EventType.JSON),
             usage=end.get("usage"),
             finish_reason=end.get("finish_reason"),
+            violations=end.get("violations") or [],
             error=_error(end) if kind is EventType.FAILED else None,
         )
 
@@ -94,6 +102,14 @@ def _tool_calls(pieces: Iterable[dict[str, Any]]) -> list[SnapshotToolCall]:
     for index, call in calls.items():
         call["arguments"] = "".join(arguments[index])
     return [calls[index] for index in sorted(calls)]
+
+
+def _values(steps: Iterable[bytes]) -> dict[str, Any]:
+    """By target, the value so far: what its ops come to is one root `set`, for that is the first."""
+    ops: dict[str, list[Op]] = {}
+    for step in map(decode_json_exactly, steps):
+        ops.setdefault(step["target"], []).extend(step["ops"])
+    return {target: compose(each)[0]["value"] for target, each in ops.items()}
 
 
 def _error(failed: dict[str, Any]) -> SnapshotError:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Literal
 
+from shared.jsonops import Op
+
 
 class EventType(StrEnum):
     """The closed list of types. Viewers ignore types they do not know (R12)."""
@@ -18,6 +20,7 @@ class EventType(StrEnum):
     REASONING = "reasoning"
     REFUSAL = "refusal"
     TOOL_CALL = "tool_call"
+    JSON = "json"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -27,7 +30,11 @@ TERMINAL: Final = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CA
 """Exactly one of these ends every log, and nothing follows it (R5)."""
 
 FOLDABLE: Final = frozenset({EventType.TOKEN, EventType.REASONING, EventType.REFUSAL, EventType.TOOL_CALL})
-"""Runs of one of these may reach a viewer that is behind as one frame; of tool calls, within one call (R9)."""
+"""Runs of one of these may reach a viewer that is behind as one frame; of tool calls, within one call (R9).
+`json` folds into them, and with itself (R33)."""
+
+OUTPUT: Final = "output"
+"""The `target` of `json` events that tell the answer itself; all others name a tool call."""
 
 type_of_bytes: Final = {t.value.encode(): t for t in EventType}
 
@@ -101,6 +108,24 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Json:
+    """Steps that turn the value of `target` so far, nothing at first, into the next."""
+
+    type: ClassVar = EventType.JSON
+    target: str
+    ops: list[Op]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Where a finished JSON value is not what was asked for; an empty `path` is all of it."""
+
+    target: str
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """The provider said the answer is whole."""
 
@@ -109,6 +134,7 @@ class Completed:
     usage: Usage
     chars: int
     events: int
+    violations: list[Violation] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +166,9 @@ class Cancelled:
 Delta = Token | Reasoning | Refusal | ToolCall
 """What a model says, piece by piece."""
 
+Whole = Json
+"""What is said at once: neither split nor joined."""
+
 Terminal = Completed | Failed | Cancelled
 
-Event = Queued | Attempt | Delta | Terminal
+Event = Queued | Attempt | Delta | Whole | Terminal

@@ -18,6 +18,7 @@ from shared.usage import estimated
 from worker.outbox import OutputTooLarge
 from worker.publication import Publication
 from worker.retry import Unanswered, before_first_piece
+from worker.telling import Telling
 from worker.upstream.pieces import Finish, pieces_of
 
 log = logging.getLogger(__name__)
@@ -69,19 +70,22 @@ class Attempt:
 
     async def _terminal_of(self, request: dict[str, Any]) -> Terminal:
         deadline = asyncio.get_running_loop().time() + self._publication.taken.remaining_s
+        telling = Telling(self._publication, request)
         try:
             async with asyncio.timeout_at(deadline) as whole:
-                return await self._listen(request, deadline)
+                return await self._listen(request, telling, deadline)
         except TimeoutError:
             if not whole.expired():
                 raise
             return self.failed("deadline_exceeded", "The answer took longer than its deadline allows.", retryable=True)
+        finally:
+            telling.stop()
 
-    async def _listen(self, request: dict[str, Any], deadline: float) -> Terminal:
+    async def _listen(self, request: dict[str, Any], telling: Telling, deadline: float) -> Terminal:
         try:
             async for attempt in before_first_piece(deadline):
                 with attempt:
-                    await self._listen_once(request)
+                    await self._listen_once(request, telling)
         except OutputTooLarge:
             return self.failed("output_too_large", "The answer is larger than this server allows.", retryable=False)
         except Unanswered as error:
@@ -90,15 +94,18 @@ class Attempt:
             return self.failed_by(error)
         if self._finish_reason is None:
             raise AssertionError("an upstream that ends without finish_reason has raised")
-        events = self._publication.outbox.events_with_terminal()
-        return Completed(self._finish_reason, self._known_usage(), self._publication.outbox.chars, events)
+        violations = await telling.end()
+        outbox = self._publication.outbox
+        return Completed(
+            self._finish_reason, self._known_usage(), outbox.chars, outbox.events_with_terminal(), violations
+        )
 
-    async def _listen_once(self, request: dict[str, Any]) -> None:
+    async def _listen_once(self, request: dict[str, Any], telling: Telling) -> None:
         try:
             async with asyncio.timeout(self._clocks.first_token_s) as silence:
                 async with self._upstream.open(request) as chunks:
                     async for chunk in chunks:
-                        await self._take_in(chunk, silence)
+                        await self._take_in(chunk, silence, telling)
             if self._finish_reason is None:
                 raise UpstreamBroken("upstream_truncated", "The provider's stream ended before the answer did.")
         except TimeoutError as error:
@@ -108,7 +115,7 @@ class Attempt:
         except UpstreamBroken as error:
             self._break_off(error, error)
 
-    async def _take_in(self, chunk: Any, silence: asyncio.Timeout) -> None:
+    async def _take_in(self, chunk: Any, silence: asyncio.Timeout, telling: Telling) -> None:
         loop = asyncio.get_running_loop()
         for piece in pieces_of(chunk):
             match piece:
@@ -124,6 +131,7 @@ class Attempt:
                         silence.reschedule(None)
                         await self._publication.room()
                     self._publication.add(piece)
+                    telling.take(piece)
                     silence.reschedule(loop.time() + self._clocks.between_tokens_s)
 
     def _break_off(self, error: UpstreamBroken, cause: BaseException) -> None:

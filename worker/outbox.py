@@ -13,7 +13,7 @@ from typing import Final
 from shared.answers import TakeReply
 from shared.codec import encode
 from shared.eventlog import Batch, Entry
-from shared.events import Delta, EventType, Reasoning, Refusal, Terminal, Token, ToolCall
+from shared.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall
 from shared.usage import estimate_output
 
 # One script call must not hold Redis for long: about 1 ms of it.
@@ -42,7 +42,7 @@ class Outbox:
         """Unicode code points of `token` text accepted so far."""
         self.acknowledged = 0
         self.closed = False
-        self._limits = limits
+        self.limits = limits
         self._entries: list[Entry] = [Entry(EventType.ATTEMPT, b"", 0, 0)]
         self._pending: list[_Pending] = []
         self._pieces = 0
@@ -55,7 +55,7 @@ class Outbox:
     @property
     def is_full(self) -> bool:
         """Counts pieces, not coalesced events: or one pending event could grow without end."""
-        return self._pieces_pending + self._last - self.acknowledged >= self._limits.unflushed_events
+        return self._pieces_pending + self._last - self.acknowledged >= self.limits.unflushed_events
 
     @property
     def is_settled(self) -> bool:
@@ -69,11 +69,11 @@ class Outbox:
     def add(self, delta: Delta) -> None:
         """Accept one piece; it joins the pending one before it where that changes nothing for the
         reader. Raises `OutputTooLarge`."""
-        for piece in _split(delta, self._limits.max_event_bytes):
+        for piece in _split(delta, self.limits.max_event_bytes):
             text = _text(piece)
             size = len(text)
             self._bytes += _size_bytes(text)
-            if self._bytes > self._limits.max_output_bytes:
+            if self._bytes > self.limits.max_output_bytes:
                 raise OutputTooLarge
             self._pieces += 1
             self._pieces_pending += 1
@@ -81,10 +81,16 @@ class Outbox:
             if isinstance(piece, Token):
                 self.chars += size - self._completes_a_character(text)
             last = self._pending[-1] if self._pending else None
-            if last is None or not last.join(piece, self._limits.max_event_bytes):
+            if last is None or not last.join(piece, self.limits.max_event_bytes):
                 self._pending.append(_Pending(piece, self.chars, self.output_tokens))
             else:
                 last.chars, last.tokens = self.chars, self.output_tokens
+
+    def tell(self, step: Json) -> None:
+        """Accept one step of a JSON value as it is. It says nothing the text does not say, so it counts
+        as a piece that waits and not as output; whoever makes steps bounds their bytes."""
+        self._pieces_pending += 1
+        self._pending.append(_Pending(step, self.chars, self.output_tokens))
 
     def close(self, terminal: Terminal) -> None:
         """Accept the last event, which must count itself (see `events_with_terminal`)."""
@@ -143,11 +149,11 @@ class _Pending:
 
     __slots__ = ("_parts", "_size_bytes", "chars", "delta", "tokens")
 
-    def __init__(self, delta: Delta, chars: int, tokens: int) -> None:
+    def __init__(self, delta: Delta | Json, chars: int, tokens: int) -> None:
         self.delta = delta
         self.chars = chars
         self.tokens = tokens
-        self._parts = [_text(delta)]
+        self._parts = ["" if isinstance(delta, Json) else _text(delta)]
         self._size_bytes = _size_bytes(self._parts[0])
 
     def join(self, piece: Delta, limit: int) -> bool:
@@ -167,8 +173,10 @@ class _Pending:
         self._size_bytes = size_bytes
         return True
 
-    def joined(self) -> Delta:
-        return self.delta if len(self._parts) == 1 else _with_text(self.delta, "".join(self._parts))
+    def joined(self) -> Delta | Json:
+        if isinstance(self.delta, Json) or len(self._parts) == 1:
+            return self.delta
+        return _with_text(self.delta, "".join(self._parts))
 
 
 def _text(delta: Delta) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from shared.answers import Answer, TakeReply
 from shared.errors import LostPlace
-from shared.events import Delta, Terminal
+from shared.events import Delta, Json, Terminal
 from worker.outbox import Outbox
 
 
@@ -40,6 +40,12 @@ class Publication:
         """
         self._check()
         self.outbox.add(delta)
+        self._wake(self)
+
+    def tell(self, step: Json) -> None:
+        """Accept one step of a JSON value; the same holds. Raises `LostPlace`."""
+        self._check()
+        self.outbox.tell(step)
         self._wake(self)
 
     @property

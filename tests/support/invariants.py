@@ -16,16 +16,20 @@ last event was seen, nothing else, with the same bytes.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Final, NoReturn
 
 from shared.cursor import Cursor
+from shared.jsonops import compose
 from tests.support.sse import Frame
 from tests.support.transcript import FOLDABLE, TERMINALS, Seen, Segment, Transcript, reduce, whole
 
 LogEntry = tuple[str, str, str]
 """id, type, data."""
 
-_SAME_IN_SNAPSHOT: Final = ("status", "text", "reasoning", "refusal", "finish_reason", "usage")
+_SAME_IN_SNAPSHOT: Final = (
+    "status", "text", "reasoning", "refusal", "json", "violations", "finish_reason", "usage",
+)  # fmt: skip
 
 
 def check_invariants(
@@ -113,16 +117,36 @@ def _check_folds(
 
 def _fold_fault(s: Seen, entries: Sequence[tuple[str, str]]) -> str | None:
     """What is wrong with a fold, given all the entries it stands for."""
+    kind, folded = s.frame.event, s.frame.data
     types = {event for event, _ in entries}
-    if types != {s.frame.event} or s.frame.event not in FOLDABLE:
+    if kind not in FOLDABLE or entries[0][0] != kind or not types <= {kind, "json"}:
         return f"a fold of {sorted(types)}"
-    parts = [Frame(None, s.frame.event, text, b"", "").data for _, text in entries]
-    field = "arguments" if s.frame.event == "tool_call" else "text"
+    datas = [(event, Frame(None, event, text, b"", "").data) for event, text in entries]
+    steps = [data for event, data in datas if event == "json"]
+    told = [folded] if kind == "json" else folded.get("json", [])
+    if fault := _steps_fault(steps, told):
+        return fault
+    if kind == "json":
+        return None
+    parts = [data for event, data in datas if event == kind]
+    field = "arguments" if kind == "tool_call" else "text"
     joined = "".join(part[field] for part in parts)
-    if whole(joined) != whole(s.frame.data[field]):
+    if whole(joined) != whole(folded[field]):
         return f"the events of the fold join to {joined!r}"
-    if field == "arguments" and {part["index"] for part in parts} != {s.frame.data["index"]}:
+    if field == "arguments" and {part["index"] for part in parts} != {folded["index"]}:
         return "a fold over several tool calls"
+    return None
+
+
+def _steps_fault(steps: Sequence[dict[str, Any]], told: Sequence[dict[str, Any]]) -> str | None:
+    """What is wrong with folded steps of JSON values: they must do what their events do."""
+    targets = list(dict.fromkeys(step["target"] for step in steps))
+    if [each["target"] for each in told] != targets:
+        return f"a fold over the values {targets}"
+    for each in told:
+        ops = [op for step in steps if step["target"] == each["target"] for op in step["ops"]]
+        if each["ops"] != compose(deepcopy(ops)):
+            return f"the steps of {each['target']} in the fold compose to something else"
     return None
 
 

@@ -5,17 +5,19 @@ what was seen is lawful is `invariants.py`'s to say.
 """
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.cursor import START, Cursor
 from shared.errors import MalformedCursor
+from shared.jsonops import NOTHING, apply
 from tests.support.sse import Frame
 
 TERMINALS: Final = frozenset({"completed", "failed", "cancelled"})
 TEXTS: Final = {"token": "text", "reasoning": "reasoning", "refusal": "refusal"}
 """Event type -> the field of the answer its `text` is appended to."""
-FOLDABLE: Final = frozenset({*TEXTS, "tool_call"})
+FOLDABLE: Final = frozenset({*TEXTS, "tool_call", "json"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ def _nothing() -> dict[str, Any]:
         "reasoning": "",
         "refusal": "",
         "tool_calls": {},
+        "json": {},
+        "violations": [],
         "usage": None,
         "error": None,
         "finish_reason": None,
@@ -175,9 +179,21 @@ def _apply(answer: dict[str, Any], event: str, data: Any) -> None:
             call["id"] = data.get("id") or call["id"]
             call["name"] = data.get("name") or call["name"]
             call["arguments"] += data["arguments"]
+        case "json":
+            _apply_ops(answer, [data])
         case "completed" | "failed" | "cancelled":
             answer["status"] = event
             answer["usage"] = data["usage"]
             answer["finish_reason"] = data.get("finish_reason")
+            answer["violations"] = data.get("violations", [])
             if event == "failed":
                 answer["error"] = {"code": data["code"], "message": data["message"]}
+    if event in FOLDABLE:
+        _apply_ops(answer, data.get("json", []))
+
+
+def _apply_ops(answer: dict[str, Any], values: Iterable[dict[str, Any]]) -> None:
+    for each in values:
+        target = each["target"]
+        # A copy: applying uses the ops up, and a frame may be read again.
+        answer["json"][target] = apply(answer["json"].get(target, NOTHING), deepcopy(each["ops"]))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from api import frames
 from shared.codec import encode
 from shared.cursor import Cursor
-from shared.events import Attempt, Event, Reasoning, Token, ToolCall
+from shared.events import Attempt, Event, Json, Reasoning, Token, ToolCall
 from shared.logreader import Logged
 from tests.support.sse import Parser
 
@@ -81,3 +81,50 @@ def test_a_fold_stays_small_enough_to_parse() -> None:
 
     assert len(folded) > 10
     assert [data["from"] for _, _, data in folded] == [0, *nexts[:-1]]
+
+
+def _set(value: object, target: str = "output") -> Json:
+    return Json(target, [{"op": "set", "path": "", "value": value}])
+
+
+def _append(path: str, text: str, target: str = "output") -> Json:
+    return Json(target, [{"op": "append", "path": path, "value": text}])
+
+
+@pytest.mark.rule("R33")
+def test_json_folds_into_the_text_it_comes_with() -> None:
+    """One frame, one value, however many steps; what comes behind the text belongs to it too."""
+    call = ToolCall(0, "c", "f", '{"a"')
+    events = _logged(
+        Token('{"a'), _set({}), Token('": "b'), Json("output", [{"op": "add", "path": "/a", "value": "b"}]),
+        Token("c"), _append("/a", "c"), call, _set({}, "c"), ToolCall(0, None, None, ':"x'), _append("/a", "d"),
+    )  # fmt: skip
+    assert [(event, data) for _, event, data in _parsed(frames.folded(events))] == [
+        ("token", {"text": '{"a": "bc', "json": [
+            {"target": "output", "ops": [{"op": "set", "path": "", "value": {"a": "bc"}}]},
+        ], "from": 0}),
+        ("tool_call", {"index": 0, "id": "c", "name": "f", "arguments": '{"a":"x', "json": [
+            {"target": "c", "ops": [{"op": "set", "path": "", "value": {}}]},
+            {"target": "output", "ops": [{"op": "append", "path": "/a", "value": "d"}]},
+        ], "from": 6}),
+    ]  # fmt: skip
+
+
+@pytest.mark.rule("R33")
+def test_json_alone_folds_within_one_value() -> None:
+    """A viewer that continues in the middle gets growth, not the whole."""
+    events = _logged(_append("/a", "b"), _append("/a", "c"), _append("", "d", "c1"), Token("x"), _append("/a", "e"))
+    assert [(event, data) for _, event, data in _parsed(frames.folded(events))] == [
+        ("json", {"target": "output", "ops": [{"op": "append", "path": "/a", "value": "bc"}], "from": 0}),
+        ("json", {"target": "c1", "ops": [{"op": "append", "path": "", "value": "d"}]}),
+        ("token", {"text": "x", "json": [
+            {"target": "output", "ops": [{"op": "append", "path": "/a", "value": "e"}]},
+        ], "from": 3}),
+    ]  # fmt: skip
+
+
+@pytest.mark.rule("R33")
+def test_folding_keeps_numbers_as_they_are() -> None:
+    """A whole number stays whole, however large."""
+    events = _logged(Token("x"), _set([10**30, 1.0, 1, True]))
+    assert b'"value":[1000000000000000000000000000000,1.0,1,true]' in frames.folded(events).replace(b" ", b"")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared.answers import Answer, TakeReply
 from shared.codec import decode_json
 from shared.eventlog import Batch
-from shared.events import Cancelled, Completed, Delta, EventType, Reasoning, Refusal, Token, ToolCall, Usage
+from shared.events import Cancelled, Completed, Delta, EventType, Json, Reasoning, Refusal, Token, ToolCall, Usage
 from worker.outbox import Outbox, OutboxLimits, OutputTooLarge
 
 _LIMITS = OutboxLimits(unflushed_events=8, max_event_bytes=64, max_output_bytes=10_000)
@@ -136,6 +136,21 @@ def test_too_large_an_answer_is_refused() -> None:
     outbox.add(Token("é" * 50))
     with pytest.raises(OutputTooLarge):
         outbox.add(Token("a"))
+
+
+@pytest.mark.rule("R32")
+def test_steps_of_a_value_wait_like_pieces_and_count_as_no_output() -> None:
+    """Where they were said, never joined, and no answer becomes too large by them."""
+    outbox = _outbox(OutboxLimits(4, 64, 2))
+    step = Json("output", [{"op": "set", "path": "", "value": "x" * 50}])
+    outbox.add(Token("a"))
+    outbox.tell(step)
+    outbox.tell(step)
+    assert not outbox.is_full
+    outbox.add(Token("b"))
+    assert outbox.is_full
+    assert [kind for kind, _ in _said(_next(outbox))] == ["token", "json", "json", "token"]
+    assert (outbox.chars, outbox.output_tokens) == (2, 2)
 
 
 @pytest.mark.rule("R11")
