@@ -30,7 +30,7 @@ help:
 	@echo "make unit        pure tests, seconds     (also: make integration, make e2e)"
 	@echo "make chaos       every fault RUNS=5 times from SEED=1, and the table of what it cost; FAULT=words for some"
 	@echo "make foreign     against an OpenAI-compatible server of somebody else's, in an environment of its own"
-	@echo "make bench       figures on this machine: overhead, pick-up; best with nothing else running"
+	@echo "make bench       figures on this machine: overhead, pick-up, growing JSON; best with nothing else running"
 	@echo "make fmt         format, and mend what can be mended by itself"
 	@echo "make clean       remove environments and caches, not ./data"
 
@@ -78,6 +78,7 @@ foreign: $(SYNCED) $(LITELLM)/.synced
 bench: $(SYNCED)
 	$(BIN)/python -m tests.bench.overhead
 	$(BIN)/python -m tests.bench.pickup
+	$(BIN)/python -m tests.bench.json_growth
 
 fmt: $(SYNCED)
 	$(BIN)/ruff format .

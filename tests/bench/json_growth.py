@@ -1,0 +1,98 @@
+"""What telling JSON as it grows costs a worker: `python -m tests.bench.json_growth`.
+
+One document, 50 tokens a second, time handed in, so that only the CPU's own time is measured:
+`worker/documents.py` with all its looks and the bytes of its events. Beside it the naive way: at
+every token the half text is parsed and the whole value sent again.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from jiter import from_json
+
+from shared.codec import encode, encode_json
+from shared.events import Token
+from tests.bench.table import print_table
+from worker.documents import Documents
+
+SIZES: Final = (1_000, 10_000, 100_000)
+TOKENS_PER_S: Final = 50
+_CHARS: Final = 4
+AIM: Final = 0.02
+_SAMPLES: Final = 1000
+"""Tokens at which the naive way is tried; all of them would take minutes at 100 kB."""
+
+_UNBOUNDED: Final = 1_000_000_000
+_REQUEST: Final = {"response_format": {"type": "json_object"}}
+
+
+def document(size: int) -> str:
+    """About so many characters of what a model is asked for: records with numbers, texts and lists."""
+    lines: list[dict[str, Any]] = []
+    length = 0
+    while length < size:
+        n = len(lines)
+        lines.append(
+            {
+                "id": n,
+                "name": f"item {n}",
+                "price": n * 1.25,
+                "tags": ["new", "blue"],
+                "sold": False,
+                "note": "sea " * 12,
+            }
+        )
+        length += len(json.dumps(lines[-1])) + 2
+    return json.dumps({"items": lines})
+
+
+def tokens(text: str) -> Iterator[tuple[float, str]]:
+    """The pieces, and when each comes."""
+    for n, start in enumerate(range(0, len(text), _CHARS)):
+        yield n / TOKENS_PER_S, text[start : start + _CHARS]
+
+
+def growing(text: str) -> tuple[float, int]:
+    """CPU seconds and bytes of events for the whole document."""
+    began, told = time.process_time(), 0
+    documents = Documents(_REQUEST, max_event_bytes=16_384, max_bytes=_UNBOUNDED)
+    for now_s, piece in tokens(text):
+        documents.take(Token(piece))
+        told += sum(len(encode(event)) for event in documents.look(now_s))
+    told += sum(len(encode(event)) for event in documents.end())
+    assert [each.value for each in documents.judgeable] == [json.loads(text)]
+    return time.process_time() - began, told
+
+
+def naive(text: str) -> tuple[float, int]:
+    """The same, estimated from evenly spread tokens."""
+    ends = range(_CHARS, len(text) + 1, _CHARS)
+    sampled = ends[:: max(1, len(ends) // _SAMPLES)]
+    data, told = text.encode(), 0
+    began = time.process_time()
+    for end in sampled:
+        told += len(encode_json(from_json(data[:end], partial_mode="trailing-strings")))
+    scale = len(ends) / len(sampled)
+    return (time.process_time() - began) * scale, round(told * scale)
+
+
+def main() -> None:
+    rows, shares = [], []
+    for size in SIZES:
+        text = document(size)
+        lasts_s = len(text) / _CHARS / TOKENS_PER_S
+        for name, way in (("as it grows", growing), ("whole at every token", naive)):
+            took_s, told = way(text)
+            share = f"{took_s / lasts_s:.2%}"
+            rows.append((f"{len(text) / 1000:.0f} kB, {name}", (share, f"{took_s:.2f}", f"{told / 1000:,.0f}")))
+            if way is growing:
+                shares.append(took_s / lasts_s)
+    columns = ("share of a core", "CPU s", "kB told")
+    print_table(f"JSON of one answer at {TOKENS_PER_S} tokens/s", columns, rows)
+    print(f"\nat {SIZES[-1] // 1000} kB: {shares[-1]:.2%} of a core (aim: < {AIM:.0%})")
+
+
+if __name__ == "__main__":
+    main()
