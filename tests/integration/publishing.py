@@ -1,13 +1,13 @@
 """Owns a publisher at work on a real log, as its tests need it: watched, held, and put back in time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from shared.answers import SeqReply
+from shared.answers import Answer, SeqReply, TakeReply
 from shared.errors import TokencastError
 from shared.eventlog import Batch, EventLog
 from shared.events import Completed, Token, Usage
@@ -32,6 +32,13 @@ class WatchedLog(EventLog):
         self.sent: list[list[Batch]] = []
         self.may_send = asyncio.Event()
         self.may_send.set()
+        self.before_heal: Callable[[], Awaitable[object]] | None = None
+        """What somebody else does after a worker was told BEHIND."""
+
+    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> Answer:
+        if self.before_heal is not None:
+            await self.before_heal()
+        return await super().heal(generation_id, token, taken)
 
     async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
         self.sent.append(list(batches))

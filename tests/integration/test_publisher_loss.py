@@ -87,6 +87,32 @@ async def test_a_lost_take_is_healed(publisher: Publisher, log: WatchedLog, redi
     assert publication.answer is None
 
 
+@pytest.mark.rule("R6")
+async def test_an_attempt_whose_healing_is_refused_sends_nothing_more(
+    publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys
+) -> None:
+    """It ended between BEHIND and the healing: whatever the attempt still holds stays with it."""
+    generation_id = await created(log)
+    tail = Tail(redis, keys, generation_id)
+    await tail.keep()
+    publication = publisher.open(generation_id, "one", await log.take(generation_id, "one"))
+    await say(publication, "a")
+    await tail.lose()
+
+    async def cancel() -> None:
+        log.sent.clear()
+        await log.cancel(generation_id)
+
+    log.before_heal = cancel
+    publication.add(Token("b"))
+    await asyncio.wait_for(publication.lost.wait(), WITHIN_S)
+    assert publication.answer is Answer.CLOSED
+    # One flush carries all that waits: had it been woken, it would have gone with one of these.
+    _, other = await opened(publisher, log)
+    await say(other, "x", "y")
+    assert generation_id not in {batch.generation_id for batches in log.sent for batch in batches}
+
+
 @pytest.mark.rule("R4", "R6")
 async def test_a_fenced_attempt_writes_nothing_more(
     publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys
