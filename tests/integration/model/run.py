@@ -101,6 +101,8 @@ class Run:
         for publication in self._ghosts:
             if batch := late_batch(publication.outbox, self.rng):
                 await self.log.land(batch)
+        for ask in (self._take, self._finish, self._requeue):
+            await ask()
         self.late = [self._join(START), self._join(START)]
         for viewer in self.viewers:
             viewer.pace = PAGE
