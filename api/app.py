@@ -14,13 +14,17 @@ from api import errors, openapi, page
 from api.body import BodyLimit
 from api.hub import Hub
 from api.looks import Looks
+from api.presence import PresenceTeller
 from api.routes import router
 from api.services import Services
+from api.socket import router as socket_router
 from api.tasks import Tasks
 from shared.connection import connect
 from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
+from shared.listing import Listing
 from shared.logreader import LogReader
+from shared.presence import Presence
 from shared.queue import Queue
 from shared.settings import Settings, load
 from shared.sweep import Sweep
@@ -34,6 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         services = _build(settings)
         app.state.services = services
         services.tasks.start(services.hub.run(), name="hub")
+        services.tasks.start(PresenceTeller(services.presence, services.hub.counts).run(), name="presence")
         sweep = Sweep(services.eventlog, services.queue, lease_s=settings.lease_s)
         services.tasks.start(sweep.run(), name="sweep")
         try:
@@ -56,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.include_router(router)
+    app.include_router(socket_router)
     page.install(app)
     errors.install(app)
     openapi.install(app)
@@ -77,6 +83,8 @@ def _build(settings: Settings) -> Services:
         eventlog=EventLog(redis, keys, LogLimits.of(settings)),
         reader=reader,
         looks=Looks(reader),
+        listing=Listing(redis, keys),
+        presence=Presence(redis, keys),
         queue=Queue(redis, keys, expiry_s=settings.delivery_expiry_s),
         hub=Hub(settings, reader, redis),
         tasks=Tasks(),

@@ -63,6 +63,10 @@ class Hub:
         feed = self._feeds.get(generation_id)
         return len(feed.viewers) if feed else 0
 
+    def counts(self) -> dict[str, int]:
+        """Viewers on this process of every generation that has any."""
+        return {feed.generation_id: len(feed.viewers) for feed in self._feeds.values() if feed.viewers}
+
     def retry_frame(self) -> bytes:
         """A reconnect delay with jitter, so that a thousand cut viewers do not return at once."""
         return frames.retry(self._settings.retry_s * random.uniform(1, 3))

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api.schemas import Created, Ended, GenerationRequest, Health, Problem, Snapshot
+from api.schemas import Created, Ended, GenerationRequest, Health, Page, Problem, Snapshot, Viewers
 from shared import events
 
 Schema = dict[str, Any]
@@ -20,6 +20,8 @@ IDEMPOTENCY_KEY: Final = "1 to 255 printable ASCII characters. The same key and 
 LAST_EVENT_ID: Final = "The last event id seen; EventSource sends it when it reconnects. Goes before `after`."
 AFTER: Final = "The last event id seen. None, empty, `-1`, `0` or `0-0`: from the start."
 FOLD: Final = "Whether pieces of text one is behind by may arrive joined, as one event with the last one's id."
+LIMIT: Final = "The most generations on a page."
+BEFORE: Final = "The `next` of the page before; none: from the newest."
 
 _EVENTS: Final[dict[type[Any], str]] = {
     events.Queued: "queued",
@@ -81,6 +83,18 @@ CREATE_BODY: Final[Schema] = {
 }
 SNAPSHOT: Final[Responses] = {
     200: {"model": Snapshot, "description": "The answer so far."},
+    **_MISSING,
+    503: _AWAY,
+    **_COMMON,
+}
+LIST: Final[Responses] = {
+    200: {"model": Page, "description": "A page of the list."},
+    400: _problem("`before` is no `next` of this list, or `status` or `limit` are not valid."),
+    503: _AWAY,
+    **_COMMON,
+}
+VIEWERS: Final[Responses] = {
+    200: {"model": Viewers, "description": "How many."},
     **_MISSING,
     503: _AWAY,
     **_COMMON,

@@ -5,24 +5,25 @@ Decides nothing about logs; errors become answers in `errors.py`, streams in `re
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from api import openapi
+from api import ending, openapi
 from api.auth import Tenant
 from api.create import check_schema, described, make
 from api.errors import unavailable
+from api.listing import page_of
 from api.response import AwayResponse, EventsResponse
-from api.schemas import Created, Ended, Health, Snapshot, Urls
+from api.schemas import Created, Ended, Health, Snapshot, StatusName, Urls, Viewers
 from api.services import Provided, Services
 from api.snapshot import Reduction
 from api.wire import Json, read_object
-from shared.answers import Answer
+from shared.codec import decode_json
 from shared.cursor import START, Cursor
-from shared.errors import GenerationGone, GenerationNotFound, LogUnavailable
+from shared.errors import GenerationNotFound, LogUnavailable
 from shared.generation import CLOSED, Meta, Status, is_id
+from shared.listing import Place
 from shared.logreader import PAGE
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", descripti
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description=openapi.LAST_EVENT_ID)]
 After = Annotated[str | None, Query(description=openapi.AFTER)]
 Fold = Annotated[bool, Query(description=openapi.FOLD)]
+Limit = Annotated[int, Query(ge=1, le=100, description=openapi.LIMIT)]
+Before = Annotated[str | None, Query(description=openapi.BEFORE)]
 
 
 @router.post(_PATH, tags=["generations"], status_code=201, responses=openapi.CREATE, openapi_extra=openapi.CREATE_BODY)
@@ -60,6 +63,15 @@ async def create(
     return Json(created, status_code=200 if found else 201, headers=headers)
 
 
+@router.get(_PATH, tags=["generations"], responses=openapi.LIST)
+async def list_(
+    services: Provided, tenant: Tenant, status: StatusName | None = None, limit: Limit = 20, before: Before = None
+) -> Response:
+    """The newest generations, without what they say."""
+    place = Place.parse(before) if before else None
+    return Json(await page_of(services.listing, services.reader, tenant, status=status, limit=limit, before=place))
+
+
 @router.get(f"{_PATH}/{{generation_id}}", tags=["generations"], responses=openapi.SNAPSHOT)
 async def snapshot(generation_id: str, services: Provided, tenant: Tenant) -> Response:
     """The answer so far, in one piece."""
@@ -79,7 +91,8 @@ async def snapshot(generation_id: str, services: Provided, tenant: Tenant) -> Re
             id=generation_id,
             model=meta.model,
             **reduced,
-            viewers=services.hub.viewers_of(generation_id),
+            metadata=decode_json(meta.metadata),
+            viewers=await _viewers(services, generation_id),
             created_at=meta.created_at,
             started_at=meta.started_at if reduced["attempt"] else None,
             finished_at=meta.finished_at if reduced["status"] in CLOSED else None,
@@ -110,11 +123,18 @@ async def events(
     return EventsResponse(services.hub, generation_id, after=cursor, fold=fold)
 
 
+@router.get(f"{_PATH}/{{generation_id}}/viewers", tags=["generations"], responses=openapi.VIEWERS)
+async def viewers(generation_id: str, services: Provided, tenant: Tenant) -> Response:
+    """How many watch now; cheap to ask again and again."""
+    await _meta(services, generation_id, tenant)
+    return Json(Viewers(viewers=await _viewers(services, generation_id)))
+
+
 @router.post(f"{_PATH}/{{generation_id}}/cancel", tags=["generations"], responses=openapi.CANCEL)
 async def cancel(generation_id: str, services: Provided, tenant: Tenant) -> Response:
     """Stop it. What has ended already stays as it ended."""
     await _meta(services, generation_id, tenant)
-    status = await services.tasks.finish(_cancel(services, generation_id))
+    status = await services.tasks.finish(ending.cancel(services, generation_id))
     return Json(Ended(id=generation_id, status=status.value))
 
 
@@ -122,7 +142,7 @@ async def cancel(generation_id: str, services: Provided, tenant: Tenant) -> Resp
 async def delete(generation_id: str, services: Provided, tenant: Tenant) -> Response:
     """Stop it if need be, and forget the answer."""
     meta = await _meta(services, generation_id, tenant)
-    await services.tasks.finish(_delete(services, generation_id, tenant, meta))
+    await services.tasks.finish(ending.delete(services, generation_id, tenant, meta))
     return Response(status_code=204)
 
 
@@ -151,27 +171,8 @@ async def _meta(services: Services, generation_id: str, tenant: str) -> Meta:
     return await services.reader.meta(generation_id, tenant)
 
 
-async def _cancel(services: Services, generation_id: str) -> Status:
-    reply = await services.eventlog.cancel(generation_id)
-    if reply.answer is Answer.GONE:
-        raise GenerationGone
-    status = Status(reply.status)
-    if status is Status.CANCELLED:
-        # Also when it was cancelled before: the first hint may be the one that got lost.
-        await _hint(services, generation_id)
-    return status
-
-
-async def _delete(services: Services, generation_id: str, tenant: str, meta: Meta) -> None:
-    if not meta.is_closed:
-        await _cancel(services, generation_id)
-    if await services.eventlog.delete(generation_id, tenant) is Answer.GONE:
-        raise GenerationGone
-
-
-async def _hint(services: Services, generation_id: str) -> None:
-    with suppress(LogUnavailable):
-        await services.queue.hint(generation_id)
+async def _viewers(services: Services, generation_id: str) -> int:
+    return services.hub.viewers_of(generation_id) + await services.presence.elsewhere(generation_id)
 
 
 def _urls(generation_id: str) -> Urls:

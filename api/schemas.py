@@ -155,10 +155,37 @@ class Snapshot(Reduced):
 
     id: str
     model: str
+    metadata: dict[str, Any]
     viewers: int
     created_at: float
     started_at: float | None
     finished_at: float | None
+
+
+class Viewers(TypedDict):
+    """How many watch now, on all processes; up to a second old."""
+
+    viewers: int
+
+
+class Listed(TypedDict):
+    """One generation in a list: its state, without what it says. Times are Unix seconds."""
+
+    id: str
+    status: StatusName
+    model: str
+    attempt: int
+    metadata: dict[str, Any]
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+class Page(TypedDict):
+    """Newest first. `next` is the `before` of the next page, null at the end. A page may be short."""
+
+    generations: list[Listed]
+    next: str | None
 
 
 class Health(TypedDict):

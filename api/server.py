@@ -24,6 +24,9 @@ _GRACE_S: Final = 10
 _KEEP_ALIVE_S: Final = 75
 """Above the 60 s common in proxies: the side that may send the next request should close first."""
 
+_UPWARD_BYTES: Final = 4096
+"""All a viewer has to say on a WebSocket is `cancel`."""
+
 _LOG_CONFIG: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -64,7 +67,13 @@ def serve(app_factory: str, sock: socket.socket, *, workers: int) -> None:
         workers=workers,
         loop="uvloop" if os.name == "posix" else "asyncio",
         http="httptools",
-        ws="none",
+        # This one waits while the socket is full, as HTTP does; so a slow viewer costs no memory.
+        ws="websockets-sansio",
+        ws_max_size=_UPWARD_BYTES,
+        # Our heartbeats and TCP_USER_TIMEOUT find dead viewers, on both wires alike.
+        ws_ping_interval=None,
+        # Tokens are too small to gain by it, and a window per viewer costs more than its feed.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=_LOG_CONFIG,
         log_level="warning",

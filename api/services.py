@@ -6,14 +6,17 @@ Built once, in `app.py`.
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from redis.asyncio import Redis
+from starlette.requests import HTTPConnection
 
 from api.hub import Hub
 from api.looks import Looks
 from api.tasks import Tasks
 from shared.eventlog import EventLog
+from shared.listing import Listing
 from shared.logreader import LogReader
+from shared.presence import Presence
 from shared.queue import Queue
 from shared.settings import Settings
 
@@ -27,13 +30,15 @@ class Services:
     eventlog: EventLog
     reader: LogReader
     looks: Looks
+    listing: Listing
+    presence: Presence
     queue: Queue
     hub: Hub
     tasks: Tasks
 
 
-def services_of(request: Request) -> Services:
-    return cast(Services, request.app.state.services)
+def services_of(connection: HTTPConnection) -> Services:
+    return cast(Services, connection.app.state.services)
 
 
 Provided = Annotated[Services, Depends(services_of)]

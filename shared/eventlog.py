@@ -104,7 +104,7 @@ class EventLog:
             _ms(new.retention_s), new.on_interrupt, new.prompt_tokens, new.tenant,
             new.model.encode("utf-8", "surrogatepass"), new.metadata, self._horizon_ms,
         ]  # fmt: skip
-        keys = [*self._of(new.id), self._keys.index(partition_of(new.id), new.tenant)]
+        keys = [*self._keys.of_script(new.id), self._keys.index(partition_of(new.id), new.tenant)]
         answer, *rest = await scripts.run(self._redis, scripts.Call(_CREATE, keys, args))
         if not rest:
             return CreateReply(_answer(answer))
@@ -136,7 +136,7 @@ class EventLog:
     async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | TokencastError]:
         """Renew these leases in one pipeline; one reply each, in order."""
         calls = [
-            scripts.Call(_RENEW, self._of(i), (i, epoch, self._lease_ms, _ms(remaining_s)))
+            scripts.Call(_RENEW, self._keys.of_script(i), (i, epoch, self._lease_ms, _ms(remaining_s)))
             for i, epoch, remaining_s in renewals
         ]
         replies = await scripts.run_many(self._redis, calls)
@@ -170,7 +170,7 @@ class EventLog:
 
     async def delete(self, generation_id: str, tenant: str) -> Answer:
         """Remove the log and leave a tombstone for a day."""
-        keys = [*self._of(generation_id), self._keys.index(partition_of(generation_id), tenant)]
+        keys = [*self._keys.of_script(generation_id), self._keys.index(partition_of(generation_id), tenant)]
         reply = await scripts.run(self._redis, scripts.Call(_DELETE, keys, [generation_id]))
         return _answer(reply[0])
 
@@ -188,17 +188,12 @@ class EventLog:
         for entry in batch.entries:
             args += (entry.type, entry.data)
         script = _APPEND_TERMINAL if batch.terminal and len(batch.entries) == 1 else _APPEND
-        return scripts.Call(script, self._of(batch.generation_id), args)
+        return scripts.Call(script, self._keys.of_script(batch.generation_id), args)
 
     async def _run(self, script: scripts.Script, generation_id: str, *args: scripts.Word) -> Any:
-        return await scripts.run(self._redis, scripts.Call(script, self._of(generation_id), (generation_id, *args)))
-
-    def _of(self, generation_id: str) -> list[str]:
-        keys = self._keys
-        return [
-            keys.meta(generation_id), keys.log(generation_id), keys.deadlines(partition_of(generation_id)),
-            keys.request(generation_id), keys.viewers(generation_id),
-        ]  # fmt: skip
+        return await scripts.run(
+            self._redis, scripts.Call(script, self._keys.of_script(generation_id), (generation_id, *args))
+        )
 
 
 def _noise() -> int:

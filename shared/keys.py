@@ -50,6 +50,16 @@ class Keys:
         """Sorted set: generation -> created, for listing."""
         return f"{self.prefix}:{{{partition:02d}}}:index:{tenant}"
 
+    def of_script(self, generation_id: str) -> list[str]:
+        """The keys every script of the log plane is called with, in the order of `lua/prelude.lua`."""
+        return [
+            self.meta(generation_id),
+            self.log(generation_id),
+            self.deadlines(partition_of(generation_id)),
+            self.request(generation_id),
+            self.viewers(generation_id),
+        ]
+
     def _of(self, generation_id: str, part: str) -> str:
         return f"{self.prefix}:{{{partition_of(generation_id):02d}}}:{generation_id}:{part}"
 

@@ -1,0 +1,32 @@
+"""Owns ending a generation because somebody asked for it: cancel and delete, from any wire.
+
+Whoever calls these lets them run to their end even if the asker leaves (`Tasks.finish`).
+"""
+
+from contextlib import suppress
+
+from api.services import Services
+from shared.answers import Answer
+from shared.errors import GenerationGone, LogUnavailable
+from shared.generation import Meta, Status
+
+
+async def cancel(services: Services, generation_id: str) -> Status:
+    """How it ended, now or before. Raises `GenerationGone`, `LogUnavailable`."""
+    reply = await services.eventlog.cancel(generation_id)
+    if reply.answer is Answer.GONE:
+        raise GenerationGone
+    status = Status(reply.status)
+    if status is Status.CANCELLED:
+        # Also when it was cancelled before: the first hint may be the one that got lost.
+        with suppress(LogUnavailable):
+            await services.queue.hint(generation_id)
+    return status
+
+
+async def delete(services: Services, generation_id: str, tenant: str, meta: Meta) -> None:
+    """Forget it. Raises `GenerationGone`, `LogUnavailable`."""
+    if not meta.is_closed:
+        await cancel(services, generation_id)
+    if await services.eventlog.delete(generation_id, tenant) is Answer.GONE:
+        raise GenerationGone

@@ -1,0 +1,60 @@
+"""Owns a viewer on the WebSocket: one connection, its messages as the frames SSE would have shown."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.sse import Frame
+
+_NOT_EVENTS = frozenset({"heartbeat", "retry"})
+
+
+class SocketStream:
+    """Iterate for the frames; afterwards `code` says how it ended."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.others: list[str] = []
+        """The types of messages that are no events."""
+
+    @property
+    def code(self) -> int | None:
+        return self.connection.close_code
+
+    async def cancel(self) -> None:
+        """Ask for the end."""
+        await self.connection.send('{"type": "cancel"}')
+
+    async def __aiter__(self) -> AsyncIterator[Frame]:
+        while True:
+            try:
+                message = await self.connection.recv()
+            except ConnectionClosed:
+                return
+            said = json.loads(message)
+            if said["event"] in _NOT_EVENTS:
+                self.others.append(said["event"])
+            else:
+                yield _frame(said)
+
+
+@asynccontextmanager
+async def open_socket(
+    base_url: str, generation_id: str, *, after: str | None = None, origin: str | None = None
+) -> AsyncIterator[SocketStream]:
+    """Open a generation's WebSocket, resuming after a cursor."""
+    query = "" if after is None else f"?after={quote(after, safe='')}"
+    url = f"{base_url.replace('http', 'ws', 1)}/v1/generations/{generation_id}/ws{query}"
+    async with connect(url, origin=origin, proxy=None, open_timeout=10, close_timeout=2) as connection:  # type: ignore[arg-type]
+        yield SocketStream(connection)
+
+
+def _frame(said: dict[str, object]) -> Frame:
+    text = json.dumps(said["data"], ensure_ascii=False, separators=(",", ":"))
+    found = said.get("id")
+    frame_id = None if found is None else str(found)
+    return Frame(frame_id, str(said["event"]), text, b"", frame_id or "")
