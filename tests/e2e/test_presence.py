@@ -17,9 +17,9 @@ from tests.support.wire import request
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes, one of which is killed."""
+    """Two API processes, one of which is killed by the last test."""
     async with Stack(apis=2, redis=redis_server) as running:
         yield running
 
@@ -38,18 +38,11 @@ async def until_seen(stack: Stack, generation_id: str, count: int, *, apis: tupl
     await until(seen, within_s, f"{count} viewers", every_s=0.1)
 
 
-@pytest.mark.rule("R36")
-async def test_every_process_knows_the_viewers_of_all(stack: Stack) -> None:
-    """As they come, as they go, and when a process is killed with its viewers."""
-    generation_id = await stack.create(demo(gate=unique(), gate_after=1))
-    async with AsyncExitStack() as streams:
-        for url in (stack.urls[0], stack.urls[0], stack.urls[1]):
-            await streams.enter_async_context(open_events(url, generation_id))
-        await until_seen(stack, generation_id, 3, apis=(0, 1), within_s=10)
-        assert (await stack.snapshot(generation_id, api=1))["viewers"] == 3
-        stack.apis[0].kill()
-        await until_seen(stack, generation_id, 1, apis=(1,), within_s=EXPIRY_S + 10)
-    await until_seen(stack, generation_id, 0, apis=(1,), within_s=10)
+async def until_forgotten(stack: Stack, generation_id: str) -> None:
+    """A second generation's count is told after the first one's zero."""
+    other = await stack.create(demo(gate=unique(), gate_after=1))
+    async with open_events(stack.urls[0], other):
+        await until_seen(stack, other, 1, apis=(1,), within_s=10)
 
 
 @pytest.mark.rule("R36")
@@ -69,8 +62,15 @@ async def test_a_count_brings_back_nothing_that_was_deleted(stack: Stack) -> Non
     check_problem(await request("GET", f"{stack.urls[0]}/v1/generations/{generation_id}/viewers"), 410, "gone")
 
 
-async def until_forgotten(stack: Stack, generation_id: str) -> None:
-    """A second generation's count is told after the first one's zero."""
-    other = await stack.create(demo(gate=unique(), gate_after=1))
-    async with open_events(stack.urls[0], other):
-        await until_seen(stack, other, 1, apis=(1,), within_s=10)
+@pytest.mark.rule("R36")
+async def test_every_process_knows_the_viewers_of_all(stack: Stack) -> None:
+    """As they come, as they go, and when a process is killed with its viewers."""
+    generation_id = await stack.create(demo(gate=unique(), gate_after=1))
+    async with AsyncExitStack() as streams:
+        for url in (stack.urls[0], stack.urls[0], stack.urls[1]):
+            await streams.enter_async_context(open_events(url, generation_id))
+        await until_seen(stack, generation_id, 3, apis=(0, 1), within_s=10)
+        assert (await stack.snapshot(generation_id, api=1))["viewers"] == 3
+        stack.apis[0].kill()
+        await until_seen(stack, generation_id, 1, apis=(1,), within_s=EXPIRY_S + 10)
+    await until_seen(stack, generation_id, 0, apis=(1,), within_s=10)
