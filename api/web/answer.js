@@ -1,0 +1,179 @@
+// Owns the reduction of events to the answer: what every viewer does, so that all see the same.
+//
+// Pure: no I/O, no clock, no DOM. Grows in place, an event a time; the cost of an event does not
+// depend on how much was said before it.
+
+import { placeOf } from "./cursor.js";
+import { applyOps, copyOf } from "./ops.js";
+
+/** @typedef {import("./frames.js").TokencastEvent} TokencastEvent */
+/** @typedef {"queued" | "running" | "completed" | "failed" | "cancelled"} Status */
+/**
+ * @typedef {object} ToolCall
+ * @property {number} index
+ * @property {string | null} id
+ * @property {string | null} name
+ * @property {string} arguments the pieces so far, or the whole once `done`
+ * @property {boolean} done
+ * @property {{ content: string | null, error: string | null, durationMs: number } | null} result
+ */
+/** @typedef {{ code: string, message: string, retryable: boolean }} Failure */
+/** @typedef {{ target: string, path: string, message: string }} Violation */
+
+const TERMINALS = new Set(["completed", "failed", "cancelled"]);
+
+/** @param {string} type whether an event of this type is the last one */
+export function isTerminal(type) {
+  return TERMINALS.has(type);
+}
+
+/** What one generation has said so far. */
+export class Answer {
+  /** @type {string | null} the id of the last event taken in */
+  cursor = null;
+  /** @type {Status} */
+  status = "queued";
+  attempt = 0;
+  text = "";
+  reasoning = "";
+  refusal = "";
+  /** @type {ToolCall[]} in the order of their index */
+  toolCalls = [];
+  /** @type {Record<string, any>} the values so far: of `output`, and of tool calls' arguments by id */
+  json = {};
+  /** @type {Violation[]} what is wrong with the values at the end */
+  violations = [];
+  /** @type {Record<string, any> | null} */
+  usage = null;
+  /** @type {string | null} */
+  finishReason = null;
+  /** @type {Failure | null} */
+  error = null;
+
+  /** @type {TokencastEvent[]} since the last reset, for a terminal that says how many of them count */
+  #kept = [];
+
+  #clear() {
+    const { cursor } = this;
+    Object.assign(this, new Answer(), { cursor });
+  }
+
+  /** Whether nothing more will be said. */
+  get isClosed() {
+    return isTerminal(this.status);
+  }
+
+  /**
+   * Take in the next event. Types it does not know only move the cursor.
+   * @param {TokencastEvent} event
+   * @returns {this}
+   */
+  apply(event) {
+    const { id, type, data } = event;
+    if (type === "reset") {
+      this.cursor = null;
+      this.#kept = [];
+      this.#clear();
+      return this;
+    }
+    if (isTerminal(type) && data.cut && data.cut !== this.cursor) this.#cutTo(data.cut);
+    this.#kept.push(event);
+    this.#take(type, data);
+    if (id) this.cursor = id;
+    return this;
+  }
+
+  /** @param {string} cut forget what came after this event
+   * @throws {RangeError} when it is in the middle of a fold */
+  #cutTo(cut) {
+    const last = placeOf(cut);
+    const counts = this.#kept.filter(({ id, data }) => {
+      const place = placeOf(id ?? "");
+      if (!place || !last) return false;
+      const isBeyond = place.epoch > last.epoch || (place.epoch === last.epoch && place.seq > last.seq);
+      if (isBeyond && place.epoch === last.epoch && (data.from ?? place.seq) <= last.seq) {
+        throw new RangeError(`a folded event straddles the cut ${cut}`);
+      }
+      return !isBeyond;
+    });
+    this.#clear();
+    this.#kept = [];
+    for (const event of counts) this.apply(event);
+  }
+
+  /** @param {string} type @param {any} data */
+  #take(type, data) {
+    switch (type) {
+      case "attempt":
+        this.#clear();
+        this.status = "running";
+        this.attempt = data.attempt;
+        break;
+      case "token":
+        this.text += data.text;
+        break;
+      case "reasoning":
+        this.reasoning += data.text;
+        break;
+      case "refusal":
+        this.refusal += data.text;
+        break;
+      case "tool_call":
+        this.#call(data).arguments += data.arguments;
+        break;
+      case "tool_call_done":
+        Object.assign(this.#call(data), { arguments: data.arguments, done: true });
+        break;
+      case "tool_result":
+        this.#result(data);
+        break;
+      case "json":
+        this.#value(data);
+        break;
+      case "completed":
+      case "failed":
+      case "cancelled":
+        this.#end(type, data);
+    }
+    // A folded event carries what became of the values meanwhile.
+    if (type !== "json" && Array.isArray(data.json)) data.json.forEach((/** @type {any} */ one) => this.#value(one));
+  }
+
+  /** @param {{ index: number, id?: string, name?: string }} data @returns {ToolCall} */
+  #call({ index, id, name }) {
+    let at = this.toolCalls.length;
+    while (at > 0 && this.toolCalls[at - 1].index > index) at -= 1;
+    let call = this.toolCalls[at - 1];
+    if (call?.index !== index) {
+      call = { index, id: null, name: null, arguments: "", done: false, result: null };
+      this.toolCalls.splice(at, 0, call);
+    }
+    call.id = id ?? call.id;
+    call.name = name ?? call.name;
+    return call;
+  }
+
+  /** @param {{ id: string, content?: string, error?: string, duration_ms: number }} data */
+  #result({ id, content, error, duration_ms }) {
+    const call = this.toolCalls.find((one) => one.id === id);
+    if (call) call.result = { content: content ?? null, error: error ?? null, durationMs: duration_ms };
+  }
+
+  /** @param {{ target: string, ops: import("./ops.js").Op[] }} data */
+  #value({ target, ops }) {
+    // Not a plain object's own setter: a provider may call a tool `__proto__`.
+    const value = applyOps(Object.hasOwn(this.json, target) ? this.json[target] : undefined, ops.map(copyOf));
+    Object.defineProperty(this.json, target, { value, writable: true, enumerable: true, configurable: true });
+  }
+
+  /** @param {"completed" | "failed" | "cancelled"} status @param {any} data */
+  #end(status, data) {
+    this.status = status;
+    this.usage = data.usage;
+    this.finishReason = data.finish_reason ?? null;
+    this.violations = data.violations ?? [];
+    if (status === "failed") {
+      this.error = { code: data.code, message: data.message, retryable: data.retryable };
+    }
+  }
+}

@@ -1,0 +1,135 @@
+"""Owns a proxy that an event stream passes through: it cuts, delays, garnishes and refuses.
+
+Whatever it does is lawful: a client that reads by the specification sees the same events. All of
+it comes from one seed. Knows HTTP only as far as needed for one GET a connection.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.support.wire import exchange
+
+_BOM: Final = b"\xef\xbb\xbf"
+_GARNISH: Final = (b": comment\n", b":\n", b"retry: 7\n", b"retry: soon\n", b"id: \0nul\n", b"nonsense\n", b"x: y\n")
+
+
+@dataclass
+class Habits:
+    """What it does to a stream."""
+
+    line_end: bytes = b"\n"
+    bom: bool = False
+    garnish: bool = False
+    """Comments, `retry`, ids with NUL and unknown fields before any line."""
+    pieces: tuple[int, int] = (1, 65_536)
+    """Bytes per write, at random."""
+    cut_after: tuple[int, int] | None = None
+    """Bytes after which a connection is cut, at random."""
+    refusals: list[bytes] = field(default_factory=list)
+    """Whole answers to the first requests instead of the stream."""
+    silent_after: int | None = None
+    """Bytes after which the first connection stays open and says nothing."""
+
+
+class Proxy:
+    """Made by `proxy`."""
+
+    def __init__(self, upstream: str, habits: Habits, seed: int) -> None:
+        self.url = ""
+        self.paths: list[str] = []
+        """What was asked for, in order."""
+        self._upstream = upstream
+        self._habits = habits
+        self._chance = random.Random(seed)
+        self._left: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self._left.add(writer)
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            path = head.split(b" ", 2)[1].decode()
+            self.paths.append(path)
+            if self._habits.refusals:
+                writer.write(self._habits.refusals.pop(0))
+                await writer.drain()
+            else:
+                await self._pass_on(path, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._left.discard(writer)
+            writer.close()
+
+    async def _pass_on(self, path: str, writer: asyncio.StreamWriter) -> None:
+        async with exchange("GET", self._upstream + path, headers=[("Accept", "text/event-stream")]) as made:
+            kind = made.headers.get("content-type", "text/plain")
+            writer.write(f"HTTP/1.1 {made.status} -\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode())
+            patience = self._chance.randint(*self._habits.cut_after) if self._habits.cut_after else None
+            sent = 0
+            change = self._changing() if kind.startswith("text/event-stream") else lambda data: data
+            while data := await made.read():
+                for piece in self._split(change(data)):
+                    if patience is not None and sent + len(piece) > patience:
+                        writer.write(piece[: patience - sent])
+                        writer.transport.close()
+                        return
+                    if self._habits.silent_after is not None and sent + len(piece) > self._habits.silent_after:
+                        self._habits.silent_after = None
+                        await asyncio.get_running_loop().create_future()
+                    writer.write(piece)
+                    sent += len(piece)
+                    await writer.drain()
+                    # A turn for the socket, so that pieces arrive as they were cut.
+                    await asyncio.sleep(0)
+
+    def _changing(self) -> Callable[[bytes], bytes]:
+        """What is done to the bytes of one response."""
+        rest = b""
+        at_start = True
+
+        def change(data: bytes) -> bytes:
+            nonlocal rest, at_start
+            lines = (rest + data).split(b"\n")
+            rest = lines.pop()
+            out = _BOM if at_start and self._habits.bom else b""
+            at_start = False
+            for line in lines:
+                if self._habits.garnish and self._chance.random() < 0.3:
+                    out += self._chance.choice(_GARNISH).replace(b"\n", self._habits.line_end)
+                out += line + self._habits.line_end
+            return out
+
+        return change
+
+    def _split(self, data: bytes) -> list[bytes]:
+        pieces = []
+        while data:
+            size = self._chance.randint(*self._habits.pieces)
+            pieces.append(data[:size])
+            data = data[size:]
+        return pieces
+
+
+@asynccontextmanager
+async def proxy(upstream: str, habits: Habits, seed: int = 0) -> AsyncIterator[Proxy]:
+    """A proxy in front of an API, for as long as the block lasts."""
+    made = Proxy(upstream, habits, seed)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield made
+    finally:
+        server.close()
+        for writer in list(made._left):
+            writer.transport.abort()
+
+
+def refusal(status: int, body: str = "", *headers: str) -> bytes:
+    """A whole answer as something in front of the API would give it."""
+    head = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
