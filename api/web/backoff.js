@@ -1,6 +1,6 @@
 // Owns how long to wait before the next connection, and who may cut the wait short. No network.
 
-const MOST_MS = 15_000;
+const MOST_MS = 10_000;
 
 /**
  * Jittered: what broke for one broke for a thousand, and they must not all return at once.

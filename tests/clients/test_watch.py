@@ -66,11 +66,11 @@ async def test_a_connection_cut_again_and_again_costs_nothing(stack: Stack, seed
 async def test_what_is_in_front_may_refuse_for_a_while(stack: Stack) -> None:
     """502, 503, 429, a login page with 200, an empty answer: a native EventSource would have given up."""
     refusals = [
+        b"",
+        refusal(200, "<html>Log in</html>", "Content-Type: text/html"),
         refusal(502, "<html>Bad gateway</html>", "Content-Type: text/html"),
         refusal(503, "", "Retry-After: 0"),
         refusal(429, "{}", "Content-Type: application/json", "Retry-After: 0"),
-        refusal(200, "<html>Log in</html>", "Content-Type: text/html"),
-        b"",
     ]
     told = await follow(stack, Habits(refusals=refusals))
     assert len(told["paths"]) == 6

@@ -1,0 +1,67 @@
+"""The client as a package: its types are true, its declarations are those of its code, its hook works."""
+
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support import node
+from tests.support.processes import ROOT
+from tests.support.stack import Stack, demo
+
+pytestmark = pytest.mark.anyio
+
+WEB: Final = ROOT / "api" / "web"
+TSC: Final = str(node.MODULES / "typescript" / "bin" / "tsc")
+
+
+async def test_what_the_comments_say_of_types_is_true() -> None:
+    """`tsc --checkJs` in strict mode, over the client and the page."""
+    await node.output([str(node.node()), TSC, "-p", str(node.CLIENTS)], within_s=110)
+
+
+async def test_the_declarations_are_made_of_the_code(tmp_path: Path) -> None:
+    """`make types` writes them; what is committed is what it would write."""
+    project = str(node.CLIENTS / "tsconfig.types.json")
+    await node.output([str(node.node()), TSC, "-p", project, "--outDir", str(tmp_path)], within_s=110)
+    assert texts_in(tmp_path) == texts_in(WEB / "types")
+
+
+def texts_in(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def install(project: Path) -> None:
+    """What `npm install` would do, without asking the registry."""
+    modules = project / "node_modules"
+    modules.mkdir()
+    with tarfile.open(next(project.glob("tokencast-*.tgz"))) as packed:
+        packed.extractall(project, filter="data")
+    (project / "package").rename(modules / "tokencast")
+    for name in ("react", "react-test-renderer"):
+        (modules / name).symlink_to(node.MODULES / name)
+
+
+@pytest.fixture
+async def project(tmp_path: Path) -> Path:
+    """Somebody's project that has installed the package as npm packs it, beside React."""
+    await node.output(["npm", "pack", str(WEB), "--pack-destination", str(tmp_path)])
+    install(tmp_path)
+    return tmp_path
+
+
+async def test_the_installed_hook_shows_one_answer_and_then_another(stack: Stack, project: Path) -> None:
+    """In strict mode; nothing of the first is left in the second; an unknown id is told as refused."""
+    first = await stack.create(demo(pace_s=0.002, tokens=60))
+    second = await stack.create(demo(pace_s=0.002, tokens=40, seed=2))
+    script = str(shutil.copy(node.CLIENTS / "react.mjs", project))
+    shown = await node.run(script, {"url": stack.urls[0], "first": first, "second": second})
+    texts = [(await stack.snapshot(generation_id))["text"] for generation_id in (first, second)]
+
+    assert shown["nothing"] == {"text": "", "status": "queued", "state": None, "code": None}
+    assert (shown["one"]["text"], shown["page"], shown["one"]["status"]) == (texts[0], texts[0], "completed")
+    assert shown["between"]["text"] == ""
+    assert (shown["two"]["text"], shown["two"]["status"]) == (texts[1], "completed")
+    assert shown["unknown"]["code"] == "not_found"
