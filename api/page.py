@@ -4,7 +4,7 @@ The page is a client like any other: it uses the public HTTP surface and nothing
 """
 
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import HTMLResponse
@@ -15,13 +15,15 @@ _WEB: Final = resources.files("api") / "web"
 # The page shows what a model said. Nothing in it may run or load, whatever the text is.
 _HEADERS: Final = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_FILE_HEADERS: Final = {name: _HEADERS[name] for name in ("X-Content-Type-Options", "Cache-Control")}
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,10 +33,19 @@ async def page() -> Response:
     return HTMLResponse(_HTML, headers=_HEADERS)
 
 
+class _Files(StaticFiles):
+    """Asked for anew each time, which costs a 304: after a deploy no page mixes old modules with new."""
+
+    def file_response(self, *args: Any, **named: Any) -> Response:
+        response = super().file_response(*args, **named)
+        response.headers.update(_FILE_HEADERS)
+        return response
+
+
 def install(app: FastAPI) -> None:
     """Serve the page and its files."""
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=str(_WEB)), name="static")
+    app.mount("/static", _Files(directory=str(_WEB)), name="static")
 
 
 _HTML: Final = (_WEB / "index.html").read_text(encoding="utf-8")

@@ -25,6 +25,7 @@ gets the same answer.
     finish=REASON   stop, length, tool_calls or content_filter, instead of what is true; none: the
                     stream ends there, as that of a provider cut off in the middle
     usage=0         no usage, even if asked for
+    echo=1          the answer is the prompt, to the letter
     seed=N          another answer to the same prompt
     gate=NAME       stop and be silent until gate NAME is opened...
     gate_after=K    ...after K deltas, not counting reasoning (0: before anything at all; if

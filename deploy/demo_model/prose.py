@@ -24,7 +24,7 @@ _OPENINGS: Final = (
 _ANSWER: Final = """\
 You asked: *{prompt}*
 
-{opening} I am the **demo model**: a small program that speaks the OpenAI protocol and makes its
+{opening} I am the **demo model**: a small program that speaks the OpenAI protocol and makes its \
 answers up, so that you can watch a stream without a key, a bill or a GPU.
 
 ## What is happening while you read

@@ -49,6 +49,7 @@ class Wish:
     refusal: int = _count(10_000_000)
     tools: int = _count(128)
     seed: int = _count(2**63)
+    echo: int = _count(1)
     usage: int = _count(1, 1)
     gate_after: int = _count(10_000_000)
     gate: str | None = None

@@ -142,6 +142,8 @@ def _content(request: Request, voice: Voice) -> Iterator[str]:
             return pieces(iter([document]), wish.chars or _JSON_CHARS)
         # Blanks are allowed there and keep the document valid at any wished number of pieces.
         return in_parts(document.ljust(wish.tokens), wish.tokens) if wish.tokens else iter(())
+    if wish.echo:
+        return pieces(iter([request.prompt]), wish.chars)
     if wish.tokens is None:
         return pieces(iter([voice.answer()]), wish.chars)
     return islice(pieces(voice.endless(), wish.chars), wish.tokens)
