@@ -1,0 +1,96 @@
+"""How the page looks and how it is read: no serious finding of axe, and pictures for people to judge."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.support.browser import Tab, tab
+from tests.support.node import MODULES
+from tests.support.processes import ROOT
+from tests.support.stack import Stack, demo, unique
+
+pytestmark = pytest.mark.anyio
+
+AXE: Final = MODULES / "axe-core" / "axe.min.js"
+PICTURES: Final = ROOT / "api" / "web" / "pictures"
+QUESTION: Final = "Why does the sea look blue, and when does it not?"
+
+LOOKS: Final[dict[str, dict[str, Any]]] = {
+    "desktop": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "has_touch": True},
+    "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "reduced_motion": "reduce"},
+}
+
+
+async def check_axe(page: Tab) -> None:
+    """Everything that WCAG 2.2 AA asks and a program can see."""
+    # Past the page's own policy, as an extension would be.
+    devtools = await page.page.context.new_cdp_session(page.page)
+    await devtools.send("Runtime.evaluate", {"expression": AXE.read_text()})
+    found = await page.page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
+    serious = [
+        (one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3])
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+async def take_picture(page: Tab, name: str, folder: Path) -> None:
+    """Where `TOKENCAST_PICTURES` says, for looking at; else only made, so that making it works."""
+    await page.page.screenshot(path=folder / f"{name}.png")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: str, tmp_path: Path) -> None:
+    """Empty, in the middle of an answer, with tools, data and an end that is an error; nothing sticks out."""
+    folder = PICTURES if os.environ.get("PICTURES") else tmp_path
+    async with tab(browser, stack.urls[0], **LOOKS[look]) as page:
+        await page.open()
+        await check_axe(page)
+        await take_picture(page, f"{look}-empty", folder)
+        gate = unique()
+        await page.ask(QUESTION, model=demo(pace_s=0.002, reasoning=8, gate=gate, gate_after=150))
+        await page.until_words(500)
+        await page.until("() => !document.getElementById('viewers').hidden")
+        await page.page.locator("#model").fill("demo")
+        await take_picture(page, look, folder)
+        await check_axe(page)
+        await stack.model.open_gate(gate)
+        await page.until_over()
+        await page.ask("Can I walk from Sylt to Amrum at low tide?", model=demo(pace_s=0, tools=2), mode="tools")
+        await page.until_over()
+        await page.ask("Plan two quiet days on the coast", model=demo(pace_s=0), mode="data")
+        await page.until_over()
+        await take_picture(page, f"{look}-data", folder)
+        await check_axe(page)
+        await page.ask("Break, please", model="unknown-model")
+        await page.until_over("failed")
+        await check_axe(page)
+        wide = await page.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0
+        if await page.page.locator("#menu").is_visible():
+            await page.page.click("#menu")
+            await check_axe(page)
+        assert page.problems == []
+
+
+async def test_a_screen_reader_is_told_what_matters_and_not_every_token(page: Tab) -> None:
+    """What is announced while 255 tokens come: that it answers, and that it is complete."""
+    await page.page.evaluate(
+        """() => {
+            window.spoken = [];
+            const region = document.getElementById("said");
+            new MutationObserver(() => window.spoken.push(region.textContent)).observe(region, { childList: true });
+        }"""
+    )
+    await page.ask(QUESTION, model=demo(pace_s=0.001))
+    await page.until_over()
+    spoken = await page.page.evaluate("window.spoken")
+    live = await page.page.locator("[aria-live]:not(#said), [role=log], [role=alert]").count()
+    assert (spoken[0], len(spoken), live) == ("Answering.", 2, 0)
+    assert spoken[1].startswith("The answer is complete")
