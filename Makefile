@@ -10,6 +10,8 @@ UV_WANTED = uv>=0.9,<1
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 BIN = .venv/bin
 SYNCED = .venv/.synced
+# What the tests of the client and the page bring from npm.
+NPM = tests/clients/node_modules/.synced
 LITELLM = .tools/litellm
 CODE = shared worker api deploy tests
 
@@ -30,6 +32,9 @@ help:
 	@echo "make unit        pure tests, seconds     (also: make integration, make e2e)"
 	@echo "make chaos       every fault RUNS=5 times from SEED=1, and the table of what it cost; FAULT=words for some"
 	@echo "make foreign     against an OpenAI-compatible server of somebody else's, in an environment of its own"
+	@echo "make clients     our client and others', in Node, Python and curl; npm is installed when missing"
+	@echo "make browser     the page in a real Chromium, which is installed when missing"
+	@echo "make pictures    the pictures of the page that the README shows; make types: the client's .d.ts"
 	@echo "make bench       figures on this machine: overhead, pick-up, growing JSON; best with nothing else running"
 	@echo "make fmt         format, and mend what can be mended by itself"
 	@echo "make clean       remove environments and caches, not ./data"
@@ -74,6 +79,19 @@ chaos: $(SYNCED) programs
 foreign: $(SYNCED) $(LITELLM)/.synced
 	$(BIN)/python -m pytest tests/$@
 
+clients: $(SYNCED) $(NPM)
+	$(BIN)/python -m pytest tests/clients
+
+browser: $(SYNCED) $(NPM)
+	@command -v "$${CHROMIUM:-chromium}" > /dev/null || $(call apt,chromium fonts-dejavu-core)
+	$(BIN)/python -m pytest tests/browser
+
+pictures: $(SYNCED) $(NPM)
+	PICTURES=1 $(BIN)/python -m pytest tests/browser/test_looks.py
+
+types: $(NPM)
+	tests/clients/node_modules/.bin/tsc -p tests/clients/tsconfig.types.json
+
 # Nothing is asserted: what is fast enough depends on the machine, and a reader judges.
 bench: $(SYNCED)
 	$(BIN)/python -m tests.bench.overhead
@@ -85,7 +103,7 @@ fmt: $(SYNCED)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .tools tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One environment for all targets: two that differ would undo each other's work each time.
@@ -99,6 +117,16 @@ $(LITELLM)/.synced: tests/foreign/litellm.txt | $(UV)
 	@$(UV) venv --quiet --clear --python '$(PYTHON)' $(LITELLM)
 	@$(UV) pip sync --quiet --python $(LITELLM)/bin/python $<
 	@touch $@
+
+# No scripts of packages run: none of these needs one.
+$(NPM): tests/clients/package.json tests/clients/package-lock.json
+	@command -v npm > /dev/null || $(call apt,npm)
+	@cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# Debian's packages, when something is missing and we may install it.
+apt = { echo "installing $(1)"; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) > /dev/null; }
 
 # Only when there is no uv on PATH. pip --target is for Pythons that come without ensurepip.
 .tools/uv/bin/uv:

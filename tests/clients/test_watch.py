@@ -41,7 +41,7 @@ async def follow(stack: Stack, habits: Habits, seed: int = 0, model: str | None 
     return told
 
 
-@pytest.mark.rule("R51")
+@pytest.mark.rule("R38")
 @pytest.mark.parametrize("line_end", [b"\n", b"\r", b"\r\n"], ids=["LF", "CR", "CRLF"])
 @pytest.mark.parametrize("seed", range(3))
 async def test_bytes_may_come_in_any_shape(stack: Stack, line_end: bytes, seed: int) -> None:
@@ -50,7 +50,7 @@ async def test_bytes_may_come_in_any_shape(stack: Stack, line_end: bytes, seed: 
     await follow(stack, habits, seed, iterate=bool(seed % 2))
 
 
-@pytest.mark.rule("R51")
+@pytest.mark.rule("R38")
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_connection_cut_again_and_again_costs_nothing(stack: Stack, seed: int) -> None:
     """At any byte, in the middle of a frame; each connection goes on after the last whole event."""
@@ -62,7 +62,7 @@ async def test_a_connection_cut_again_and_again_costs_nothing(stack: Stack, seed
     assert all(path.rpartition("after=")[2] in ids for path in told["paths"][1:] if "after=" in path)
 
 
-@pytest.mark.rule("R51")
+@pytest.mark.rule("R38")
 async def test_what_is_in_front_may_refuse_for_a_while(stack: Stack) -> None:
     """502, 503, 429, a login page with 200, an empty answer: a native EventSource would have given up."""
     refusals = [
@@ -76,14 +76,14 @@ async def test_what_is_in_front_may_refuse_for_a_while(stack: Stack) -> None:
     assert len(told["paths"]) == 6
 
 
-@pytest.mark.rule("R51")
+@pytest.mark.rule("R38")
 async def test_a_silent_connection_is_left(stack: Stack) -> None:
     """A proxy or a mobile network may lose a connection without telling either end."""
     told = await follow(stack, Habits(silent_after=900), silenceMs=700)
     assert len(told["paths"]) == 2
 
 
-@pytest.mark.rule("R51")
+@pytest.mark.rule("R38")
 async def test_a_finished_answer_is_over_at_once(stack: Stack) -> None:
     """204: nothing is told, and nothing asked again."""
     generation_id = await stack.create(demo(pace_s=0, tokens=5))
