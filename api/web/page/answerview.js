@@ -19,12 +19,11 @@ export class AnswerView {
   #textRoot = h("div", { class: "markdown" });
   #calls = new CallsView(this.#callsRoot);
   #tree = new TreeView(this.#treeRoot);
-  #text;
+  #text = new MarkdownView(this.#textRoot);
 
-  /** @param {{ isData: boolean, onDrawn: () => void }} options `isData`: the text is JSON, not prose */
-  constructor({ isData, onDrawn }) {
+  /** @param {{ isData: boolean }} options `isData`: the text is JSON, not prose */
+  constructor({ isData }) {
     this.#isData = isData;
-    this.#text = new MarkdownView(this.#textRoot, onDrawn);
     this.answer = new Answer();
     this.elements = [this.#thinking, this.#callsRoot, this.#treeRoot, this.#rawRoot, this.#textRoot];
   }

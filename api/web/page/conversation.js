@@ -41,6 +41,9 @@ export class Conversation {
       }
       onChange();
     }, { passive: true });
+    // After the browser's own layout, so that nothing here forces another; blocks that come into view
+    // and turn out larger than they were taken for are noticed as well.
+    new ResizeObserver(() => this.#keepInView()).observe(list);
   }
 
   /** @returns {Turn | undefined} the newest */
@@ -146,7 +149,6 @@ export class Conversation {
   #add(question, below) {
     const turn = new Turn(question, {
       client: this.#client,
-      onDrawn: () => this.#keepInView(),
       onChange: this.#onChange,
       onAgain: (again) => this.#list.dispatchEvent(new CustomEvent("again", { detail: again })),
       say: this.#say,
@@ -154,7 +156,6 @@ export class Conversation {
     this.#turns.splice(below ? this.#turns.indexOf(below) : this.#turns.length, 0, turn);
     this.#list.insertBefore(turn.element, below?.element ?? null);
     this.#onChange();
-    this.#keepInView();
     return turn;
   }
 

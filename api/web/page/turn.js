@@ -11,7 +11,6 @@ import { connectionWords, endWords, measureWords, restartWords, stateWords } fro
 /**
  * @typedef {object} Surroundings
  * @property {Tokencast} client
- * @property {() => void} onDrawn it grew
  * @property {() => void} onChange it began, or ended
  * @property {(turn: Turn) => void} onAgain its question is to be asked again
  * @property {(words: string) => void} say aloud, to those who cannot see
@@ -45,7 +44,7 @@ export class Turn {
     /** @type {string | null} of the generation, once there is one */
     this.id = null;
     this.isOver = false;
-    this.#view = new AnswerView({ isData: question.mode === "data", onDrawn: around.onDrawn });
+    this.#view = new AnswerView({ isData: question.mode === "data" });
     this.#copy.addEventListener("click", () => copy(this.answer.text || this.answer.refusal, this.#copy));
     // Not a live region: a screen reader would read every token. What matters is said by `say`.
     this.#article = h("article", { class: "answer", "aria-label": "Answer", "aria-busy": "true" },
@@ -146,7 +145,6 @@ export class Turn {
     this.#again.hidden = false;
     this.#show();
     this.#around.say(words || `The answer is complete: ${this.answer.text.split(/\s+/).filter(Boolean).length} words.`);
-    this.#around.onDrawn();
     this.#around.onChange();
   }
 
