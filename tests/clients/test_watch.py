@@ -4,25 +4,14 @@ from typing import Any
 
 import pytest
 
-from shared.codec import encode_json
 from tests.support import node
 from tests.support.invariants import check_invariants
 from tests.support.road import Habits, proxy, refusal
-from tests.support.sse import Parser
 from tests.support.stack import Stack, demo, unique
-from tests.support.transcript import Transcript, whole
+from tests.support.told import transcript_of
+from tests.support.transcript import whole
 
 pytestmark = pytest.mark.anyio
-
-
-def transcript_of(generation_id: str, events: list[dict[str, Any]]) -> Transcript:
-    """What the client told, as the tests' own viewer would have seen it."""
-    transcript = Transcript(generation_id, "our client")
-    for event in events:
-        head = f"id: {event['id']}\n" if event["id"] else ""
-        raw = f"{head}event: {event['type']}\ndata: ".encode() + encode_json(event["data"]) + b"\n\n"
-        transcript.saw(Parser().feed(raw)[0])
-    return transcript
 
 
 async def follow(stack: Stack, habits: Habits, seed: int = 0, model: str | None = None, **given: Any) -> dict[str, Any]:
@@ -32,7 +21,7 @@ async def follow(stack: Stack, habits: Habits, seed: int = 0, model: str | None 
         told: dict[str, Any] = await node.run("watch.mjs", {"url": road.url, "id": generation_id, **given})
         told["paths"] = road.paths
     snapshot = await stack.snapshot(generation_id)
-    transcript = transcript_of(generation_id, told["events"])
+    transcript = transcript_of(generation_id, "our client", told["events"])
     check_invariants([transcript], snapshot)
     assert told["refused"] is None
     assert whole(told["answer"]["text"]) == snapshot["text"] != ""

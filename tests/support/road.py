@@ -6,12 +6,13 @@ it comes from one seed. Knows HTTP only as far as needed for one GET a connectio
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.support.wire import exchange
+from tests.support.wire import Headers, exchange
 
 _BOM: Final = b"\xef\xbb\xbf"
 _GARNISH: Final = (b": comment\n", b":\n", b"retry: 7\n", b"retry: soon\n", b"id: \0nul\n", b"nonsense\n", b"x: y\n")
@@ -29,6 +30,10 @@ class Habits:
     """Bytes per write, at random."""
     cut_after: tuple[int, int] | None = None
     """Bytes after which a connection is cut, at random."""
+    cut_frames: bool = True
+    """Also inside a frame; else after the one that would be cut."""
+    retry_ms: int | None = None
+    """Said at the beginning of each response."""
     refusals: list[bytes] = field(default_factory=list)
     """Whole answers to the first requests instead of the stream."""
     silent_after: int | None = None
@@ -42,6 +47,10 @@ class Proxy:
         self.url = ""
         self.paths: list[str] = []
         """What was asked for, in order."""
+        self.resumed: list[str] = []
+        """The `Last-Event-ID` of those that had one."""
+        self.statuses: list[int] = []
+        """What they were answered."""
         self._upstream = upstream
         self._habits = habits
         self._chance = random.Random(seed)
@@ -54,19 +63,24 @@ class Proxy:
             head = await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ", 2)[1].decode()
             self.paths.append(path)
+            said = re.search(rb"^last-event-id: *(.*?)\r$", head, re.IGNORECASE | re.MULTILINE)
+            if said:
+                self.resumed.append(said[1].decode())
             if self._habits.refusals:
                 writer.write(self._habits.refusals.pop(0))
                 await writer.drain()
             else:
-                await self._pass_on(path, writer)
+                await self._pass_on(path, [("Last-Event-ID", self.resumed[-1])] if said else [], writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             self._left.discard(writer)
             writer.close()
 
-    async def _pass_on(self, path: str, writer: asyncio.StreamWriter) -> None:
-        async with exchange("GET", self._upstream + path, headers=[("Accept", "text/event-stream")]) as made:
+    async def _pass_on(self, path: str, headers: Headers, writer: asyncio.StreamWriter) -> None:
+        accept = ("Accept", "text/event-stream")
+        async with exchange("GET", self._upstream + path, headers=[accept, *headers]) as made:
+            self.statuses.append(made.status)
             kind = made.headers.get("content-type", "text/plain")
             writer.write(f"HTTP/1.1 {made.status} -\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode())
             patience = self._chance.randint(*self._habits.cut_after) if self._habits.cut_after else None
@@ -74,8 +88,8 @@ class Proxy:
             change = self._changing() if kind.startswith("text/event-stream") else lambda data: data
             while data := await made.read():
                 for piece in self._split(change(data)):
-                    if patience is not None and sent + len(piece) > patience:
-                        writer.write(piece[: patience - sent])
+                    if patience is not None and (end := self._cut(piece, patience - sent)) is not None:
+                        writer.write(piece[:end])
                         writer.transport.close()
                         return
                     if self._habits.silent_after is not None and sent + len(piece) > self._habits.silent_after:
@@ -97,6 +111,8 @@ class Proxy:
             lines = (rest + data).split(b"\n")
             rest = lines.pop()
             out = _BOM if at_start and self._habits.bom else b""
+            if at_start and self._habits.retry_ms is not None:
+                out += b"retry: %d" % self._habits.retry_ms + 2 * self._habits.line_end
             at_start = False
             for line in lines:
                 if self._habits.garnish and self._chance.random() < 0.3:
@@ -105,6 +121,15 @@ class Proxy:
             return out
 
         return change
+
+    def _cut(self, piece: bytes, left: int) -> int | None:
+        """Where this piece is cut, if it is."""
+        if len(piece) <= left:
+            return None
+        if self._habits.cut_frames:
+            return left
+        end = piece.find(b"\n\n", max(left, 0))
+        return None if end < 0 else end + 2
 
     def _split(self, data: bytes) -> list[bytes]:
         pieces = []

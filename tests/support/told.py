@@ -1,0 +1,18 @@
+"""Owns turning what a client in another language told into what the tests' own viewer would have seen."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from shared.codec import encode_json
+from tests.support.sse import Parser
+from tests.support.transcript import Transcript
+
+
+def transcript_of(generation_id: str, client: str, events: Iterable[dict[str, Any]]) -> Transcript:
+    """`events` are `{id, type, data}` in the order in which they were told."""
+    transcript = Transcript(generation_id, client)
+    for event in events:
+        head = f"id: {event['id']}\n" if event["id"] else ""
+        raw = f"{head}event: {event['type']}\ndata: ".encode() + encode_json(event["data"]) + b"\n\n"
+        transcript.saw(Parser().feed(raw)[0])
+    return transcript
