@@ -1,6 +1,10 @@
-"""Owns what the browser tests stand on: one Chromium, one stack, a tab for each test."""
+"""Owns what the browser tests stand on: one Chromium, one stack, a tab for each test, four looks."""
 
+import os
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from playwright.async_api import Browser
@@ -31,3 +35,32 @@ async def page(browser: Browser, stack: Stack) -> AsyncIterator[Tab]:
         await opened.open()
         yield opened
         assert opened.problems == []
+
+
+@dataclass(frozen=True)
+class Look:
+    """One kind of screen, and where pictures of it go: `PICTURES`, for looking at them, or nowhere."""
+
+    name: str
+    options: dict[str, Any]
+    folder: Path
+
+    async def keep(self, page: Tab, what: str) -> None:
+        """A picture of what is in the window."""
+        await page.page.screenshot(path=self.folder / f"{self.name}-{what}.png")
+
+
+_DESKTOP: Final = {"viewport": {"width": 1280, "height": 800}}
+_PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+LOOKS: Final[dict[str, dict[str, Any]]] = {
+    "desktop": {**_DESKTOP, "color_scheme": "light"},
+    "dark": {**_DESKTOP, "color_scheme": "dark"},
+    "phone": {**_PHONE, "color_scheme": "light"},
+    "phone-dark": {**_PHONE, "color_scheme": "dark", "reduced_motion": "reduce"},
+}
+
+
+@pytest.fixture(params=LOOKS)
+def look(request: pytest.FixtureRequest, tmp_path: Path) -> Look:
+    """Each in turn."""
+    return Look(request.param, LOOKS[request.param], Path(os.environ.get("PICTURES", tmp_path)))

@@ -1,29 +1,19 @@
 """How the page looks and how it is read: no serious finding of axe, and pictures for people to judge."""
 
-import os
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from playwright.async_api import Browser
 
+from tests.browser.conftest import Look
 from tests.support.browser import Tab, tab
 from tests.support.node import MODULES
-from tests.support.processes import ROOT
 from tests.support.stack import Stack, demo, unique
 
 pytestmark = pytest.mark.anyio
 
 AXE: Final = MODULES / "axe-core" / "axe.min.js"
-PICTURES: Final = ROOT / "api" / "web" / "pictures"
 QUESTION: Final = "Why does the sea look blue, and when does it not?"
-
-LOOKS: Final[dict[str, dict[str, Any]]] = {
-    "desktop": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "has_touch": True},
-    "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "reduced_motion": "reduce"},
-}
 
 
 async def check_axe(page: Tab) -> None:
@@ -40,25 +30,20 @@ async def check_axe(page: Tab) -> None:
     assert serious == []
 
 
-async def take_picture(page: Tab, name: str, folder: Path) -> None:
-    """Where `TOKENCAST_PICTURES` says, for looking at; else only made, so that making it works."""
-    await page.page.screenshot(path=folder / f"{name}.png")
-
-
-@pytest.mark.parametrize("look", LOOKS)
-async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: str, tmp_path: Path) -> None:
+async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: Look) -> None:
     """Empty, in the middle of an answer, with tools, data and an end that is an error; nothing sticks out."""
-    folder = PICTURES if os.environ.get("PICTURES") else tmp_path
-    async with tab(browser, stack.urls[0], **LOOKS[look]) as page:
+    async with tab(browser, stack.urls[0], **look.options) as page:
         await page.open()
         await check_axe(page)
-        await take_picture(page, f"{look}-empty", folder)
+        await look.keep(page, "empty")
         gate = unique()
         await page.ask(QUESTION, model=demo(pace_s=0.002, reasoning=8, gate=gate, gate_after=150))
         await page.until_words(500)
         await page.until("() => !document.getElementById('viewers').hidden")
-        await page.page.locator("#model").fill("demo")
-        await take_picture(page, look, folder)
+        # What a person would have typed there.
+        await page.page.fill("#model", "demo")
+        await page.page.focus("#prompt")
+        await look.keep(page, "text")
         await check_axe(page)
         await stack.model.open_gate(gate)
         await page.until_over()
@@ -66,7 +51,7 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: s
         await page.until_over()
         await page.ask("Plan two quiet days on the coast", model=demo(pace_s=0), mode="data")
         await page.until_over()
-        await take_picture(page, f"{look}-data", folder)
+        await look.keep(page, "data")
         await check_axe(page)
         await page.ask("Break, please", model="unknown-model")
         await page.until_over("failed")
