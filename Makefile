@@ -86,8 +86,11 @@ browser: $(SYNCED) $(NPM)
 	@command -v "$${CHROMIUM:-chromium}" > /dev/null || $(call apt,chromium fonts-dejavu-core)
 	$(BIN)/python -m pytest tests/browser
 
+# All of them into dist/, for looking at; two of them are README's.
 pictures: $(SYNCED) $(NPM)
-	PICTURES=1 $(BIN)/python -m pytest tests/browser/test_looks.py
+	@mkdir -p dist/pictures
+	PICTURES=dist/pictures $(BIN)/python -m pytest tests/browser -k 'accessible or picture'
+	cp dist/pictures/desktop-text.png dist/pictures/phone-dark-tools.png tests/browser/pictures/
 
 types: $(NPM)
 	tests/clients/node_modules/.bin/tsc -p tests/clients/tsconfig.types.json

@@ -114,6 +114,9 @@ async def test_a_conversation_goes_on_and_comes_back(page: Tab, stack: Stack) ->
     await expect(page.page.locator("#welcome")).to_be_visible()
     await page.page.locator("#conversations a", has_text="Beta?").first.click()
     await expect(page.page.locator(".turn")).to_have_count(2)
+    await expect(page.page.locator("#conversations [aria-current]")).to_contain_text("Beta?")
+    await page.page.reload()
+    await expect(page.page.locator("#conversations [aria-current]")).to_contain_text("Beta?")
     await expect(page.page.locator("#conversations a", has_text="Alpha?")).to_have_count(0)
 
 

@@ -55,7 +55,7 @@ function show() {
   share.hidden = !last?.id;
   latest.hidden = isFollowing || !last;
   if (!isLive) viewers.hidden = true;
-  if (isLive === shownOver) void past.refresh(last?.id ?? null);
+  if (isLive === shownOver) void past.refresh(addressed());
   shownOver = !isLive;
 }
 
@@ -65,8 +65,13 @@ function go(id) {
   attach();
 }
 
+/** The generation that the address names. */
+function addressed() {
+  return new URLSearchParams(location.search).get("g");
+}
+
 function attach() {
-  const id = new URLSearchParams(location.search).get("g");
+  const id = addressed();
   close();
   if (id && id === conversation.last?.id) return;
   if (id) void conversation.open(id);

@@ -35,7 +35,7 @@ export function connectionWords({ state, failures }) {
 export function stateWords(answer) {
   if (answer.status === "queued") return "Waiting for a worker…";
   if (answer.toolCalls.some((call) => call.done && !call.result)) return "Running tools…";
-  if (answer.text || answer.refusal) return "Answering…";
+  if (answer.text || answer.refusal || Object.hasOwn(answer.json, "output")) return "Answering…";
   return answer.reasoning ? "Thinking…" : "Starting…";
 }
 

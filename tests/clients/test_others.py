@@ -22,12 +22,12 @@ Events = list[dict[str, Any]]
 
 
 async def by_eventsource(url: str) -> Events:
-    told: Events = await node.run("foreign.mjs", {"client": "eventsource", "url": url})
+    told: Events = await node.run("others.mjs", {"client": "eventsource", "url": url})
     return told
 
 
 async def by_fetch_event_source(url: str) -> Events:
-    told: Events = await node.run("foreign.mjs", {"client": "fetch-event-source", "url": url})
+    told: Events = await node.run("others.mjs", {"client": "fetch-event-source", "url": url})
     return told
 
 
