@@ -21,19 +21,19 @@ export UV_PROJECT_ENVIRONMENT = .venv
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help up test test-long check programs unit integration e2e chaos chaos-short foreign bench fmt clean
+.PHONY: help up test test-long check programs unit integration e2e chaos chaos-short foreign types pictures browser clients bench fmt clean
 
 help:
 	@echo "make up          start everything here: PORT=8000 DATA=./data API=1 WORKERS=1"
-	@echo "make test        check, programs, unit, integration, e2e, chaos-short and foreign: what must pass before a commit"
+	@echo "make test        check and all tests but the long ones: what must pass before a commit"
 	@echo "make test-long   make test, and the tests that take their time"
 	@echo "make check       format, lint, types and import rules"
-	@echo "make programs    the proxies that tests run, by apt-get; without them those tests are skipped"
+	@echo "make programs    what tests run and is not ours, by apt-get: proxies, npm, Chromium"
 	@echo "make unit        pure tests, seconds     (also: make integration, make e2e)"
 	@echo "make chaos       every fault RUNS=5 times from SEED=1, and the table of what it cost; FAULT=words for some"
 	@echo "make foreign     against an OpenAI-compatible server of somebody else's, in an environment of its own"
-	@echo "make clients     our client and others', in Node, Python and curl; npm is installed when missing"
-	@echo "make browser     the page in a real Chromium, which is installed when missing"
+	@echo "make clients     our client and others', in Node, Python and curl; from npm and elsewhere"
+	@echo "make browser     the page in a real Chromium"
 	@echo "make pictures    the pictures of the page that the README shows; make types: the client's .d.ts"
 	@echo "make bench       figures on this machine: overhead, pick-up, growing JSON; best with nothing else running"
 	@echo "make fmt         format, and mend what can be mended by itself"
@@ -45,7 +45,7 @@ up: $(SYNCED)
 	@exec $(BIN)/python -m deploy.local --end-with-parent $(if $(PORT),--port '$(PORT)') \
 		$(if $(DATA),--data '$(DATA)') $(if $(API),--api '$(API)') $(if $(WORKERS),--workers '$(WORKERS)')
 
-test: check programs unit integration e2e chaos-short foreign
+test: check programs unit integration e2e chaos-short foreign clients browser
 
 test-long: test
 	$(BIN)/python -m pytest -m long tests
@@ -59,7 +59,7 @@ check: $(SYNCED)
 # Debian's own, as root, when one is missing; who is not root, or has no Debian, is told by the
 # tests that are skipped. Quick when all is there.
 programs:
-	@missing=; for program in nginx haproxy caddy curl openssl faketime; do \
+	@missing=; for program in nginx haproxy caddy curl openssl faketime npm chromium; do \
 		PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
@@ -82,8 +82,7 @@ foreign: $(SYNCED) $(LITELLM)/.synced
 clients: $(SYNCED) $(NPM)
 	$(BIN)/python -m pytest tests/clients
 
-browser: $(SYNCED) $(NPM)
-	@command -v "$${CHROMIUM:-chromium}" > /dev/null || $(call apt,chromium fonts-dejavu-core)
+browser: $(SYNCED) $(NPM) programs
 	$(BIN)/python -m pytest tests/browser
 
 # All of them into dist/, for looking at; two of them are README's.
@@ -122,14 +121,9 @@ $(LITELLM)/.synced: tests/foreign/litellm.txt | $(UV)
 	@touch $@
 
 # No scripts of packages run: none of these needs one.
-$(NPM): tests/clients/package.json tests/clients/package-lock.json
-	@command -v npm > /dev/null || $(call apt,npm)
+$(NPM): tests/clients/package.json tests/clients/package-lock.json | programs
 	@cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
-
-# Debian's packages, when something is missing and we may install it.
-apt = { echo "installing $(1)"; apt-get update -qq && \
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) > /dev/null; }
 
 # Only when there is no uv on PATH. pip --target is for Pythons that come without ensurepip.
 .tools/uv/bin/uv:
