@@ -21,7 +21,12 @@ gets the same answer.
     reasoning=N     N deltas of `reasoning_content` come first
     refusal=N       N deltas of `refusal` instead of content
     tools=K         if the request has tools, K parallel calls; content only if `tokens` is given.
-                    When the last message is a tool's result, it answers in text instead
+                    Shown their results, it answers in text, and says what they were
+    turns=N         it calls tools in N turns (1) before it answers
+    told=HOW        how calls are told: `apart`, one after the other (default); `mixed`, piece by
+                    piece in turn; `named`, as mixed, with id and name on every piece; `numbered`,
+                    as mixed, without any id; `bare`, apart, without index; `zero`, apart, all of
+                    them with index 0
     finish=REASON   stop, length, tool_calls or content_filter, instead of what is true; none: the
                     stream ends there, as that of a provider cut off in the middle
     usage=0         no usage, even if asked for

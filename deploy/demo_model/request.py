@@ -11,6 +11,7 @@ from deploy.demo_model.faults import AT_THE_END, INSTEAD, WITHIN
 
 MODEL: Final = "demo"
 
+TOLD: Final = ("apart", "mixed", "named", "numbered", "bare", "zero")
 FINISH_REASONS: Final = ("stop", "length", "tool_calls", "content_filter", "none")
 FAULTS: Final = (*INSTEAD, *WITHIN, *AT_THE_END)
 
@@ -48,6 +49,7 @@ class Wish:
     reasoning: int = _count(10_000_000)
     refusal: int = _count(10_000_000)
     tools: int = _count(128)
+    turns: int = _count(10_000, 1)
     seed: int = _count(2**63)
     echo: int = _count(1)
     usage: int = _count(1, 1)
@@ -59,6 +61,7 @@ class Wish:
     times: int = _count(1_000, None)
     retry_after_s: float | None = _number(3600.0, None)
     retry_after_date_s: float | None = _number(3600.0, None)
+    told: str = "apart"
 
     @classmethod
     def parse(cls, model: str) -> Self:
@@ -81,6 +84,8 @@ class Wish:
             raise _bad_model(f"`finish={wish.finish}` is none of {', '.join(FINISH_REASONS)}.")
         if wish.fault is not None and wish.fault not in FAULTS:
             raise _bad_model(f"`fault={wish.fault}` is none of {', '.join(FAULTS)}.")
+        if wish.told not in TOLD:
+            raise _bad_model(f"`told={wish.told}` is none of {', '.join(TOLD)}.")
         if wish.chars == 0:
             raise _bad_model("`chars=0` would never end; ask for 1 or more.")
         return wish
@@ -120,6 +125,7 @@ class Request:
     include_usage: bool = False
     tools: tuple[Tool, ...] = ()
     calls: int = 0
+    results: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     limit: int | None = None
     user: str | None = None
@@ -141,7 +147,7 @@ class Request:
             raise Refused(400, "`messages` must be a list of at least one message.", param="messages")
         if body.get("n") not in (None, 1):
             raise Refused(400, "This server gives one choice per request: `n` must be 1.", param="n")
-        tools, calls = _tools(body, wish, answered=messages[-1].get("role") == "tool")
+        tools, calls = _tools(body, wish, answered=_turns(messages) >= wish.turns)
         said = [m for m in messages if m.get("role") == "user"]
         return cls(
             model=model,
@@ -152,6 +158,7 @@ class Request:
             include_usage=wish.usage == 1 and _asks_usage(body.get("stream_options")),
             tools=tools,
             calls=calls,
+            results=tuple(_text(m.get("content")) for m in messages if m.get("role") == "tool"),
             json_schema=_json_schema(body.get("response_format")),
             limit=_limit(body),
             user=body.get("user"),
@@ -169,6 +176,12 @@ def _text(content: Any) -> str:
     if not isinstance(content, list):
         return ""
     return " ".join(p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
+
+
+def _turns(messages: list[dict[str, Any]]) -> int:
+    """How often the model has called tools since it was last spoken to."""
+    asked = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=0)
+    return sum(bool(m.get("tool_calls")) for m in messages[asked:])
 
 
 def _asks_usage(options: Any) -> bool:

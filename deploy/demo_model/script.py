@@ -8,8 +8,8 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice, zip_longest
 from typing import Final, Literal
 
 from deploy.demo_model.faults import WITHIN
@@ -33,9 +33,9 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One delta of a tool call; `id` and `name` stand on the first of each call."""
+    """One delta of a tool call; `id` and `name` usually stand on the first of each call."""
 
-    index: int
+    index: int | None
     id: str | None
     name: str | None
     arguments: str
@@ -130,8 +130,7 @@ def _deltas(request: Request) -> Iterator[Delta]:
     if request.calls == 0 or wish.tokens is not None:
         for text in _content(request, voice):
             yield Say("content", text)
-    for index in range(request.calls):
-        yield from _call(request, voice, index)
+    yield from _calls(request, voice)
 
 
 def _content(request: Request, voice: Voice) -> Iterator[str]:
@@ -145,7 +144,8 @@ def _content(request: Request, voice: Voice) -> Iterator[str]:
     if wish.echo:
         return pieces(iter([request.prompt]), wish.chars)
     if wish.tokens is None:
-        return pieces(iter([voice.answer()]), wish.chars)
+        results = [f"A tool said: {result}\n\n" for result in request.results]
+        return pieces(iter([*results, voice.answer()]), wish.chars)
     return islice(pieces(voice.endless(), wish.chars), wish.tokens)
 
 
@@ -154,6 +154,29 @@ def _document(request: Request, voice: Voice) -> str:
     if not schema:
         return json.dumps({"question": request.prompt, "answer": voice.answer(), "sure": False, "score": 0.5})
     return json.dumps(example(schema, voice.word), ensure_ascii=False)
+
+
+def _calls(request: Request, voice: Voice) -> Iterator[Call]:
+    """All calls, told as compatible servers are known to tell them."""
+    told = [list(_call(request, voice, index)) for index in range(request.calls)]
+    # Whoever reads one body instead of a stream is shown nothing of this.
+    how = request.wish.told if request.stream else "apart"
+    if how == "apart":
+        yield from chain.from_iterable(told)
+    elif how in ("bare", "zero"):
+        for piece in chain.from_iterable(told):
+            yield replace(piece, index=0 if how == "zero" else None)
+    else:
+        for row in zip_longest(*told):
+            for first, piece in zip((call[0] for call in told), row, strict=True):
+                if piece is not None:
+                    yield _renamed(piece, first, how)
+
+
+def _renamed(piece: Call, first: Call, how: str) -> Call:
+    if how == "named":
+        return replace(piece, id=first.id, name=first.name)
+    return replace(piece, id=None) if how == "numbered" else piece
 
 
 def _call(request: Request, voice: Voice, index: int) -> Iterator[Call]:

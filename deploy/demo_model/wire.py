@@ -83,7 +83,7 @@ class Whole:
             self._texts.setdefault(delta.kind, []).append(delta.text)
         elif delta.id is not None:
             self._calls.append((delta, []))
-        else:
+        elif delta.index is not None:
             self._calls[delta.index][1].append(delta.arguments)
 
     def finish(self, finish: Finish) -> bytes:
@@ -131,9 +131,11 @@ def _head(completion_id: str, model: str, kind: str) -> dict[str, Any]:
 
 
 def _call(call: Call) -> dict[str, Any]:
-    if call.id is None:
-        return {"index": call.index, "function": {"arguments": call.arguments}}
-    return {"index": call.index} | _whole_call(call, call.arguments)
+    place = {} if call.index is None else {"index": call.index}
+    if call.id is not None:
+        return place | _whole_call(call, call.arguments)
+    name = {} if call.name is None else {"name": call.name}
+    return place | {"function": name | {"arguments": call.arguments}}
 
 
 def _whole_call(call: Call, arguments: str) -> dict[str, Any]:
