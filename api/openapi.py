@@ -30,6 +30,8 @@ _EVENTS: Final[dict[type[Any], str]] = {
     events.Reasoning: "reasoning",
     events.Refusal: "refusal",
     events.ToolCall: "tool_call",
+    events.ToolCallDone: "tool_call_done",
+    events.ToolResult: "tool_result",
     events.Json: "json",
     events.Completed: "completed",
     events.Failed: "failed",

@@ -38,7 +38,9 @@ class GenerationRequest(BaseModel):
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[list[Message], Field(min_length=1)]
-    tools: list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = Field(
+        None, description="An entry that names a tool of the workers offers that one; they complete and run it."
+    )
     response_format: dict[str, Any] | None = None
     n: int | None = Field(None, description="Only 1: one generation is one answer.")
     stream: Any = Field(None, description="Accepted and ignored.")
@@ -105,6 +107,16 @@ class SnapshotToolCall(TypedDict):
     arguments: str
 
 
+class SnapshotToolResult(TypedDict):
+    """What the worker got from running call `id`: either `content` or `error`."""
+
+    id: str
+    name: str
+    content: str | None
+    error: str | None
+    duration_ms: int
+
+
 class SnapshotUsage(TypedDict, total=False):
     """Tokens billed; `estimated` when the provider did not say."""
 
@@ -142,7 +154,7 @@ class Reduced(TypedDict):
     reasoning: str
     refusal: str
     tool_calls: list[SnapshotToolCall]
-    tool_results: list[dict[str, Any]]
+    tool_results: list[SnapshotToolResult]
     json: dict[str, Any]
     usage: SnapshotUsage | None
     finish_reason: str | None

@@ -7,7 +7,7 @@ Events), so both end with the same text. It takes pages, so that no long log is 
 from collections.abc import Iterable
 from typing import Any, Final
 
-from api.schemas import Reduced, SnapshotError, SnapshotToolCall, StatusName
+from api.schemas import Reduced, SnapshotError, SnapshotToolCall, SnapshotToolResult, StatusName
 from shared.codec import decode_json, decode_json_exactly
 from shared.cursor import START, Cursor
 from shared.events import TERMINAL, EventType, type_of_bytes
@@ -62,7 +62,7 @@ class Reduction:
             reasoning="".join(pieces[EventType.REASONING]),
             refusal="".join(pieces[EventType.REFUSAL]),
             tool_calls=_tool_calls(data for _, entry, data in output if entry is EventType.TOOL_CALL),
-            tool_results=[],
+            tool_results=[_tool_result(data) for _, entry, data in output if entry is EventType.TOOL_RESULT],
             json=_values(data[_STEP] for _, entry, data in output if entry is EventType.JSON),
             usage=end.get("usage"),
             finish_reason=end.get("finish_reason"),
@@ -110,6 +110,16 @@ def _values(steps: Iterable[bytes]) -> dict[str, Any]:
     for step in map(decode_json_exactly, steps):
         ops.setdefault(step["target"], []).extend(step["ops"])
     return {target: compose(each)[0]["value"] for target, each in ops.items()}
+
+
+def _tool_result(data: dict[str, Any]) -> SnapshotToolResult:
+    return SnapshotToolResult(
+        id=data["id"],
+        name=data["name"],
+        content=data.get("content"),
+        error=data.get("error"),
+        duration_ms=data["duration_ms"],
+    )
 
 
 def _error(failed: dict[str, Any]) -> SnapshotError:

@@ -7,16 +7,29 @@ they never hold a line break (JSON escapes control characters) and are the same 
 import json
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final, cast, get_args
 
 import orjson
 
-from shared.events import Event
+from shared.events import Delta, Event, Whole
 
 
 def encode(event: Event) -> bytes:
     """One event's fields as one line of JSON, without those that are None."""
     return encode_json(event)
+
+
+def decode_output(kind: bytes, data: bytes) -> Delta | Whole | None:
+    """The event of one log entry if it is part of an answer, else None. Fields that a newer worker
+    may have added are left out. Raises ValueError when the data is not of that type."""
+    shape = _OUTPUT.get(kind)
+    if shape is None:
+        return None
+    found = decode_json(data)
+    try:
+        return cast(Delta | Whole, shape(**{name: found.get(name) for name in _names(shape)}))
+    except AttributeError as error:
+        raise ValueError(f"not the data of {kind!r}") from error
 
 
 def encode_json(value: Any) -> bytes:
@@ -55,6 +68,9 @@ def _decode_slowly(data: bytes | str) -> Any:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
+
+
+_OUTPUT: Final[dict[bytes, type]] = {shape.type.value.encode(): shape for shape in (*get_args(Delta), *get_args(Whole))}
 
 
 @cache

@@ -20,6 +20,8 @@ class EventType(StrEnum):
     REASONING = "reasoning"
     REFUSAL = "refusal"
     TOOL_CALL = "tool_call"
+    TOOL_CALL_DONE = "tool_call_done"
+    TOOL_RESULT = "tool_result"
     JSON = "json"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -126,6 +128,29 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDone:
+    """One whole tool call, after its last piece."""
+
+    type: ClassVar = EventType.TOOL_CALL_DONE
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the worker got from running call `id`: either `content` or an `error`, both for the model."""
+
+    type: ClassVar = EventType.TOOL_RESULT
+    id: str
+    name: str
+    content: str | None
+    error: str | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """The provider said the answer is whole."""
 
@@ -166,9 +191,9 @@ class Cancelled:
 Delta = Token | Reasoning | Refusal | ToolCall
 """What a model says, piece by piece."""
 
-Whole = Json
+Whole = ToolCallDone | ToolResult
 """What is said at once: neither split nor joined."""
 
 Terminal = Completed | Failed | Cancelled
 
-Event = Queued | Attempt | Delta | Whole | Terminal
+Event = Queued | Attempt | Delta | Json | Whole | Terminal

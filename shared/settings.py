@@ -65,6 +65,17 @@ class Settings(BaseSettings):
     worker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """Where a worker answers `/healthz` and `/readyz`. Nowhere when not set: two on one machine need two."""
 
+    tools: str = Field("", pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?$")
+    """Module whose `TOOLS` the worker runs itself, such as `deploy.demo_tools`; empty: none."""
+    tool_timeout_s: Seconds = 30.0
+    """How long a tool may take if it names no time of its own. The model is told, and goes on."""
+    tool_rounds: Count = 16
+    """How often a model may call tools in one answer. A model that never comes to an end costs money."""
+    tool_result_bytes: Count = 65_536
+    """A longer result is an error the model is told: each is one event, held and sent as a whole."""
+    tool_threads: Count = 16
+    """Tools that are not async run in threads, at most this many at once per worker process."""
+
     # -- API ---------------------------------------------------------------------------------
     max_body_bytes: Count = 1_048_576
     """A larger request body is refused before it is parsed."""

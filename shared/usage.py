@@ -4,6 +4,7 @@ Pure. The guess is marked `estimated` wherever it is shown: four characters a to
 rule of thumb for English, and far off for code or Chinese.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from shared.events import Usage
@@ -23,6 +24,29 @@ def estimate_output(pieces: int, chars: int) -> int:
 
 def estimated(prompt_tokens: int, completion_tokens: int) -> Usage:
     return Usage(prompt_tokens, completion_tokens, prompt_tokens + completion_tokens, estimated=True)
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """Of an answer that took several requests. A guess in one of them makes the sum a guess."""
+    parts = list(usages)
+    return Usage(
+        sum(usage.prompt_tokens for usage in parts),
+        sum(usage.completion_tokens for usage in parts),
+        sum(usage.total_tokens for usage in parts),
+        any(usage.estimated for usage in parts) or None,
+        _summed(usage.prompt_tokens_details for usage in parts),
+        _summed(usage.completion_tokens_details for usage in parts),
+    )
+
+
+def _summed(details: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """Counts are added; of anything else a provider puts there, the last word stands."""
+    found: dict[str, Any] = {}
+    for detail in details:
+        for name, value in (detail or {}).items():
+            is_count = type(value) in (int, float) and type(found.get(name)) in (int, float)
+            found[name] = found[name] + value if is_count else value
+    return found or None
 
 
 def _tokens(chars: int) -> int:

@@ -1,146 +1,67 @@
-"""Owns one attempt: the upstream's pieces into the publication, until a last event is written.
+"""Owns one attempt: turns of the model and rounds of tools, until a last event is written.
 
-Decides what an end means: only a `finish_reason` makes `completed` (R13). Knows neither Redis nor
-the SDK. Three clocks: first piece, between pieces, whole answer; nothing but a piece of the answer
-winds them up again, neither comments nor empty chunks nor counts of tokens (R27).
+The model is asked; the calls it makes are run if the request offers tools of ours for them; it is
+shown their results and asked again, until it answers. Decides what an end means: only a
+`finish_reason` makes `completed` (R13). Knows neither Redis nor the SDK.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
-from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
-from shared.events import Completed, Failed, Terminal, Usage
-from shared.usage import estimated
+from shared.errors import UpstreamError, UpstreamRefused
+from shared.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
+from shared.usage import estimate_prompt, estimated, total
+from worker.calls import Calls
+from worker.conversation import Conversation, Round
+from worker.former import Former
 from worker.outbox import OutputTooLarge
 from worker.publication import Publication
-from worker.retry import Unanswered, before_first_piece
+from worker.retry import Unanswered
 from worker.telling import Telling
-from worker.upstream.pieces import Finish, pieces_of
+from worker.tools.registry import offer
+from worker.tools.toolbox import Toolbox
+from worker.turn import Clocks, Turn, Upstream
 
-log = logging.getLogger(__name__)
-
-_LAST_WORDS_S: Final = 5.0
-"""After its finish reason a provider has this long to count tokens and hang up."""
-
-
-class Upstream(Protocol):
-    """A provider. Leaving the context closes its socket. Raises `UpstreamError`."""
-
-    def open(self, request: dict[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[Any]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    first_token_s: float
-    between_tokens_s: float
-
-
-class Interrupted(Exception):
-    """The upstream broke off after something was said; `cause` is how."""
-
-    def __init__(self, cause: UpstreamError) -> None:
-        super().__init__(cause.message)
-        self.cause = cause
+_CUT: Final = frozenset({"length", "content_filter"})
+"""Ends after which a call may lack its last piece. OpenAI says `stop` for calls that the request
+forced, and compatible servers use words of their own; so what is not one of these is whole."""
 
 
 class Attempt:
     """One worker's try at one generation."""
 
-    def __init__(self, publication: Publication, upstream: Upstream, clocks: Clocks, *, prompt_tokens: int) -> None:
+    def __init__(
+        self,
+        request: dict[str, Any],
+        publication: Publication,
+        upstream: Upstream,
+        clocks: Clocks,
+        toolbox: Toolbox,
+        recall: Callable[[], Awaitable[Former]],
+    ) -> None:
+        """`recall` reads what former attempts left in the log."""
+        self._request, self._offered = offer(request, toolbox.registry)
         self._publication = publication
+        self._telling = Telling(publication, self._request)
+        self._deadline = asyncio.get_running_loop().time() + publication.remaining_s
         self._upstream = upstream
         self._clocks = clocks
-        self._prompt_tokens = prompt_tokens
-        self._spoke = False
-        self._usage: Usage | None = None
-        self._finish_reason: str | None = None
+        self._toolbox = toolbox
+        self._recall = recall
+        self._calls = Calls()
+        self._turns: list[tuple[Turn, int]] = []
+        """With the output tokens known before each."""
 
-    async def run(self, request: dict[str, Any]) -> None:
+    async def run(self) -> None:
         """Write the whole answer. Raises `Interrupted` when the upstream broke off in a way that
         another attempt may mend, `LostPlace` when the log is no longer ours.
 
         The upstream's socket is closed before the last event is waited for, so whoever sees that
         event knows that nothing is being paid for any more.
         """
-        await self._publication.close(await self._terminal_of(request))
-
-    async def _terminal_of(self, request: dict[str, Any]) -> Terminal:
-        deadline = asyncio.get_running_loop().time() + self._publication.taken.remaining_s
-        telling = Telling(self._publication, request)
-        try:
-            async with asyncio.timeout_at(deadline) as whole:
-                return await self._listen(request, telling, deadline)
-        except TimeoutError:
-            if not whole.expired():
-                raise
-            return self.failed("deadline_exceeded", "The answer took longer than its deadline allows.", retryable=True)
-        finally:
-            telling.stop()
-
-    async def _listen(self, request: dict[str, Any], telling: Telling, deadline: float) -> Terminal:
-        try:
-            async for attempt in before_first_piece(deadline):
-                with attempt:
-                    await self._listen_once(request, telling)
-        except OutputTooLarge:
-            return self.failed("output_too_large", "The answer is larger than this server allows.", retryable=False)
-        except Unanswered as error:
-            return self.failed_by(error.cause)
-        except UpstreamRefused as error:
-            return self.failed_by(error)
-        if self._finish_reason is None:
-            raise AssertionError("an upstream that ends without finish_reason has raised")
-        violations = await telling.end()
-        outbox = self._publication.outbox
-        return Completed(
-            self._finish_reason, self._known_usage(), outbox.chars, outbox.events_with_terminal(), violations
-        )
-
-    async def _listen_once(self, request: dict[str, Any], telling: Telling) -> None:
-        try:
-            async with asyncio.timeout(self._clocks.first_token_s) as silence:
-                async with self._upstream.open(request) as chunks:
-                    async for chunk in chunks:
-                        await self._take_in(chunk, silence, telling)
-            if self._finish_reason is None:
-                raise UpstreamBroken("upstream_truncated", "The provider's stream ended before the answer did.")
-        except TimeoutError as error:
-            if not silence.expired():
-                raise
-            self._break_off(UpstreamBroken("upstream_timeout", "The provider fell silent."), error)
-        except UpstreamBroken as error:
-            self._break_off(error, error)
-
-    async def _take_in(self, chunk: Any, silence: asyncio.Timeout, telling: Telling) -> None:
-        loop = asyncio.get_running_loop()
-        for piece in pieces_of(chunk):
-            match piece:
-                case Finish():
-                    self._finish_reason = piece.reason
-                    silence.reschedule(loop.time() + min(_LAST_WORDS_S, self._clocks.between_tokens_s))
-                case Usage():
-                    self._usage = piece
-                case _:
-                    self._spoke = True
-                    if self._publication.is_full:
-                        # Our own slowness is not the provider's silence.
-                        silence.reschedule(None)
-                        await self._publication.room()
-                    self._publication.add(piece)
-                    telling.take(piece)
-                    silence.reschedule(loop.time() + self._clocks.between_tokens_s)
-
-    def _break_off(self, error: UpstreamBroken, cause: BaseException) -> None:
-        if self._finish_reason is not None:
-            # It fell silent or hung up after its last word, and has said all the same.
-            return
-        if self._spoke:
-            raise Interrupted(error) from cause
-        raise Unanswered(error) from cause
+        await self._publication.close(await self._terminal())
 
     def failed_by(self, error: UpstreamError) -> Failed:
         return self.failed(error.failed_code, error.message, retryable=error.retryable)
@@ -148,7 +69,98 @@ class Attempt:
     def failed(self, code: str, message: str, *, retryable: bool) -> Failed:
         """The last event for a failure, with this attempt's totals."""
         outbox = self._publication.outbox
-        return Failed(code, message, retryable, self._known_usage(), outbox.chars, outbox.events_with_terminal())
+        return Failed(code, message, retryable, self._usage(), outbox.chars, outbox.events_with_terminal())
 
-    def _known_usage(self) -> Usage:
-        return self._usage or estimated(self._prompt_tokens, self._publication.outbox.output_tokens)
+    async def _terminal(self) -> Terminal:
+        try:
+            async with asyncio.timeout_at(self._deadline) as whole:
+                return await self._converse()
+        except TimeoutError:
+            if not whole.expired():
+                raise
+            return self.failed("deadline_exceeded", "The answer took longer than its deadline allows.", retryable=True)
+        except OutputTooLarge:
+            return self.failed("output_too_large", "The answer is larger than this server allows.", retryable=False)
+        except Unanswered as error:
+            return self.failed_by(error.cause)
+        except UpstreamRefused as error:
+            return self.failed_by(error)
+        finally:
+            self._telling.stop()
+
+    async def _converse(self) -> Terminal:
+        conversation = Conversation(self._request)
+        left = await self._tell_again(conversation) if self._offered else None
+        while True:
+            said = left or await self._ask(conversation.request)
+            left = None
+            due = [call for call in said.unanswered if call.name in self._offered]
+            if due and conversation.rounds >= self._toolbox.limits.rounds:
+                return self.failed("too_many_rounds", "The model called tools too often.", retryable=False)
+            if due:
+                said = replace(said, results=said.results | await self._run_tools(due))
+            if said.unanswered:
+                # Calls that are the caller's to run, whatever else was run beside them.
+                return await self._completed("tool_calls")
+            if not said.calls:
+                return await self._completed(said.finish_reason)
+            conversation.add(said)
+
+    async def _ask(self, request: dict[str, Any]) -> Round:
+        turn = Turn(request, self._calls, self._say)
+        self._turns.append((turn, self._publication.outbox.output_tokens))
+        await turn.listen(self._upstream, self._clocks, self._deadline)
+        calls = self._calls.end_round()
+        if turn.finish_reason in _CUT:
+            calls = []
+        for call in calls:
+            await self._say(call)
+        return Round(turn.text, calls, {}, turn.finish_reason)
+
+    async def _run_tools(self, due: Sequence[ToolCallDone]) -> dict[str, ToolResult]:
+        # Calls are in the log before they are run, so a worker that lost its place learns it here;
+        # results are there before the model hears them, so that no attempt has to guess.
+        await self._publication.settled()
+        results = await self._toolbox.run(due, self._offered, self._say)
+        await self._publication.settled()
+        return results
+
+    async def _tell_again(self, conversation: Conversation) -> Round | None:
+        """Repeat the rounds of former attempts, and return the last: some of its calls may be due."""
+        if self._publication.taken.attempt == 1:
+            return None
+        former = await self._recall()
+        told = former.rounds(lambda name: name in self._offered and self._offered[name].options.repeatable)
+        for one in told:
+            for event in one.events:
+                if isinstance(event, ToolCallDone):
+                    self._calls.know(event)
+                await self._say(event)
+        for one in told[:-1]:
+            conversation.add(one.round)
+        return told[-1].round if told else None
+
+    async def _say(self, event: Delta | Whole) -> None:
+        """Everything an answer consists of goes out here, once its place in the outbox is free."""
+        if isinstance(event, ToolCallDone):
+            await self._telling.end_call(event)
+        if self._publication.is_full:
+            await self._publication.room()
+        self._publication.add(event)
+        if isinstance(event, Delta):
+            self._telling.take(event)
+
+    async def _completed(self, finish_reason: str) -> Completed:
+        violations = await self._telling.end()
+        outbox = self._publication.outbox
+        return Completed(finish_reason, self._usage(), outbox.chars, outbox.events_with_terminal(), violations)
+
+    def _usage(self) -> Usage:
+        """Of all turns; what a provider did not say of one is guessed for that one."""
+        if not self._turns:
+            return estimated(estimate_prompt(self._request), 0)
+        ends = [*(before for _, before in self._turns[1:]), self._publication.outbox.output_tokens]
+        return total(
+            turn.usage or estimated(estimate_prompt(turn.request), end - before)
+            for (turn, before), end in zip(self._turns, ends, strict=True)
+        )

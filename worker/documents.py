@@ -81,6 +81,12 @@ class Documents:
             if due_s is not None and due_s <= now_s:
                 yield from self._tell(document, document.growing.look(now_s))
 
+    def end_call(self, call_id: str) -> Iterator[Json]:
+        """These arguments are whole, long before the answer may be."""
+        document = self._all.get(call_id)
+        if document is not None and not document.is_ended:
+            yield from self._end(document)
+
     def end(self) -> Iterator[Json]:
         """The answer is whole. Afterwards `violations` and `judgeable` say what came of it."""
         for document in self._all.values():

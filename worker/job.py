@@ -8,24 +8,30 @@ import asyncio
 import logging
 import random
 import uuid
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from shared.answers import Answer, TakeReply
 from shared.codec import decode_json
 from shared.errors import LogUnavailable, LostPlace
 from shared.eventlog import EventLog
+from shared.logreader import LogReader
 from shared.queue import Queue
 from shared.sweep import fail_lost
-from shared.usage import estimate_prompt
-from worker.attempt import Attempt, Clocks, Interrupted, Upstream
+from worker.attempt import Attempt
+from worker.former import Former, read_former
 from worker.linger import Linger
 from worker.publication import Publication
 from worker.publisher import Publisher
 from worker.retry import restart_wait_s
+from worker.tools.toolbox import Toolbox
+from worker.turn import Clocks, Interrupted, Upstream
 
 log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 0.2
+_SETTLE_S: Final = 1.0
 
 
 class Job:
@@ -34,18 +40,22 @@ class Job:
     def __init__(
         self,
         eventlog: EventLog,
+        reader: LogReader,
         queue: Queue,
         publisher: Publisher,
         linger: Linger,
         upstream: Upstream,
         clocks: Clocks,
+        toolbox: Toolbox,
     ) -> None:
         self._log = eventlog
+        self._reader = reader
         self._queue = queue
         self._publisher = publisher
         self._linger = linger
         self._upstream = upstream
         self._clocks = clocks
+        self._toolbox = toolbox
         self.draining = asyncio.Event()
         """Set when the drain time is over: what still runs is handed over."""
 
@@ -71,10 +81,16 @@ class Job:
     async def _attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
         """One attempt; whether another should follow at once."""
         publication = self._publisher.open(generation_id, token, taken)
-        request: dict[str, Any] = decode_json(taken.request)
-        attempt = Attempt(publication, self._upstream, self._clocks, prompt_tokens=estimate_prompt(request))
+        attempt = Attempt(
+            decode_json(taken.request),
+            publication,
+            self._upstream,
+            self._clocks,
+            self._toolbox,
+            partial(self._recall, generation_id, taken.epoch),
+        )
         try:
-            return await self._guard(attempt, publication, request)
+            return await self._guard(attempt, publication)
         except LostPlace as lost:
             log.info("generation %s attempt %d ended: the log answered %s", generation_id, taken.attempt, lost.answer)
             return False
@@ -84,9 +100,16 @@ class Job:
             else:
                 self._publisher.forget(publication)
 
-    async def _guard(self, attempt: Attempt, publication: Publication, request: dict[str, Any]) -> bool:
+    async def _recall(self, generation_id: str, epoch: int) -> Former:
+        while True:
+            try:
+                return await read_former(self._reader, generation_id, epoch)
+            except LogUnavailable:
+                await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
+
+    async def _guard(self, attempt: Attempt, publication: Publication) -> bool:
         """Run the attempt, and stop it as soon as its place is lost or the worker must go."""
-        running = asyncio.create_task(attempt.run(request), name=f"attempt {publication.outbox.generation_id}")
+        running = asyncio.create_task(attempt.run(), name=f"attempt {publication.outbox.generation_id}")
         lost = asyncio.create_task(publication.lost.wait())
         drained = asyncio.create_task(self.draining.wait())
         try:
@@ -131,6 +154,10 @@ class Job:
         """Give the generation to another worker at once, at no cost to its attempts."""
         generation_id = publication.outbox.generation_id
         try:
+            # The result of a tool that is not in the log would be made a second time.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLE_S):
+                    await publication.settled()
             reply = await self._log.release(generation_id, publication.outbox.epoch, "worker_shutdown")
             if reply.answer is Answer.OK:
                 await self._queue.enqueue(generation_id, reply.delivery)

@@ -13,18 +13,22 @@ from shared.connection import connect, connect_blocking, pool
 from shared.errors import LogUnavailable
 from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
+from shared.logreader import LogReader
 from shared.queue import Queue
 from shared.replicas import Replicas
 from shared.requirements import require_fit
 from shared.settings import Settings
 from shared.sweep import Sweep
 from worker.arqworker import ArqWorker
-from worker.attempt import Clocks
 from worker.health import serving
 from worker.job import Job
 from worker.linger import Linger
 from worker.outbox import OutboxLimits
 from worker.publisher import Publisher
+from worker.tools.registry import load_tools
+from worker.tools.threads import Threads
+from worker.tools.toolbox import Toolbox, ToolLimits
+from worker.turn import Clocks
 from worker.upstream.chat import ChatUpstream, connect_upstream
 
 log = logging.getLogger(__name__)
@@ -35,7 +39,8 @@ _ANSWER_S: Final = 1.0
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then drain. Raises `UnfitRedis` before any work is begun."""
+    """Work until SIGTERM or SIGINT, then drain. Raises `SettingsError` and `UnfitRedis` before any of it."""
+    tools = load_tools(settings.tools)
     keys = Keys(settings.key_prefix)
     redis = connect(settings.redis_url)
     waking, hinting, waiting = (connect_blocking(settings.redis_url) for _ in range(3))
@@ -51,7 +56,10 @@ async def run(settings: Settings) -> None:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
     client = connect_upstream(settings.openai_base_url, key, connections=settings.slots)
     clocks = Clocks(settings.first_token_s, settings.between_tokens_s)
-    job = Job(eventlog, queue, publisher, linger, ChatUpstream(client), clocks)
+    tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
+    toolbox = Toolbox(tools, Threads(settings.tool_threads), tool_limits)
+    reader = LogReader(redis, keys)
+    job = Job(eventlog, reader, queue, publisher, linger, ChatUpstream(client), clocks, toolbox)
     worker = ArqWorker(
         queue,
         pool(settings.redis_url),
@@ -78,7 +86,7 @@ async def run(settings: Settings) -> None:
                     tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
                 ]
                 claiming = tasks.create_task(worker.claim_for_ever(), name="claim")
-                log.info("worker ready, %d slots", settings.slots)
+                log.info("worker ready, %d slots, %d tools", settings.slots, len(tools))
                 await stop.wait()
                 worker.stop_claiming()
                 await claiming

@@ -13,7 +13,7 @@ from typing import Final
 from shared.answers import TakeReply
 from shared.codec import encode
 from shared.eventlog import Batch, Entry
-from shared.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall
+from shared.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall, Whole
 from shared.usage import estimate_output
 
 # One script call must not hold Redis for long: about 1 ms of it.
@@ -85,6 +85,15 @@ class Outbox:
                 self._pending.append(_Pending(piece, self.chars, self.output_tokens))
             else:
                 last.chars, last.tokens = self.chars, self.output_tokens
+
+    def add_whole(self, event: Whole) -> None:
+        """Accept an event that is one whatever its size. Raises `OutputTooLarge`."""
+        data = encode(event)
+        self._bytes += len(data)
+        if self._bytes > self.limits.max_output_bytes:
+            raise OutputTooLarge
+        self._seal()
+        self._entries.append(Entry(event.type, data, self.chars, self.output_tokens))
 
     def tell(self, step: Json) -> None:
         """Accept one step of a JSON value as it is. It says nothing the text does not say, so it counts

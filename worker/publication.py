@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from shared.answers import Answer, TakeReply
 from shared.errors import LostPlace
-from shared.events import Delta, Json, Terminal
+from shared.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
 from worker.outbox import Outbox
 
 
@@ -33,13 +33,16 @@ class Publication:
         a lease may take its own generation again, while the former attempt does not know yet."""
         return self.outbox.generation_id, self.outbox.epoch
 
-    def add(self, delta: Delta) -> None:
-        """Accept one piece at once; the caller asks `is_full` and waits in `room` before the next.
+    def add(self, event: Delta | Whole) -> None:
+        """Accept one event at once; the caller asks `is_full` and waits in `room` before the next.
 
         Raises `LostPlace`, `OutputTooLarge`.
         """
         self._check()
-        self.outbox.add(delta)
+        if isinstance(event, ToolCallDone | ToolResult):
+            self.outbox.add_whole(event)
+        else:
+            self.outbox.add(event)
         self._wake(self)
 
     def tell(self, step: Json) -> None:
@@ -72,6 +75,10 @@ class Publication:
         self._check()
         self.outbox.close(terminal)
         self._wake(self)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until the log has everything said so far. Raises `LostPlace`."""
         while not self.outbox.is_settled:
             await self._wait_for_move()
 

@@ -6,11 +6,11 @@ While the log cannot take more there is no look: the value catches up in one ste
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.errors import LostPlace
-from shared.events import Delta, Violation
+from shared.events import Delta, Json, ToolCallDone, Violation
 from shared.verdict import MOST, fault_of, findings
 from worker.documents import TELL_FACTOR, Documents, Judgeable
 from worker.publication import Publication
@@ -33,13 +33,14 @@ class Telling:
         self._documents.take(piece)
         self._look()
 
+    async def end_call(self, call: ToolCallDone) -> None:
+        """A call's arguments are whole: tell the rest of them before they are run. Raises `LostPlace`."""
+        await self._tell(self._documents.end_call(call.id))
+
     async def end(self) -> list[Violation] | None:
         """The answer is whole: tell the rest, and say what is wrong with it. Raises `LostPlace`."""
         self.stop()
-        for event in self._documents.end():
-            if self._publication.is_full:
-                await self._publication.room()
-            self._publication.tell(event)
+        await self._tell(self._documents.end())
         found = self._documents.violations
         if self._documents.judgeable:
             # A schema takes milliseconds, a bad one seconds: other generations must not wait for it.
@@ -51,6 +52,12 @@ class Telling:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    async def _tell(self, steps: Iterable[Json]) -> None:
+        for step in steps:
+            if self._publication.is_full:
+                await self._publication.room()
+            self._publication.tell(step)
 
     def _look(self) -> None:
         self.stop()

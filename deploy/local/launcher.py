@@ -23,6 +23,8 @@ _READY_S: Final = 60.0
 """Generous: a slow machine imports for seconds, and a large append-only file takes its time."""
 _LOOK_EVERY_S: Final = 0.05
 _LOOK_S: Final = 2.0
+_TOOLS: Final = "deploy.demo_tools"
+"""What the workers run if nothing else is asked for; a request must still name them."""
 _END_S: Final = 5.0
 """How long one may take to end, beyond the drain time of those that have one."""
 
@@ -55,11 +57,15 @@ class Launcher:
         self._stopping = asyncio.Event()
         self._fault: str | None = None
         self._stages: list[list[Child]] = []
-        self._environ = dict(plan.environ) | {
-            "PYTHONUNBUFFERED": "1",
-            "TOKENCAST_REDIS_URL": plan.redis_url,
-            "TOKENCAST_DRAIN_S": str(plan.drain_s),
-        }
+        self._environ = (
+            {"TOKENCAST_TOOLS": _TOOLS}
+            | dict(plan.environ)
+            | {
+                "PYTHONUNBUFFERED": "1",
+                "TOKENCAST_REDIS_URL": plan.redis_url,
+                "TOKENCAST_DRAIN_S": str(plan.drain_s),
+            }
+        )
 
     def stop(self) -> None:
         """End all of it."""

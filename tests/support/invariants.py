@@ -218,6 +218,8 @@ def _check_snapshot(transcript: Transcript, answer: dict[str, Any], snapshot: Ma
     pairs.append(("error", ours and ours["code"], theirs and theirs["code"]))
     calls = [{key: call.get(key) for key in ("id", "name", "arguments")} for call in snapshot["tool_calls"]]
     pairs.append(("tool_calls", answer["tool_calls"], calls))
+    results = [{key: value for key, value in one.items() if value is not None} for one in snapshot["tool_results"]]
+    pairs.append(("tool_results", answer["tool_results"], results))
     for name, mine, other in pairs:
         # Nothing said is null in one place and an empty text in the other.
         if (mine or None) != (other or None):

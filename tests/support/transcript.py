@@ -128,7 +128,8 @@ def place(frame: Frame) -> Seen:
 
 
 def reduce(seen: Iterable[Seen]) -> dict[str, Any]:
-    """Events to answer. Raises ValueError when a fold straddles a terminal's `cut`."""
+    """Events to answer. Raises ValueError when a fold straddles a terminal's `cut`, or tool calls
+    and results do not fit together."""
     answer = _nothing()
     kept = list(seen)
     if kept and "cut" in (last := kept[-1]).frame.data and last.frame.event in TERMINALS:
@@ -139,7 +140,8 @@ def reduce(seen: Iterable[Seen]) -> dict[str, Any]:
     for s in kept:
         _apply(answer, s.frame.event, s.frame.data)
         answer["cursor"] = str(s.cursor)
-    answer["tool_calls"] = [call for _, call in sorted(answer["tool_calls"].items())]
+    calls = [call for _, call in sorted(answer["tool_calls"].items())]
+    answer["tool_calls"] = [{name: value for name, value in call.items() if name != "done"} for call in calls]
     for name in TEXTS.values():
         answer[name] = whole(answer[name])
     return answer
@@ -158,6 +160,7 @@ def _nothing() -> dict[str, Any]:
         "reasoning": "",
         "refusal": "",
         "tool_calls": {},
+        "tool_results": [],
         "json": {},
         "violations": [],
         "usage": None,
@@ -175,10 +178,18 @@ def _apply(answer: dict[str, Any], event: str, data: Any) -> None:
         case "token" | "reasoning" | "refusal":
             answer[TEXTS[event]] += data["text"]
         case "tool_call":
-            call = answer["tool_calls"].setdefault(data["index"], {"id": None, "name": None, "arguments": ""})
+            new = {"id": None, "name": None, "arguments": "", "done": False}
+            call = answer["tool_calls"].setdefault(data["index"], new)
+            if call["done"]:
+                raise ValueError(f"a piece of call {data['index']} after it was whole")
             call["id"] = data.get("id") or call["id"]
             call["name"] = data.get("name") or call["name"]
             call["arguments"] += data["arguments"]
+        case "tool_call_done":
+            _check_done(answer, data)
+        case "tool_result":
+            _check_result(answer, data)
+            answer["tool_results"].append(data)
         case "json":
             _apply_ops(answer, [data])
         case "completed" | "failed" | "cancelled":
@@ -197,3 +208,25 @@ def _apply_ops(answer: dict[str, Any], values: Iterable[dict[str, Any]]) -> None
         target = each["target"]
         # A copy: applying uses the ops up, and a frame may be read again.
         answer["json"][target] = apply(answer["json"].get(target, NOTHING), deepcopy(each["ops"]))
+
+
+def _check_done(answer: dict[str, Any], done: dict[str, Any]) -> None:
+    """A whole call is what its pieces made, and is announced once."""
+    call = answer["tool_calls"].get(done["index"])
+    if call is None or call["done"]:
+        raise ValueError(f"call {done['index']} is whole, but none was being told")
+    call["done"] = True
+    said = (call["id"], call["name"] or "", whole(call["arguments"]))
+    if said != (done["id"], done["name"], whole(done["arguments"])):
+        raise ValueError(f"call {done['index']} was told in pieces as {said!r}")
+
+
+def _check_result(answer: dict[str, Any], result: dict[str, Any]) -> None:
+    """A result belongs to one whole call, and is content or error."""
+    calls = [call for call in answer["tool_calls"].values() if call["done"] and call["id"] == result["id"]]
+    if len(calls) != 1 or calls[0]["name"] != result["name"]:
+        raise ValueError(f"a result for {result['id']}, which is no whole call")
+    if any(other["id"] == result["id"] for other in answer["tool_results"]):
+        raise ValueError(f"a second result for {result['id']}")
+    if ("content" in result) == ("error" in result):
+        raise ValueError(f"the result for {result['id']} is not one of content and error")

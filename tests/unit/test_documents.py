@@ -71,6 +71,17 @@ def test_nothing_is_due_while_nothing_is_new() -> None:
     assert len(list(grown.look(5.075))) == 1
 
 
+@pytest.mark.rule("R31")
+def test_a_whole_call_is_told_whole_while_the_answer_goes_on() -> None:
+    """Its tool may run for long: nobody waits for the next look, and it is told once."""
+    grown = documents(_TOOLS)
+    told = say(grown, ToolCall(0, "c", "f", '{"a":1'), ToolCall(0, None, None, "2}"))
+    late = say(grown, ToolCall(1, "d", "f", "7"))
+    told += [*late, *grown.end_call("c"), *grown.end_call("d"), *grown.end_call("unheard of")]
+    assert values(told) == {"c": {"a": 12}, "d": 7}
+    assert list(grown.end()) == []
+
+
 @pytest.mark.rule("R34")
 @pytest.mark.parametrize(
     ("deltas", "violations"),

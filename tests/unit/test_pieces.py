@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import UpstreamBroken
-from shared.events import Reasoning, Refusal, Token, ToolCall, Usage
-from worker.upstream.pieces import Finish, Piece, pieces_of
+from shared.events import Reasoning, Refusal, Token, Usage
+from worker.upstream.pieces import CallPiece, Finish, Piece, pieces_of
 
 
 def _chunk(delta: Any, **more: Any) -> dict[str, Any]:
@@ -69,19 +69,20 @@ def test_what_compatible_servers_leave_out_or_add_is_tolerated(chunk: Any, piece
 @pytest.mark.parametrize(
     ("calls", "pieces"),
     [
-        ([{"index": 1, "id": "a", "function": {"name": "f", "arguments": ""}}], [ToolCall(1, "a", "f", "")]),
-        ([{"index": 1, "function": {"arguments": "{"}}], [ToolCall(1, None, None, "{")]),
+        ([{"index": 1, "id": "a", "function": {"name": "f", "arguments": ""}}], [CallPiece(1, "a", "f", "")]),
+        ([{"index": 1, "function": {"arguments": "{"}}], [CallPiece(1, None, None, "{")]),
         (
             [{"id": "a", "function": {"name": "f"}}, {"id": "b"}],
-            [ToolCall(0, "a", "f", ""), ToolCall(1, "b", None, "")],
+            [CallPiece(0, "a", "f", ""), CallPiece(1, "b", None, "")],
         ),
-        ([{"index": 0, "id": "", "function": {"name": "", "arguments": None}}], [ToolCall(0, None, None, "")]),
+        ([{"id": "a", "function": {"arguments": "{"}}], [CallPiece(None, "a", None, "{")]),
+        ([{"index": 0, "id": "", "function": {"name": "", "arguments": None}}], [CallPiece(0, None, None, "")]),
     ],
     ids=str,
 )
 @pytest.mark.rule("R15")
 def test_tool_calls_come_in_pieces(calls: list[Any], pieces: list[Piece]) -> None:
-    """Without an index, the place in the list is one; an empty id or name is none."""
+    """Among others without an index, the place in the list is one; an empty id or name is none."""
     assert list(pieces_of(_chunk({"tool_calls": calls}))) == pieces
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import UpstreamBroken
-from shared.events import Delta, Reasoning, Refusal, Token, ToolCall, Usage
+from shared.events import Reasoning, Refusal, Token, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,17 @@ class Finish:
     reason: str
 
 
-Piece = Delta | Finish | Usage
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of a tool call as the provider sent it: which call it belongs to is `calls.py`'s to say."""
+
+    index: int | None
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+Piece = Token | Reasoning | Refusal | CallPiece | Finish | Usage
 
 
 def pieces_of(chunk: Any) -> Iterator[Piece]:
@@ -46,7 +56,7 @@ def _read(chunk: Any) -> Iterator[Piece]:
         yield _read_usage(usage)
 
 
-def _read_delta(delta: dict[str, Any]) -> Iterator[Delta]:
+def _read_delta(delta: dict[str, Any]) -> Iterator[Piece]:
     # Two spellings among compatible servers: DeepSeek's and vLLM's, then OpenRouter's.
     if text := delta.get("reasoning_content") or delta.get("reasoning"):
         yield Reasoning(_str(text))
@@ -54,11 +64,15 @@ def _read_delta(delta: dict[str, Any]) -> Iterator[Delta]:
         yield Token(_str(text))
     if text := delta.get("refusal"):
         yield Refusal(_str(text))
-    for position, call in enumerate(delta.get("tool_calls") or ()):
+    calls = delta.get("tool_calls") or ()
+    for position, call in enumerate(calls):
         function = call.get("function") or {}
         index = call.get("index")
-        yield ToolCall(
-            index=position if index is None else int(index),
+        if index is None and len(calls) > 1:
+            # Alone it may belong to any call; among others, its place tells it from them.
+            index = position
+        yield CallPiece(
+            index=None if index is None else int(index),
             id=call.get("id") or None,
             name=function.get("name") or None,
             arguments=_str(function.get("arguments") or ""),

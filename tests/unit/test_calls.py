@@ -1,0 +1,115 @@
+"""Which call a piece belongs to, whatever a provider leaves out or says twice."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.events import ToolCall, ToolCallDone
+from worker.calls import Calls
+from worker.upstream.pieces import CallPiece
+
+Said = tuple[int | None, str | None, str | None, str]
+"""index, id, name, arguments."""
+
+
+def _told(*pieces: Said) -> tuple[list[ToolCall], list[ToolCallDone]]:
+    calls = Calls()
+    return [calls.add(CallPiece(*piece)) for piece in pieces], calls.end_round()
+
+
+def _whole(*pieces: Said) -> list[tuple[str, str]]:
+    """Names and arguments of the whole calls."""
+    return [(call.name, call.arguments) for call in _told(*pieces)[1]]
+
+
+@pytest.mark.rule("R39")
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(0, "a", "f", ""), (0, None, None, "{1"), (0, None, None, "}"), (1, "b", "g", ""), (1, None, None, "{2}")],
+        [(0, "a", "f", ""), (1, "b", "g", ""), (1, None, None, "{2"), (0, None, None, "{1"), (1, None, None, "}"),
+         (0, None, None, "}")],
+        [(0, "a", "f", "{1"), (1, "b", "g", "{2"), (0, "a", "f", "}"), (1, "b", "g", "}")],
+        [(0, None, "f", "{1"), (1, None, "g", "{2"), (0, None, None, "}"), (1, None, None, "}")],
+        [(0, "same", "f", "{1"), (1, "same", "g", "{2"), (0, "same", None, "}"), (1, "same", None, "}")],
+        [(0, "a", "f", "{1"), (0, None, None, "}"), (0, "b", "g", "{2"), (0, None, None, "}")],
+        [(0, "a", "f", "{1"), (0, "b", "g", "{2"), (0, "a", None, "}"), (0, "b", None, "}")],
+        [(None, "a", "f", "{1"), (None, None, None, "}"), (None, "b", "g", "{2"), (None, None, None, "}")],
+        [(None, "a", "f", "{1"), (None, "b", "g", "{2"), (None, "a", "f", "}"), (None, "b", "g", "}")],
+        [(None, None, "f", "{1"), (None, None, None, "}"), (None, None, "g", "{2}")],
+        [(0, "a", "f", "{1"), (None, None, None, "}"), (1, "b", "g", "{2"), (None, "b", None, "}")],
+        [(5, "a", "f", "{1}"), (3, "b", "g", "{2}")],
+        [(0, None, None, "{1"), (0, "late", "f", "}"), (1, None, "g", "{2}")],
+    ],
+    ids=[
+        "as OpenAI does", "interleaved", "all repeated", "no id", "one id for all", "index 0 for all",
+        "index 0 for all, interleaved", "no index", "no index, interleaved", "neither", "left out later",
+        "other numbers", "id and name come late",
+    ],
+)  # fmt: skip
+def test_two_calls_are_two_calls_however_they_are_told(pieces: list[Said]) -> None:
+    """With one index and one id each, both new, which stand on their first events."""
+    told, done = _told(*pieces)
+
+    assert [(call.index, call.name, call.arguments) for call in done] == [(0, "f", "{1}"), (1, "g", "{2}")]
+    assert len({call.id for call in done}) == 2
+    for call in done:
+        mine = [event for event in told if event.index == call.index]
+        assert "".join(event.arguments for event in mine) == call.arguments
+        assert [event.id for event in mine] == [call.id, *[None] * (len(mine) - 1)]
+        assert [event.name for event in mine if event.name] == [call.name]
+
+
+@pytest.mark.rule("R39")
+def test_an_id_is_kept_where_the_provider_gave_one() -> None:
+    """And made where it did not."""
+    _, (given_id, made_id) = _told((0, "a", "f", ""), (1, None, "g", ""))
+    assert given_id.id == "a"
+    assert made_id.id.startswith("call_")
+
+
+@pytest.mark.rule("R39")
+def test_a_round_goes_on_counting_and_gives_no_id_twice() -> None:
+    """Some providers number the calls of every round alike."""
+    calls = Calls()
+    rounds = []
+    for _ in range(3):
+        calls.add(CallPiece(0, "call_0", "f", "{}"))
+        rounds += calls.end_round()
+    assert [call.index for call in rounds] == [0, 1, 2]
+    assert rounds[0].id == "call_0"
+    assert len({call.id for call in rounds}) == 3
+
+
+@pytest.mark.rule("R39", "R43")
+def test_what_a_former_attempt_said_is_taken() -> None:
+    """Its index and its id are another call's."""
+    calls = Calls()
+    calls.know(ToolCallDone(4, "a", "f", "{}"))
+    calls.add(CallPiece(0, "a", "g", ""))
+    (call,) = calls.end_round()
+    assert call.index == 5
+    assert call.id != "a"
+
+
+def test_a_call_that_never_gets_a_name_has_an_empty_one() -> None:
+    """Nobody has such a tool; it is the caller's to see."""
+    assert _whole((0, "a", None, "{}")) == [("", "{}")]
+
+
+_maybe: Any = st.none() | st.integers(0, 2)
+_word: Any = st.none() | st.sampled_from(["a", "b"])
+
+
+@given(st.lists(st.tuples(_maybe, _word, _word, st.text(max_size=3)), max_size=12))
+@pytest.mark.rule("R39")
+def test_no_piece_is_lost_or_told_twice(pieces: list[Said]) -> None:
+    """Whatever they are: each goes to one call, and whole calls are what their pieces make."""
+    told, done = _told(*pieces)
+    assert [call.index for call in done] == list(range(len(done)))
+    assert len({call.id for call in done}) == len(done)
+    for call in done:
+        assert "".join(event.arguments for event in told if event.index == call.index) == call.arguments
+        assert [event.id for event in told if event.index == call.index and event.id] == [call.id]

@@ -1,0 +1,93 @@
+"""Owns which tool call a piece belongs to: pieces as providers send them into whole calls.
+
+Pure, but for the ids it makes up. Providers interleave calls, repeat ids or names on every piece,
+send an index alone, an id alone or, after the first piece, neither; some give every call index 0,
+and some the same ids in every round. What comes out is one numbering and one id for each call of
+an attempt, because viewers and results name a call by them.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+
+from shared.events import ToolCall, ToolCallDone
+from worker.upstream.pieces import CallPiece
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call that grows; `given_id` is what the provider calls it."""
+
+    index: int
+    id: str
+    given_id: str | None
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Growing:
+    """The calls of the present round, by what the provider calls them."""
+
+    calls: list[_Call] = field(default_factory=list)
+    by_index: dict[int, _Call] = field(default_factory=dict)
+    by_id: dict[tuple[int | None, str], _Call] = field(default_factory=dict)
+    latest: _Call | None = None
+
+    def find(self, piece: CallPiece) -> _Call | None:
+        """Index before id, because some providers give several calls one id; but another id under a
+        known index is another call, because others give every call index 0."""
+        index, given_id = piece.index, piece.id
+        if given_id is not None and (call := self.by_id.get((index, given_id))):
+            return call
+        if index is not None:
+            call = self.by_index.get(index)
+            return call if call and (given_id is None or call.given_id is None) else None
+        if given_id is not None:
+            return next((call for call in self.calls if call.given_id == given_id), None)
+        # A name alone begins a call; nothing at all goes on with the one that was being told.
+        return None if piece.name else self.latest
+
+    def add(self, call: _Call, piece: CallPiece) -> None:
+        self.calls.append(call)
+        if piece.index is not None:
+            self.by_index[piece.index] = call
+        if piece.id is not None:
+            self.by_id[piece.index, piece.id] = call
+
+
+class Calls:
+    """The tool calls of one attempt."""
+
+    def __init__(self) -> None:
+        self._growing = _Growing()
+        self._ids: set[str] = set()
+        self._count = 0
+
+    def add(self, piece: CallPiece) -> ToolCall:
+        """The next piece as an event, with id and name where they are first known."""
+        found = self._growing.find(piece)
+        call = self._growing.latest = found or self._begin(piece)
+        name = piece.name if not call.name else None
+        call.name = call.name or piece.name or ""
+        call.arguments.append(piece.arguments)
+        return ToolCall(call.index, None if found else call.id, name, piece.arguments)
+
+    def end_round(self) -> list[ToolCallDone]:
+        """The whole calls of this round, in order. What comes next belongs to other calls."""
+        calls, self._growing = self._growing.calls, _Growing()
+        return [ToolCallDone(call.index, call.id, call.name, "".join(call.arguments)) for call in calls]
+
+    def know(self, call: ToolCallDone) -> None:
+        """A former attempt's call, told again: its index and id are taken."""
+        self._ids.add(call.id)
+        self._count = max(self._count, call.index + 1)
+
+    def _begin(self, piece: CallPiece) -> _Call:
+        call_id = piece.id
+        if call_id is None or call_id in self._ids:
+            call_id = f"call_{uuid.uuid4().hex}"
+        self._ids.add(call_id)
+        call = _Call(self._count, call_id, piece.id)
+        self._count += 1
+        self._growing.add(call, piece)
+        return call

@@ -1,0 +1,67 @@
+"""Owns the conversation of one attempt: the request's messages, and what was said since.
+
+Pure. A round is what the model said, the calls it made, and their results; the next request shows
+the model all rounds so far. Knows neither how calls come in nor how tools are run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.events import ToolCallDone, ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of the model, the calls it made, and the results known by call id."""
+
+    text: str
+    calls: Sequence[ToolCallDone]
+    results: dict[str, ToolResult]
+    finish_reason: str = "tool_calls"
+
+    @property
+    def unanswered(self) -> list[ToolCallDone]:
+        """The calls without a result."""
+        return [call for call in self.calls if call.id not in self.results]
+
+
+class Conversation:
+    """Grows by rounds; `request` is what the model is asked next."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.rounds = 0
+
+    def add(self, done: Round) -> None:
+        """The model is shown this round, all calls of which have results."""
+        self.rounds += 1
+        said = {
+            "role": "assistant",
+            "content": done.text or None,
+            "tool_calls": [_as_sent(call) for call in done.calls],
+        }
+        answers = [_as_message(done.results[call.id]) for call in done.calls]
+        self.request = _unforced(self.request) | {"messages": [*self.request["messages"], said, *answers]}
+
+
+def _as_sent(call: ToolCallDone) -> dict[str, Any]:
+    # Some providers say nothing for no arguments, and refuse that when it comes back.
+    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _as_message(result: ToolResult) -> dict[str, Any]:
+    content = result.content if result.error is None else f"Error: {result.error}"
+    return {"role": "tool", "tool_call_id": result.id, "content": content}
+
+
+def _unforced(request: dict[str, Any]) -> dict[str, Any]:
+    """A model that must call a tool in every round could never answer: it had to once."""
+    choice = request.get("tool_choice")
+    if isinstance(choice, dict) and isinstance(allowed := choice.get("allowed_tools"), dict):
+        # Which tools it may call still stands.
+        return request | {"tool_choice": choice | {"allowed_tools": allowed | {"mode": "auto"}}}
+    if choice == "required" or isinstance(choice, dict):
+        return {name: value for name, value in request.items() if name != "tool_choice"}
+    return request

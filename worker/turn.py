@@ -1,0 +1,115 @@
+"""Owns one turn of the model: a request sent, and what the model says to it until it ends.
+
+Three clocks stand over it: first piece, between pieces, and the whole answer's, which is the
+attempt's; nothing but a piece of the answer winds them up again, neither comments nor empty chunks
+nor counts of tokens (R27). Before the first piece the request may be sent again (`retry.py`), in
+every turn. Knows neither Redis nor the SDK.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from shared.errors import UpstreamBroken, UpstreamError
+from shared.events import Delta, Token, Usage
+from worker.calls import Calls
+from worker.retry import Unanswered, before_first_piece
+from worker.upstream.pieces import CallPiece, Finish, pieces_of
+
+_LAST_WORDS_S: Final = 5.0
+"""After its finish reason a provider has this long to count tokens and hang up."""
+
+
+class Upstream(Protocol):
+    """A provider. Leaving the context closes its socket. Raises `UpstreamError`."""
+
+    def open(self, request: dict[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    first_token_s: float
+    between_tokens_s: float
+
+
+class Interrupted(Exception):
+    """The upstream broke off after something was said; `cause` is how."""
+
+    def __init__(self, cause: UpstreamError) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+class Turn:
+    """What the model said in one turn, once `listen` has returned."""
+
+    def __init__(self, request: dict[str, Any], calls: Calls, say: Callable[[Delta], Awaitable[None]]) -> None:
+        """`say` takes each piece, and may wait; `calls` tells the pieces of tool calls apart."""
+        self.request = request
+        self.usage: Usage | None = None
+        self._calls = calls
+        self._say = say
+        self._finish_reason: str | None = None
+        self._spoke = False
+        self._text: list[str] = []
+
+    @property
+    def finish_reason(self) -> str:
+        if self._finish_reason is None:
+            raise AssertionError("an upstream that ends without finish_reason has raised")
+        return self._finish_reason
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    async def listen(self, upstream: Upstream, clocks: Clocks, deadline: float) -> None:
+        """Ask, and again if nobody answers until `deadline` (loop time). Raises `Interrupted` when the
+        upstream broke off in a way that another attempt may mend, `Unanswered` or `UpstreamRefused`
+        when it said nothing."""
+        async for trying in before_first_piece(deadline):
+            with trying:
+                await self._listen_once(upstream, clocks)
+
+    async def _listen_once(self, upstream: Upstream, clocks: Clocks) -> None:
+        try:
+            async with asyncio.timeout(clocks.first_token_s) as silence:
+                async with upstream.open(self.request) as chunks:
+                    async for chunk in chunks:
+                        await self._take_in(chunk, silence, clocks.between_tokens_s)
+            if self._finish_reason is None:
+                raise UpstreamBroken("upstream_truncated", "The provider's stream ended before the answer did.")
+        except TimeoutError as error:
+            if not silence.expired():
+                raise
+            self._break_off(UpstreamBroken("upstream_timeout", "The provider fell silent."), error)
+        except UpstreamBroken as error:
+            self._break_off(error, error)
+
+    async def _take_in(self, chunk: Any, silence: asyncio.Timeout, between_tokens_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        for piece in pieces_of(chunk):
+            match piece:
+                case Finish():
+                    self._finish_reason = piece.reason
+                    silence.reschedule(loop.time() + min(_LAST_WORDS_S, between_tokens_s))
+                case Usage():
+                    self.usage = piece
+                case _:
+                    self._spoke = True
+                    if isinstance(piece, Token):
+                        self._text.append(piece.text)
+                    # Our own slowness is not the provider's silence.
+                    silence.reschedule(None)
+                    await self._say(self._calls.add(piece) if isinstance(piece, CallPiece) else piece)
+                    silence.reschedule(loop.time() + between_tokens_s)
+
+    def _break_off(self, error: UpstreamBroken, cause: BaseException) -> None:
+        if self._finish_reason is not None:
+            # It fell silent or hung up after its last word, and has said all the same.
+            return
+        if self._spoke:
+            raise Interrupted(error) from cause
+        raise Unanswered(error) from cause
