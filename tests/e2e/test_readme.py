@@ -31,8 +31,8 @@ async def _run(script: str, folder: Path) -> str:
     return output.decode()
 
 
-async def test_the_three_commands_stream_resume_and_cancel(tmp_path: Path) -> None:
-    """The second goes on exactly where the first was cut; the third stops the answer."""
+async def test_the_four_commands_stream_resume_cancel_and_run_a_tool(tmp_path: Path) -> None:
+    """The second goes on exactly where the first was cut; the third stops the answer; the fourth runs a tool."""
     port = claim_port()
     launcher = OsProcess(
         "launcher", [sys.executable, "-m", "deploy.local", "--port", str(port), "--data", str(tmp_path / "data")], {}
@@ -47,7 +47,7 @@ async def test_the_three_commands_stream_resume_and_cancel(tmp_path: Path) -> No
                 return False
 
         await until(is_ready, 30, "make up to be ready")
-        stream, resume, cancel = (
+        stream, resume, cancel, tools = (
             command.replace(":8000", f":{port}").replace(SCRATCH, f"{tmp_path}/") for command in _commands()
         )
         first = re.findall(r"^id: (\d+)-(\d+)$", await _run(stream, tmp_path), re.MULTILINE)
@@ -61,6 +61,9 @@ async def test_the_three_commands_stream_resume_and_cancel(tmp_path: Path) -> No
         assert ids[0][0] == first[-1][0]
         assert f'"from":{int(first[-1][1]) + 1}' in resumed or int(ids[0][1]) == int(first[-1][1]) + 1
         assert '"status":"cancelled"' in cancelled
+        answered = await _run(tools, tmp_path)
+        assert re.findall(r"^event: (tool_\w+)$", answered, re.MULTILINE)[-2:] == ["tool_call_done", "tool_result"]
+        assert '"finish_reason":"stop"' in answered
     finally:
         await launcher.stop(within_s=20)
         release_port(port)

@@ -1,0 +1,142 @@
+"""Owns the tools that workers run in tests (`TOKENCAST_TOOLS=tests.support.tools`), and how they are asked for.
+
+What a tool is called with is the test's choice: the demo model makes arguments from the schema it
+is given, so `asking` puts the very values there. What a tool did is left in files.
+"""
+
+import asyncio
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+_LOOK_EVERY_S: Final = 0.02
+_LONGEST_S: Final = 60.0
+"""A thread cannot be stopped, and must not outlive the tests by long."""
+
+
+def asking(tool: str, **arguments: object) -> dict[str, Any]:
+    """An entry of `tools` that makes the demo model call this tool with these arguments."""
+    properties = {name: {"const": value} for name, value in arguments.items()}
+    parameters = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "function", "function": {"name": tool, "parameters": parameters}}
+
+
+def bare(tool: str) -> dict[str, Any]:
+    """An entry that only names the tool."""
+    return {"type": "function", "function": {"name": tool}}
+
+
+def notes(file: Path) -> list[str]:
+    """What tools have left there."""
+    return file.read_text().split() if file.exists() else []
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers.
+
+    Args:
+        a: The first.
+        b: The second.
+    """
+    return a + b
+
+
+def note(file: str) -> str:
+    """Leave a note: the side effect that may happen only once."""
+    _leave(file, "note")
+    return "noted"
+
+
+def note_again(file: str) -> str:
+    """A note that may be left again."""
+    _leave(file, "again")
+    return "noted"
+
+
+async def wait(file: str, gate: str) -> str:
+    """Wait until the gate is there."""
+    _leave(file, "began")
+    try:
+        while not _is_there(gate):
+            await asyncio.sleep(_LOOK_EVERY_S)
+    except asyncio.CancelledError:
+        _leave(file, "cancelled")
+        raise
+    return "waited"
+
+
+def block(file: str, gate: str) -> str:
+    """The same, in a thread."""
+    _leave(file, "began")
+    latest = time.monotonic() + _LONGEST_S
+    while not _is_there(gate) and time.monotonic() < latest:
+        time.sleep(_LOOK_EVERY_S)
+    _leave(file, "ended")
+    return "blocked"
+
+
+async def meet(here: str, there: str) -> str:
+    """Come, and wait until the other has come."""
+    _leave(here, "here")
+    while not _is_there(there):
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return "met"
+
+
+def meet_in_thread(here: str, there: str) -> str:
+    """The same, in a thread."""
+    return block(here, there) and "met"
+
+
+def fail() -> str:
+    """Raise."""
+    raise LookupError("there is no such city")
+
+
+def leave() -> None:
+    """Try to end the worker."""
+    sys.exit(3)
+
+
+async def give_up() -> None:
+    """Cancel itself."""
+    raise asyncio.CancelledError
+
+
+async def hang() -> None:
+    """Never answer. Its time is short."""
+    await asyncio.sleep(_LONGEST_S)
+
+
+async def hang_on() -> None:
+    """Never answer, and do not listen when told to stop. The second time it does, or the worker could not end."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(_LONGEST_S)
+    await asyncio.sleep(_LONGEST_S)
+
+
+def long(size: int) -> str:
+    """So many bytes."""
+    return "x" * size
+
+
+def unspeakable() -> object:
+    """Return what JSON cannot say."""
+    return object()
+
+
+def _is_there(file: str) -> bool:
+    return Path(file).exists()
+
+
+def _leave(file: str, word: str) -> None:
+    with Path(file).open("a") as notes_file:
+        notes_file.write(f"{word}\n")
+
+
+TOOLS: Final[dict[Any, Any]] = {
+    add: {}, note: {}, note_again: {"repeatable": True}, wait: {}, block: {}, meet: {}, meet_in_thread: {}, fail: {},
+    leave: {}, give_up: {}, hang: {"timeout_s": 0.2}, hang_on: {"timeout_s": 0.2}, long: {}, unspeakable: {},
+}  # fmt: skip
