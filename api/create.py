@@ -77,7 +77,7 @@ async def make(services: Services, new: NewGeneration) -> Made:
     if reply.answer is Answer.GONE:
         raise GenerationGone
     if reply.status == Status.QUEUED:
-        await services.queue.enqueue(new.id, _FIRST_DELIVERY)
+        await services.queue.enqueue(new.id, _FIRST_DELIVERY, lasts_s=new.deadline_s)
     return Made(new, reply.status, reply.created_at, is_new=reply.answer is Answer.NEW)
 
 

@@ -19,6 +19,8 @@ class Keys:
         self.wake = f"{prefix}:wake"
         self.queue = f"{prefix}:queue"
         self.hints = f"{prefix}:hints"
+        self.active = f"{prefix}:active"
+        """Sorted set on the queue plane: queued or running generation -> when it ends at the latest."""
         self.swept = f"{prefix}:swept"
         self.written = f"{prefix}:written"
 

@@ -1,9 +1,10 @@
 """Owns the queue plane: deliveries in arq's format, claiming them, waking a worker, hints.
 
 It carries a generation's id to some worker, nothing more; losing all of it loses no answer (the
-sweep finds what stays queued). One delivery is one arq job `<generation id>:<n>`, so a stale
-worker's bookkeeping can never touch another delivery's. JSON, never pickle: whoever can write to
-Redis must not thereby run code here. Raises `LogUnavailable`.
+sweep finds what stays queued). Beside it stands which generations are queued or run, for whoever
+admits or scales: counted in with the first delivery, out at the end. One delivery is one arq job
+`<generation id>:<n>`, so a stale worker's bookkeeping can never touch another delivery's. JSON,
+never pickle: whoever can write to Redis must not thereby run code here. Raises `LogUnavailable`.
 """
 
 import json
@@ -15,7 +16,7 @@ from arq.jobs import serialize_job
 from redis.asyncio import Redis
 
 from shared import scripts
-from shared.connection import BLOCK_S, translated
+from shared.connection import BLOCK_S, replies_of, translated
 from shared.keys import Keys
 
 JOB_FUNCTION: Final = "generate"
@@ -51,22 +52,38 @@ class Queue:
         self._expiry_ms = round(expiry_s * 1000)
         self.name = keys.queue
 
-    async def enqueue(self, generation_id: str, delivery: int) -> bool:
-        """Hand over delivery number `delivery`; False when the former one still waits."""
+    async def enqueue(self, generation_id: str, delivery: int, *, lasts_s: float | None = None) -> bool:
+        """Hand over delivery number `delivery`; False when the former one still waits. The generation
+        is active from now until `leave`, and at most for `lasts_s`."""
         # The script puts Redis time where this placeholder stands, last in arq's format.
         job = serialize_job(JOB_FUNCTION, (generation_id,), {}, None, 0, serializer=serialize)
         head, tail = job.rsplit(b"0", 1)
         keys = [
             self._keys.queue, self._keys.wake, self._keys.delivery(generation_id),
-            f"{job_key_prefix}{generation_id}:{delivery}",
+            f"{job_key_prefix}{generation_id}:{delivery}", self._keys.active,
         ]  # fmt: skip
-        args: list[scripts.Word] = [generation_id, delivery, head, tail, self._expiry_ms, _WAKE_LIMIT]
+        lasts_ms = self._expiry_ms if lasts_s is None else round(lasts_s * 1000)
+        args: list[scripts.Word] = [generation_id, delivery, head, tail, self._expiry_ms, _WAKE_LIMIT, lasts_ms]
         return bool(await scripts.run(self._redis, scripts.Call(_ENQUEUE, keys, args)))
 
     async def claim(self, limit: int) -> list[str]:
         """Take up to `limit` due deliveries' job ids out of the queue."""
-        reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue], [limit]))
+        reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue, self._keys.active], [limit]))
         return [job_id.decode() for job_id in reply]
+
+    async def leave(self, generation_id: str) -> None:
+        """The generation is closed, so it is active no more. If this is lost, its deadline counts it out."""
+        with translated():
+            await self._redis.zrem(self._keys.active, generation_id)
+
+    async def backlog(self) -> tuple[int, int]:
+        """How many generations are active, and how many deliveries nobody has claimed yet."""
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.zcard(self._keys.active)
+                pipe.zcard(self._keys.queue)
+                active, waiting = await replies_of(pipe)
+        return int(active), int(waiting)
 
     async def wait_for_wake(self, blocking: Redis) -> None:
         """Wait until a delivery is announced, at most `WAKE_S`. `blocking`: a client of its own."""

@@ -58,8 +58,10 @@ class Sweep:
                 message = "The answer was not finished by its deadline."
                 await self._log.fail(generation_id, "deadline_exceeded", message, retryable=True)
                 await self._queue.hint(generation_id)
+                await self._queue.leave(generation_id)
             case Answer.EXHAUSTED | Answer.INTERRUPTED:
                 await fail_lost(self._log, generation_id, reply.reason)
+                await self._queue.leave(generation_id)
             case _:
                 return
 

@@ -66,6 +66,8 @@ class Job:
             token = uuid.uuid4().hex
             taken = await self._take(generation_id, token)
             again = taken.answer is Answer.OK and await self._attempt(generation_id, token, taken)
+        if taken.answer not in (Answer.OK, Answer.HELD):
+            await self._leave(generation_id)
 
     async def _take(self, generation_id: str, token: str) -> TakeReply:
         """Take, and finish what nobody may take any more."""
@@ -99,6 +101,12 @@ class Job:
                 self._linger.keep(publication)
             else:
                 self._publisher.forget(publication)
+            if publication.is_closed:
+                await self._leave(generation_id)
+
+    async def _leave(self, generation_id: str) -> None:
+        with suppress(LogUnavailable):
+            await self._queue.leave(generation_id)
 
     async def _recall(self, generation_id: str, epoch: int) -> Former:
         while True:

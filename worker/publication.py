@@ -62,6 +62,11 @@ class Publication:
         return self.outbox.closed and self.outbox.is_settled
 
     @property
+    def is_closed(self) -> bool:
+        """The log has an end, by us or by somebody else."""
+        return self.is_over or self.answer in (Answer.CLOSED, Answer.GONE)
+
+    @property
     def is_full(self) -> bool:
         return self.outbox.is_full
 

@@ -34,10 +34,11 @@ def test_key_names_are_pinned() -> None:
     ]
     assert keys.deadlines(7) == "tc:{07}:deadlines"
     assert keys.index(7, "acme") == "tc:{07}:index:acme"
-    assert [keys.queue, keys.wake, keys.hints, keys.delivery(_ID)] == [
+    assert [keys.queue, keys.wake, keys.hints, keys.active, keys.delivery(_ID)] == [
         "tc:queue",
         "tc:wake",
         "tc:hints",
+        "tc:active",
         f"tc:delivery:{_ID}",
     ]
 
