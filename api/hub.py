@@ -151,11 +151,12 @@ class Hub:
             viewer.reset("unknown_cursor")
 
     async def _healed(self, feed: Feed, after: Cursor) -> int | None:
-        """A cursor just ahead of an open log may be one a failover lost: its worker writes it
-        again when it next renews. Polled, because it is rare and a future per cursor is not worth it."""
+        """A cursor ahead of an open log may be one a failover lost, perhaps with its attempt: its
+        worker writes it again when it next renews. Polled, because it is rare and a future per cursor is
+        not worth it."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._heal_s
-        while feed.ending is None and after.epoch == feed.last.epoch and after > feed.last and loop.time() < until:
+        while feed.ending is None and after > feed.last and loop.time() < until:
             await asyncio.sleep(_HEAL_POLL_S)
         return feed.position_after(after)
 
@@ -232,7 +233,7 @@ class Hub:
             self._end(feed, Ending.GONE)
         elif has_last:
             feed.lost_since = None
-        elif meta.is_closed or meta.last.epoch != feed.last.epoch:
+        elif meta.is_closed or meta.last.epoch > feed.last.epoch:
             self._restart(feed)
         elif feed.lost_since is None:
             feed.lost_since = now

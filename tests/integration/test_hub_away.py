@@ -1,5 +1,6 @@
 """The hub when Redis cannot be read: who waits, who is sent elsewhere, and what is looked at afterwards."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,7 +8,7 @@ from redis.asyncio import Redis
 
 from api.hub import Hub
 from shared.connection import connect
-from shared.cursor import START
+from shared.cursor import START, Cursor
 from shared.eventlog import EventLog
 from shared.keys import Keys
 from shared.logreader import LogReader
@@ -83,3 +84,32 @@ async def test_a_redis_that_comes_back_with_less_is_noticed(server: RedisServer,
     hub.detach(viewer)
 
     assert screen.kinds[screen.kinds.index("reset") :] == ["reset", "queued", "attempt", "token"]
+
+
+@pytest.mark.rule("R8")
+async def test_an_attempt_a_failover_lost_is_waited_for(server: RedisServer, redis: Redis, hub: Hub) -> None:
+    """Its worker lives and begins it again in the log as it was: whoever saw it is not reset, nor is
+    one that comes meanwhile with its cursor."""
+    eventlog = EventLog(redis, KEYS, logs.LIMITS)
+    generation_id = await logs.created(eventlog)
+    # What a replica had of it before the take.
+    kept = {key: await redis.dump(key) for key in (KEYS.meta(generation_id), KEYS.log(generation_id))}
+    taken = await eventlog.take(generation_id, "one")
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
+    seeing, coming = Screen(), Screen()
+    viewer = await hub.attach(generation_id, START, seeing.send, fold=False)
+    await until(seeing.shows("token"), 5, "what will be lost")
+    for key, value in kept.items():
+        await redis.restore(key, 0, value, replace=True)
+    server.kill()
+    await server.start()
+    await until(lambda: viewer.feed.lost_since is not None, 10, "a look at the log without it")
+    late = asyncio.ensure_future(hub.attach(generation_id, Cursor(taken.epoch, 1), coming.send, fold=False))
+    await eventlog.heal(generation_id, "one", taken)
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
+    await until(lambda: seeing.kinds.count("token") == 2, 10, "what follows")
+    hub.detach(viewer)
+    hub.detach(await late)
+
+    assert seeing.kinds == ["queued", "attempt", "token", "token"]
+    assert "reset" not in coming.kinds
