@@ -65,8 +65,9 @@ programs:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --no-install-recommends $$missing >/dev/null; fi
 
+# Two files at a time: real processes are waited for more than they work.
 unit integration e2e: $(SYNCED)
-	$(BIN)/python -m pytest -m "not long" tests/$@
+	$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile tests/$@
 
 # Every fault once. Its table is printed at the end, as `make chaos` prints it of many runs.
 chaos-short: $(SYNCED) programs
@@ -92,7 +93,7 @@ pictures: $(SYNCED) $(NPM)
 	cp dist/pictures/desktop-text.png dist/pictures/phone-dark-tools.png tests/browser/pictures/
 
 types: $(NPM)
-	tests/clients/node_modules/.bin/tsc -p tests/clients/tsconfig.types.json
+	tests/clients/node_modules/.bin/tsc -p tests/clients/tsconfig.types.json --outDir api/web/types
 
 # Nothing is asserted: what is fast enough depends on the machine, and a reader judges.
 bench: $(SYNCED)
