@@ -70,13 +70,14 @@ async def _at_gate(stack: Stack, model: str, count: int) -> None:
 
 @asynccontextmanager
 async def _slow(redis: RedisServer) -> AsyncIterator[None]:
-    """A server that works for a tenth of the time."""
+    """A server that works for a moment and then stands still for long: longer than what is under way
+    between provider and log lasts."""
 
     async def stutter() -> None:
         try:
             while True:
                 redis.pause()
-                await asyncio.sleep(0.18)
+                await asyncio.sleep(0.4)
                 redis.resume()
                 await asyncio.sleep(0.02)
         finally:

@@ -45,6 +45,8 @@ class RedisServer(OsProcess):
             *["--appendonly", "yes" if appendonly else "no"],
             *["--maxmemory-policy", "noeviction"],
             *["--enable-debug-command", "local"],
+            # A replica comes at once: nobody else is about to come whom to wait for.
+            *["--repl-diskless-sync-delay", "0"],
             *options,
         ]
         super().__init__(name, command)
