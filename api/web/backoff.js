@@ -1,4 +1,5 @@
-// Owns how long to wait before the next connection, and who may cut the wait short. No network.
+// Owns how long to wait, before the next connection or in the middle of work, and who may cut the wait
+// short. No network.
 
 const MOST_MS = 10_000;
 
@@ -51,4 +52,14 @@ export function pause(ms, signal) {
     signal?.addEventListener("abort", done);
     if (signal?.aborted) done();
   });
+}
+
+/**
+ * Let others have their turn: a click, a frame.
+ * @returns {Promise<void>}
+ */
+export function breathe() {
+  const { scheduler } = /** @type {{ scheduler?: { yield?: () => Promise<void> } }} */ (globalThis);
+  // Where there is none, a hidden page waits a second for this; it has nothing to show meanwhile.
+  return scheduler?.yield?.() ?? new Promise((resolve) => { setTimeout(resolve); });
 }

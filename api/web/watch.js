@@ -3,7 +3,7 @@
 // is left, and the next one asks again from where we are. Knows no URL and no DOM.
 
 import { isTerminal } from "./answer.js";
-import { delayMs, onWake, pause } from "./backoff.js";
+import { breathe, delayMs, onWake, pause } from "./backoff.js";
 import { placeOf, stepTo } from "./cursor.js";
 import { TokencastError, errorOf, isPassing, retryAfterMs } from "./errors.js";
 import { FrameReader } from "./frames.js";
@@ -28,6 +28,8 @@ import { FrameReader } from "./frames.js";
 
 const FIRST_RETRY_MS = 1_000;
 const SILENCE_MS = 45_000;
+// One read may bring a thousand events, and nothing is drawn before all of them are told.
+const BUSY_MS = 8;
 
 /** The connection is no good any more; another one may be. */
 class Broken extends Error {}
@@ -90,12 +92,17 @@ async function* connect(open, { signal, silenceMs = SILENCE_MS, onConnection = (
       if (done) break;
       const events = frames.feed(value);
       progress.retryMs = frames.retryMs ?? progress.retryMs;
+      let begun = performance.now();
       for (const event of events) {
         if (!advances(progress, event)) continue;
         progress.failures = 0;
         progress.isDone = isTerminal(event.type);
         yield event;
-        if (progress.isDone) return 0;
+        if (progress.isDone || signal?.aborted) return 0;
+        if (performance.now() - begun > BUSY_MS) {
+          await breathe();
+          begun = performance.now();
+        }
       }
     }
     // In good order and without a terminal: we are sent elsewhere.

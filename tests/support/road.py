@@ -54,11 +54,24 @@ class Proxy:
         self._upstream = upstream
         self._habits = habits
         self._chance = random.Random(seed)
-        self._left: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
-        self._left.add(writer)
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, served by a task that `close` sees die."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def close(self) -> None:
+        """Leave all connections."""
+        serving = list(self._serving)
+        for task in serving:
+            task.cancel()
+        for outcome in await asyncio.gather(*serving, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ", 2)[1].decode()
@@ -74,7 +87,6 @@ class Proxy:
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._left.discard(writer)
             writer.close()
 
     async def _pass_on(self, path: str, headers: Headers, writer: asyncio.StreamWriter) -> None:
@@ -144,14 +156,13 @@ class Proxy:
 async def proxy(upstream: str, habits: Habits, seed: int = 0) -> AsyncIterator[Proxy]:
     """A proxy in front of an API, for as long as the block lasts."""
     made = Proxy(upstream, habits, seed)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield made
     finally:
         server.close()
-        for writer in list(made._left):
-            writer.transport.abort()
+        await made.close()
 
 
 def refusal(status: int, body: str = "", *headers: str) -> bytes:

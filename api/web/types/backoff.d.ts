@@ -19,3 +19,8 @@ export function onWake(act: () => void): () => void;
  * @returns {Promise<void>}
  */
 export function pause(ms: number, signal?: AbortSignal): Promise<void>;
+/**
+ * Let others have their turn: a click, a frame.
+ * @returns {Promise<void>}
+ */
+export function breathe(): Promise<void>;
