@@ -14,6 +14,7 @@ from api import errors, openapi, page
 from api.body import BodyLimit
 from api.hub import Hub
 from api.looks import Looks
+from api.measures import ApiMeasures
 from api.presence import PresenceTeller
 from api.routes import router
 from api.services import Services
@@ -38,8 +39,9 @@ def create_app(settings: Settings) -> FastAPI:
         services = _build(settings)
         app.state.services = services
         services.tasks.start(services.hub.run(), name="hub")
+        services.tasks.start(services.measures.run(), name="measures")
         services.tasks.start(PresenceTeller(services.presence, services.hub.counts).run(), name="presence")
-        sweep = Sweep(services.eventlog, services.queue, lease_s=settings.lease_s)
+        sweep = Sweep(services.eventlog, services.queue, services.measures, lease_s=settings.lease_s)
         services.tasks.start(sweep.run(), name="sweep")
         try:
             # Handed to the server as lifespan state: it drains the hub before it closes anything.
@@ -77,6 +79,7 @@ def _build(settings: Settings) -> Services:
     keys = Keys(settings.key_prefix)
     redis = connect(settings.redis_url)
     reader = LogReader(redis, keys)
+    hub = Hub(settings, reader, redis)
     return Services(
         settings=settings,
         redis=redis,
@@ -86,6 +89,7 @@ def _build(settings: Settings) -> Services:
         listing=Listing(redis, keys),
         presence=Presence(redis, keys),
         queue=Queue(redis, keys, expiry_s=settings.delivery_expiry_s),
-        hub=Hub(settings, reader, redis),
+        hub=hub,
+        measures=ApiMeasures(hub.watched),
         tasks=Tasks(),
     )

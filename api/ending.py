@@ -17,6 +17,8 @@ async def cancel(services: Services, generation_id: str) -> Status:
     if reply.answer is Answer.GONE:
         raise GenerationGone
     status = Status(reply.status)
+    if reply.answer is Answer.OK:
+        services.measures.ended(status, "")
     with suppress(LogUnavailable):
         await services.queue.leave(generation_id)
     if status is Status.CANCELLED:

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.schemas import Problem
+from api.services import services_of
 from api.wire import Json
 from shared.errors import (
     BadRequest,
@@ -52,6 +53,7 @@ class ProblemResponse(Json):
     def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         problem = Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
         super().__init__(problem, status_code=status, headers=dict(headers or {}))
+        self.code = code
 
 
 def unavailable(code: str, detail: str, *, retry_after_s: int = _RETRY_AFTER_S) -> ProblemResponse:
@@ -85,8 +87,10 @@ def sentences(errors: object) -> str:
 def install(app: FastAPI) -> None:
     """Give every exception its answer."""
 
-    async def answer(_request: Request, error: Exception) -> Response:
-        return problem_of(error)
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        services_of(request).measures.refused(problem.code)
+        return problem
 
     for kind in (TokencastError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)

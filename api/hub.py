@@ -15,6 +15,7 @@ from starlette.types import Send
 
 from api import frames
 from api.feed import Ending, Feed
+from api.measures import Watched
 from api.reader import TailReader
 from api.viewer import Viewer
 from shared.connection import BLOCK_S, connect_blocking
@@ -66,6 +67,10 @@ class Hub:
     def counts(self) -> dict[str, int]:
         """Viewers on this process of every generation that has any."""
         return {feed.generation_id: len(feed.viewers) for feed in self._feeds.values() if feed.viewers}
+
+    def watched(self) -> Watched:
+        """What this process has open now."""
+        return Watched(sum(len(feed.viewers) for feed in self._feeds.values()), len(self._feeds))
 
     def retry_frame(self) -> bytes:
         """A reconnect delay with jitter, so that a thousand cut viewers do not return at once."""

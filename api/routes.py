@@ -25,6 +25,7 @@ from shared.errors import GenerationNotFound, LogUnavailable
 from shared.generation import CLOSED, Meta, Status, is_id
 from shared.listing import Place
 from shared.logreader import PAGE
+from shared.measures import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +164,18 @@ async def readyz(services: Provided) -> Response:
     except (LogUnavailable, TimeoutError):
         return unavailable(LogUnavailable.code, "Redis does not answer.")
     return Json(Health(status="ok"))
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(services: Provided) -> Response:
+    """What this API measures, in Prometheus' words, over all processes on this port."""
+    try:
+        async with asyncio.timeout(_READY_S):
+            services.measures.backlog(*await services.queue.backlog())
+    except (LogUnavailable, TimeoutError):
+        services.measures.backlog()
+    # In a thread, because it may read the files of many processes.
+    return Response(await asyncio.to_thread(services.measures.exposition), media_type=CONTENT_TYPE)
 
 
 async def _meta(services: Services, generation_id: str, tenant: str) -> Meta:

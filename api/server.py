@@ -14,6 +14,7 @@ from uvicorn import Config, Server
 from uvicorn.supervisors import multiprocess
 
 from api.hub import Hub
+from api.measures import shared_between_processes
 
 _BACKLOG: Final = 4096
 """A reconnect storm arrives all at once; the kernel's default would make most of it try again."""
@@ -90,7 +91,8 @@ def serve(app_factory: str, sock: socket.socket, *, workers: int) -> None:
         return
     # The supervisor has no parameter for its kind of process.
     multiprocess.Process = DrainingProcess  # type: ignore[misc]
-    multiprocess.Multiprocess(config, [sock]).run()
+    with shared_between_processes():
+        multiprocess.Multiprocess(config, [sock]).run()
 
 
 class DrainingServer(Server):

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from api.hub import Hub
 from api.looks import Looks
+from api.measures import ApiMeasures
 from api.tasks import Tasks
 from shared.eventlog import EventLog
 from shared.listing import Listing
@@ -34,6 +35,7 @@ class Services:
     presence: Presence
     queue: Queue
     hub: Hub
+    measures: ApiMeasures
     tasks: Tasks
 
 

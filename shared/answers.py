@@ -50,9 +50,13 @@ class TakeReply(NamedTuple):
     attempt: int = 0
     counted: int = 0
     remaining_s: float = 0.0
+    age_s: float = 0.0
+    """Since `create`."""
     reason: str = ""
     may_restart: bool = True
     """Whether another attempt is wanted when this one breaks off (`on_interrupt`)."""
+    trace: str = ""
+    """The W3C traceparent of whoever asked for the generation; empty: none."""
     request: bytes = b""
 
     @property

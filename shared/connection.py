@@ -4,6 +4,7 @@ The only place that knows connection options. Knows nothing of generations.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -34,6 +35,11 @@ _UNAVAILABLE: Final = frozenset({
     "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "READONLY", "TRYAGAIN",
     "UNBLOCKED", "WRONGPASS",
 })  # fmt: skip
+
+
+failures: Final[Counter[str]] = Counter()
+"""How often each kind of failure reached this process, after the client's own repetitions. Only counted
+here, where all are seen: it is for the measures to tell."""
 
 
 def connect(url: str, *, connections: int = 32) -> Redis:
@@ -130,12 +136,24 @@ def translated() -> Iterator[None]:
 
 def translate(error: BaseException) -> LogUnavailable | None:
     """Our word for one failure of redis-py; None when it is a mistake of ours."""
-    if isinstance(error, redis_errors.OutOfMemoryError):
-        return LogFull()
-    if isinstance(error, redis_errors.ResponseError):
-        words = str(error).split(maxsplit=1)
-        passing = isinstance(error, redis_errors.ReadOnlyError | redis_errors.ClusterDownError)
-        if not passing and (not words or words[0] not in _UNAVAILABLE):
-            return LogFull() if words and words[0] == "OOM" else None
-        return LogUnavailable()
-    return LogUnavailable()
+    kind = _kind_of(error)
+    if kind is None:
+        return None
+    failures[kind] += 1
+    return LogFull() if kind == "full" else LogUnavailable()
+
+
+def _kind_of(error: BaseException) -> str | None:
+    match error:
+        case redis_errors.OutOfMemoryError():
+            return "full"
+        case redis_errors.ReadOnlyError():
+            return "readonly"
+        case redis_errors.ClusterDownError():
+            return "clusterdown"
+        case redis_errors.ResponseError():
+            word = str(error).partition(" ")[0]
+            return "full" if word == "OOM" else word.lower() if word in _UNAVAILABLE else None
+        case redis_errors.TimeoutError() | TimeoutError():
+            return "timeout"
+    return "connection"

@@ -32,6 +32,7 @@ _REQUEUE: Final = scripts.load("requeue", allow_oom=True)
 _OVERDUE: Final = scripts.load("overdue", on_log=False, allow_oom=True)
 _FINISH: Final = scripts.load("finish", allow_oom=True)
 _DELETE: Final = scripts.load("delete", allow_oom=True)
+_SINCE_CANCEL: Final = scripts.load("since_cancel", allow_oom=True)
 
 # Keeps two takes apart that a failover lost both, when the promoted server's clock is behind.
 _EPOCH_NOISE: Final = 65_536
@@ -103,6 +104,7 @@ class EventLog:
             new.id, new.body_hash, queued, new.request, _noise(), self._lease_ms, _ms(new.deadline_s),
             _ms(new.retention_s), new.on_interrupt, new.prompt_tokens, new.tenant,
             new.model.encode("utf-8", "surrogatepass"), new.metadata, self._horizon_ms,
+            new.trace,
         ]  # fmt: skip
         keys = [*self._keys.of_script(new.id), self._keys.index(partition_of(new.id), new.tenant)]
         answer, *rest = await scripts.run(self._redis, scripts.Call(_CREATE, keys, args))
@@ -168,6 +170,11 @@ class EventLog:
         """Close as cancelled; ALREADY with the status when something else closed it first."""
         return await self._finish(generation_id, EventType.CANCELLED, {"reason": reason})
 
+    async def since_cancel_s(self, generation_id: str) -> float | None:
+        """How long ago it was cancelled, by Redis's clock; None if it ended otherwise or not at all."""
+        ms = await self._run(_SINCE_CANCEL, generation_id)
+        return None if ms is None else int(ms) / 1000
+
     async def delete(self, generation_id: str, tenant: str) -> Answer:
         """Remove the log and leave a tombstone for a day."""
         keys = [*self._keys.of_script(generation_id), self._keys.index(partition_of(generation_id), tenant)]
@@ -223,14 +230,16 @@ def _take_reply(reply: list[bytes]) -> TakeReply:
     answer = _answer(reply[0])
     if answer is not Answer.OK:
         return TakeReply(answer, reason=reply[1].decode() if len(reply) > 1 else "")
-    _, epoch, attempt, counted, remaining_ms, reason, on_interrupt, request = reply
+    _, epoch, attempt, counted, remaining_ms, age_ms, reason, on_interrupt, trace, request = reply
     return TakeReply(
         answer,
         epoch=int(epoch),
         attempt=int(attempt),
         counted=int(counted),
         remaining_s=int(remaining_ms) / 1000,
+        age_s=int(age_ms) / 1000,
         reason=reason.decode(),
         may_restart=on_interrupt == b"restart",
+        trace=trace.decode(),
         request=request,
     )

@@ -71,6 +71,8 @@ class NewGeneration:
     on_interrupt: OnInterrupt
     deadline_s: float
     retention_s: float
+    trace: str = ""
+    """W3C traceparent under which its attempts are traced; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ never pickle: whoever can write to Redis must not thereby run code here. Raises 
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from arq.constants import job_key_prefix
 from arq.jobs import serialize_job
@@ -42,6 +42,13 @@ def deserialize(data: bytes) -> dict[str, Any]:
     return job
 
 
+class Claimed(NamedTuple):
+    """A delivery that is ours now; `waited_s` by Redis's clock."""
+
+    job_id: str
+    waited_s: float
+
+
 class Queue:
     """Deliveries for one fleet of workers."""
 
@@ -66,10 +73,10 @@ class Queue:
         args: list[scripts.Word] = [generation_id, delivery, head, tail, self._expiry_ms, _WAKE_LIMIT, lasts_ms]
         return bool(await scripts.run(self._redis, scripts.Call(_ENQUEUE, keys, args)))
 
-    async def claim(self, limit: int) -> list[str]:
-        """Take up to `limit` due deliveries' job ids out of the queue."""
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Take up to `limit` due deliveries out of the queue."""
         reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue, self._keys.active], [limit]))
-        return [job_id.decode() for job_id in reply]
+        return [Claimed(job_id.decode(), waited_ms / 1000) for job_id, waited_ms in reply]
 
     async def leave(self, generation_id: str) -> None:
         """The generation is closed, so it is active no more. If this is lost, its deadline counts it out."""

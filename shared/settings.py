@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     max_output_bytes: Count = 4_194_304
     """Bytes of events one attempt may write; the worker holds them in memory until the end."""
     worker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """Where a worker answers `/healthz` and `/readyz`. Nowhere when not set: two on one machine need two."""
+    """Where a worker answers `/healthz`, `/readyz`, `/metrics`. Nowhere when not set: two on one machine need two."""
 
     tools: str = Field("", pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?$")
     """Module whose `TOOLS` the worker runs itself, such as `deploy.demo_tools`; empty: none."""

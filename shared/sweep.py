@@ -12,6 +12,7 @@ from typing import Final
 from shared.answers import Answer
 from shared.errors import LogUnavailable
 from shared.eventlog import EventLog
+from shared.measures import Measures
 from shared.queue import Queue
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,10 @@ LOST_MESSAGES: Final = {
 class Sweep:
     """`run` looks about once a second."""
 
-    def __init__(self, eventlog: EventLog, queue: Queue, *, lease_s: float) -> None:
+    def __init__(self, eventlog: EventLog, queue: Queue, measures: Measures, *, lease_s: float) -> None:
         self._log = eventlog
         self._queue = queue
+        self._measures = measures
         self._every_s = min(_MOST_S, lease_s / _PER_LEASE)
 
     async def run(self) -> None:
@@ -49,23 +51,27 @@ class Sweep:
                 continue
 
     async def _sweep(self, generation_id: str) -> None:
-        reply = await self._log.requeue(generation_id)
-        match reply.answer:
+        due = await self._log.requeue(generation_id)
+        match due.answer:
             case Answer.OK:
-                if await self._queue.enqueue(generation_id, reply.delivery):
-                    log.warning("generation %s is overdue; delivery %d enqueued", generation_id, reply.delivery)
+                if await self._queue.enqueue(generation_id, due.delivery):
+                    log.warning("generation %s is overdue; delivery %d enqueued", generation_id, due.delivery)
             case Answer.PAST_DEADLINE:
                 message = "The answer was not finished by its deadline."
-                await self._log.fail(generation_id, "deadline_exceeded", message, retryable=True)
+                reply = await self._log.fail(generation_id, "deadline_exceeded", message, retryable=True)
+                if reply.answer is Answer.OK:
+                    self._measures.ended("failed", "deadline_exceeded")
                 await self._queue.hint(generation_id)
                 await self._queue.leave(generation_id)
             case Answer.EXHAUSTED | Answer.INTERRUPTED:
-                await fail_lost(self._log, generation_id, reply.reason)
+                await fail_lost(self._log, self._measures, generation_id, due.reason)
                 await self._queue.leave(generation_id)
             case _:
                 return
 
 
-async def fail_lost(eventlog: EventLog, generation_id: str, reason: str) -> None:
+async def fail_lost(eventlog: EventLog, measures: Measures, generation_id: str, reason: str) -> None:
     """Close a generation that no further attempt may be made at."""
-    await eventlog.fail(generation_id, reason, LOST_MESSAGES[reason], retryable=True)
+    reply = await eventlog.fail(generation_id, reason, LOST_MESSAGES[reason], retryable=True)
+    if reply.answer is Answer.OK:
+        measures.ended("failed", reason)

@@ -40,12 +40,14 @@ class ArqWorker(Worker):
         pool: BlockingConnectionPool,
         blocking: Redis,
         deliver: Callable[[str], Awaitable[None]],
+        claimed: Callable[[float], None],
         *,
         slots: int,
         job_timeout_s: float,
         may_claim: Callable[[], bool],
     ) -> None:
-        """`may_claim` says whether new work is wanted now; `blocking` is a client for waiting."""
+        """`may_claim` says whether new work is wanted now; `claimed` is told how long each delivery
+        had waited; `blocking` is a client for waiting."""
 
         async def generate(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:
             await deliver(args[0])
@@ -66,6 +68,7 @@ class ArqWorker(Worker):
         self._queue = queue
         self._blocking = blocking
         self._may_claim = may_claim
+        self._claimed = claimed
         self._slot_freed = asyncio.Event()
         self._stopping = False
 
@@ -99,7 +102,8 @@ class ArqWorker(Worker):
         if free <= 0 or not self._may_claim():
             return 0
         claimed = await self._queue.claim(free)
-        for job_id in claimed:
+        for job_id, waited_s in claimed:
+            self._claimed(waited_s)
             await self.sem.acquire()
             self.job_counter += 1
             task = self.loop.create_task(self.run_job(job_id, timestamp_ms()), name=f"job {job_id}")

@@ -16,6 +16,7 @@ from shared.usage import estimate_prompt, estimated, total
 from worker.calls import Calls
 from worker.conversation import Conversation, Round
 from worker.former import Former
+from worker.measures import WorkerMeasures
 from worker.outbox import OutputTooLarge
 from worker.publication import Publication
 from worker.retry import Unanswered
@@ -39,6 +40,7 @@ class Attempt:
         upstream: Upstream,
         clocks: Clocks,
         toolbox: Toolbox,
+        measures: WorkerMeasures,
         recall: Callable[[], Awaitable[Former]],
     ) -> None:
         """`recall` reads what former attempts left in the log."""
@@ -49,6 +51,7 @@ class Attempt:
         self._upstream = upstream
         self._clocks = clocks
         self._toolbox = toolbox
+        self._measures = measures
         self._recall = recall
         self._calls = Calls()
         self._turns: list[tuple[Turn, int]] = []
@@ -107,7 +110,7 @@ class Attempt:
             conversation.add(said)
 
     async def _ask(self, request: dict[str, Any]) -> Round:
-        turn = Turn(request, self._calls, self._say)
+        turn = Turn(request, self._calls, self._say, self._measures)
         self._turns.append((turn, self._publication.outbox.output_tokens))
         await turn.listen(self._upstream, self._clocks, self._deadline)
         calls = self._calls.end_round()

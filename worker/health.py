@@ -1,6 +1,6 @@
-"""Owns the worker's answer to whoever asks whether it lives: `/healthz` and `/readyz` on a port of its own.
+"""Owns the worker's answers to whoever looks after it: `/healthz`, `/readyz` and `/metrics` on a port of its own.
 
-Knows nothing of generations. On bare sockets, because two words do not need the web framework
+Knows nothing of generations. On bare sockets, because three words do not need the web framework
 that the API has; one connection is one request, of bounded size and time.
 """
 
@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 from shared.errors import SettingsError
+from shared.measures import CONTENT_TYPE
 
 _REQUEST_BYTES: Final = 8192
 _REQUEST_S: Final = 5.0
@@ -19,7 +20,7 @@ Question = Callable[[], Awaitable[bool]]
 
 
 @asynccontextmanager
-async def serving(port: int | None, is_ready: Question) -> AsyncIterator[None]:
+async def serving(port: int | None, is_ready: Question, exposition: Callable[[], bytes]) -> AsyncIterator[None]:
     """Answer while inside; on all addresses, since an orchestrator asks from outside. No port, no answer.
 
     `/healthz` has no question of its own: a worker of which a part has died ends, and whose event
@@ -34,7 +35,7 @@ async def serving(port: int | None, is_ready: Question) -> AsyncIterator[None]:
         with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             async with asyncio.timeout(_REQUEST_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(await _judge(head, is_ready)))
+                writer.write(await _answer(head, is_ready, exposition))
                 await writer.drain()
         writer.close()
 
@@ -46,14 +47,19 @@ async def serving(port: int | None, is_ready: Question) -> AsyncIterator[None]:
         yield
 
 
-async def _judge(head: bytes, is_ready: Question) -> HTTPStatus:
+async def _answer(head: bytes, is_ready: Question, exposition: Callable[[], bytes]) -> bytes:
     match head.split(b" ", 2)[:2]:
         case [b"GET" | b"HEAD", b"/healthz"]:
-            return HTTPStatus.OK
+            return _response(HTTPStatus.OK)
         case [b"GET" | b"HEAD", b"/readyz"]:
-            return HTTPStatus.OK if await is_ready() else HTTPStatus.SERVICE_UNAVAILABLE
-    return HTTPStatus.NOT_FOUND
+            return _response(HTTPStatus.OK if await is_ready() else HTTPStatus.SERVICE_UNAVAILABLE)
+        case [b"GET", b"/metrics"]:
+            return _response(HTTPStatus.OK, exposition())
+    return _response(HTTPStatus.NOT_FOUND)
 
 
-def _response(status: HTTPStatus) -> bytes:
-    return f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+def _response(status: HTTPStatus, body: bytes = b"") -> bytes:
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+    if body:
+        head += f"Content-Type: {CONTENT_TYPE}\r\n"
+    return head.encode() + b"\r\n" + body

@@ -16,12 +16,14 @@ from shared.answers import Answer, TakeReply
 from shared.codec import decode_json
 from shared.errors import LogUnavailable, LostPlace
 from shared.eventlog import EventLog
+from shared.events import Failed, Terminal
 from shared.logreader import LogReader
 from shared.queue import Queue
 from shared.sweep import fail_lost
 from worker.attempt import Attempt
 from worker.former import Former, read_former
 from worker.linger import Linger
+from worker.measures import WorkerMeasures
 from worker.publication import Publication
 from worker.publisher import Publisher
 from worker.retry import restart_wait_s
@@ -47,6 +49,7 @@ class Job:
         upstream: Upstream,
         clocks: Clocks,
         toolbox: Toolbox,
+        measures: WorkerMeasures,
     ) -> None:
         self._log = eventlog
         self._reader = reader
@@ -56,6 +59,7 @@ class Job:
         self._upstream = upstream
         self._clocks = clocks
         self._toolbox = toolbox
+        self._measures = measures
         self.draining = asyncio.Event()
         """Set when the drain time is over: what still runs is handed over."""
 
@@ -75,13 +79,14 @@ class Job:
             try:
                 taken = await self._log.take(generation_id, token)
                 if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
-                    await fail_lost(self._log, generation_id, taken.reason)
+                    await fail_lost(self._log, self._measures, generation_id, taken.reason)
                 return taken
             except LogUnavailable:
                 await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
 
     async def _attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
         """One attempt; whether another should follow at once."""
+        self._measures.began(taken.reason)
         publication = self._publisher.open(generation_id, token, taken)
         attempt = Attempt(
             decode_json(taken.request),
@@ -89,6 +94,7 @@ class Job:
             self._upstream,
             self._clocks,
             self._toolbox,
+            self._measures,
             partial(self._recall, generation_id, taken.epoch),
         )
         try:
@@ -98,11 +104,25 @@ class Job:
             return False
         finally:
             if publication.is_over:
+                self._count(publication.terminal)
                 self._linger.keep(publication)
             else:
                 self._publisher.forget(publication)
             if publication.is_closed:
                 await self._leave(generation_id)
+                if not publication.is_over:
+                    await self._measure_cancel(generation_id)
+
+    def _count(self, terminal: Terminal | None) -> None:
+        if terminal is not None:
+            self._measures.ended(terminal.type, terminal.code if isinstance(terminal, Failed) else "")
+
+    async def _measure_cancel(self, generation_id: str) -> None:
+        """The upstream's socket is closed by now, because somebody else closed the log."""
+        with suppress(LogUnavailable):
+            since_s = await self._log.since_cancel_s(generation_id)
+            if since_s is not None:
+                self._measures.closed_socket(since_s)
 
     async def _leave(self, generation_id: str) -> None:
         with suppress(LogUnavailable):

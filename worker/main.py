@@ -23,6 +23,7 @@ from worker.arqworker import ArqWorker
 from worker.health import serving
 from worker.job import Job
 from worker.linger import Linger
+from worker.measures import WorkerMeasures
 from worker.outbox import OutboxLimits
 from worker.publisher import Publisher
 from worker.tools.registry import load_tools
@@ -46,9 +47,11 @@ async def run(settings: Settings) -> None:
     waking, hinting, waiting = (connect_blocking(settings.redis_url) for _ in range(3))
     eventlog = EventLog(redis, keys, LogLimits.of(settings))
     queue = Queue(redis, keys, expiry_s=settings.delivery_expiry_s)
+    measures = WorkerMeasures(slots=settings.slots, running=lambda: worker.job_counter)
     publisher = Publisher(
         eventlog,
         OutboxLimits(settings.unflushed_events, settings.max_event_bytes, settings.max_output_bytes),
+        measures,
         lease_s=settings.lease_s,
         full_s=settings.full_s,
     )
@@ -59,12 +62,13 @@ async def run(settings: Settings) -> None:
     tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
     toolbox = Toolbox(tools, Threads(settings.tool_threads), tool_limits)
     reader = LogReader(redis, keys)
-    job = Job(eventlog, reader, queue, publisher, linger, ChatUpstream(client), clocks, toolbox)
+    job = Job(eventlog, reader, queue, publisher, linger, ChatUpstream(client), clocks, toolbox, measures)
     worker = ArqWorker(
         queue,
         pool(settings.redis_url),
         waking,
         job.deliver,
+        measures.claimed,
         slots=settings.slots,
         job_timeout_s=settings.delivery_expiry_s + settings.drain_s,
         may_claim=lambda: not publisher.is_settling,
@@ -75,14 +79,14 @@ async def run(settings: Settings) -> None:
         return not stop.is_set() and await _answers(eventlog)
 
     try:
-        async with serving(settings.worker_port, is_ready):
+        async with serving(settings.worker_port, is_ready, measures.exposition):
             if await _until_fit(redis, stop):
                 publisher.settle()
             async with asyncio.TaskGroup() as tasks:
                 services = [
                     tasks.create_task(publisher.run(), name="publisher"),
                     tasks.create_task(linger.run(), name="linger"),
-                    tasks.create_task(Sweep(eventlog, queue, lease_s=settings.lease_s).run(), name="sweep"),
+                    tasks.create_task(Sweep(eventlog, queue, measures, lease_s=settings.lease_s).run(), name="sweep"),
                     tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
                 ]
                 claiming = tasks.create_task(worker.claim_for_ever(), name="claim")

@@ -21,7 +21,12 @@ class Publication:
         self.outbox = outbox
         self.taken = taken
         self.token = token
-        self._ends_at = asyncio.get_running_loop().time() + taken.remaining_s
+        self.opened_at = asyncio.get_running_loop().time()
+        self._ends_at = self.opened_at + taken.remaining_s
+        self.appended_at: float | None = None
+        """Loop time of the last append that was accepted."""
+        self.appended_tokens = 0
+        self.terminal: Terminal | None = None
         self.lost = asyncio.Event()
         self.answer: Answer | None = None
         self._wake = wake
@@ -79,6 +84,7 @@ class Publication:
         """Write the last event and wait until the log has it. Raises `LostPlace`."""
         self._check()
         self.outbox.close(terminal)
+        self.terminal = terminal
         self._wake(self)
         await self.settled()
 

@@ -15,7 +15,8 @@ from typing import Final
 
 from shared.answers import LOST, Answer, SeqReply, TakeReply
 from shared.errors import LogFull, LogUnavailable, TokencastError
-from shared.eventlog import EventLog, Renewal
+from shared.eventlog import Batch, EventLog, Renewal
+from worker.measures import WorkerMeasures
 from worker.outbox import Outbox, OutboxLimits
 from worker.publication import Publication
 
@@ -33,9 +34,12 @@ _FLUSH_GENERATIONS: Final = 256
 class Publisher:
     """All open publications of this process. `run` owns the two loops."""
 
-    def __init__(self, eventlog: EventLog, limits: OutboxLimits, *, lease_s: float, full_s: float) -> None:
+    def __init__(
+        self, eventlog: EventLog, limits: OutboxLimits, measures: WorkerMeasures, *, lease_s: float, full_s: float
+    ) -> None:
         """`full_s`: how long what is to be written waits for a Redis that is full."""
         self._log = eventlog
+        self._measures = measures
         self._limits = limits
         self._lease_s = lease_s
         self._retry_most_s = min(_RETRY_MOST_S, lease_s * _RETRY_MOST_LEASES)
@@ -107,13 +111,31 @@ class Publisher:
         batches = [(p, batch) for p in publications if (batch := p.outbox.next_batch()) is not None]
         if not batches:
             return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             replies = await self._log.append([batch for _, batch in batches])
+            self._measures.flushed(sum(len(batch.entries) for _, batch in batches), loop.time() - began)
         except LogUnavailable:
             self._lose_redis()
             replies = [LogUnavailable()] * len(batches)
-        for (publication, _), reply in zip(batches, replies, strict=True):
+        for (publication, batch), reply in zip(batches, replies, strict=True):
+            if isinstance(reply, SeqReply) and reply.answer is Answer.OK:
+                self._measure(publication, batch, loop.time())
             await self._settle(publication, reply)
+
+    def _measure(self, publication: Publication, batch: Batch, now: float) -> None:
+        """Once per append and not per token: it is what viewers get at once, too."""
+        if (tokens := batch.entries[-1].tokens) > publication.appended_tokens:
+            self._measures.wrote(tokens - publication.appended_tokens)
+            publication.appended_tokens = tokens
+        if batch.terminal is not None:
+            return
+        if publication.appended_at is not None:
+            self._measures.paused(now - publication.appended_at)
+        elif publication.taken.attempt == 1:
+            self._measures.spoke(publication.taken.age_s + now - publication.opened_at)
+        publication.appended_at = now
 
     async def _settle(self, publication: Publication, reply: SeqReply | TokencastError) -> None:
         """Act on one reply to an append or a renewal."""
@@ -150,6 +172,8 @@ class Publisher:
             reply = await self._log.fail(publication.outbox.generation_id, "capacity", message, retryable=True)
         except LogUnavailable:
             return
+        if reply.answer is Answer.OK:
+            self._measures.ended("failed", "capacity")
         log.warning("generation %s given up: redis is full", publication.outbox.generation_id)
         publication.lose(Answer.GONE if reply.answer is Answer.GONE else Answer.CLOSED)
         self.forget(publication)

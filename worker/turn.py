@@ -12,9 +12,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from shared.errors import UpstreamBroken, UpstreamError
+from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from shared.events import Delta, Token, Usage
 from worker.calls import Calls
+from worker.measures import WorkerMeasures
 from worker.retry import Unanswered, before_first_piece
 from worker.upstream.pieces import CallPiece, Finish, pieces_of
 
@@ -45,12 +46,20 @@ class Interrupted(Exception):
 class Turn:
     """What the model said in one turn, once `listen` has returned."""
 
-    def __init__(self, request: dict[str, Any], calls: Calls, say: Callable[[Delta], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        request: dict[str, Any],
+        calls: Calls,
+        say: Callable[[Delta], Awaitable[None]],
+        measures: WorkerMeasures,
+    ) -> None:
         """`say` takes each piece, and may wait; `calls` tells the pieces of tool calls apart."""
         self.request = request
         self.usage: Usage | None = None
         self._calls = calls
         self._say = say
+        self._measures = measures
+        self._asked_at = 0.0
         self._finish_reason: str | None = None
         self._spoke = False
         self._text: list[str] = []
@@ -74,6 +83,7 @@ class Turn:
                 await self._listen_once(upstream, clocks)
 
     async def _listen_once(self, upstream: Upstream, clocks: Clocks) -> None:
+        self._asked_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(clocks.first_token_s) as silence:
                 async with upstream.open(self.request) as chunks:
@@ -87,6 +97,9 @@ class Turn:
             self._break_off(UpstreamBroken("upstream_timeout", "The provider fell silent."), error)
         except UpstreamBroken as error:
             self._break_off(error, error)
+        except UpstreamRefused as error:
+            self._measures.upstream_failed(error.failed_code)
+            raise
 
     async def _take_in(self, chunk: Any, silence: asyncio.Timeout, between_tokens_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -98,7 +111,9 @@ class Turn:
                 case Usage():
                     self.usage = piece
                 case _:
-                    self._spoke = True
+                    if not self._spoke:
+                        self._spoke = True
+                        self._measures.upstream_spoke(loop.time() - self._asked_at)
                     if isinstance(piece, Token):
                         self._text.append(piece.text)
                     # Our own slowness is not the provider's silence.
@@ -110,6 +125,7 @@ class Turn:
         if self._finish_reason is not None:
             # It fell silent or hung up after its last word, and has said all the same.
             return
+        self._measures.upstream_failed(error.failed_code)
         if self._spoke:
             raise Interrupted(error) from cause
         raise Unanswered(error) from cause

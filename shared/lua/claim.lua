@@ -8,5 +8,9 @@ local now = string.format('%.0f', tonumber(t[1]) * 1000 + math.floor(tonumber(t[
 -- Here too, so that a scaler sees the truth also while nothing new comes.
 redis.call('ZREMRANGEBYSCORE', ACTIVE, '-inf', now)
 local due = redis.call('ZRANGE', QUEUE, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+local claimed = {}
+for i, job in ipairs(due) do
+  claimed[i] = { job, tonumber(now) - tonumber(redis.call('ZSCORE', QUEUE, job)) }
+end
 if #due > 0 then redis.call('ZREM', QUEUE, unpack(due)) end
-return due
+return claimed

@@ -4,7 +4,7 @@ local INDEX = KEYS[6]
 local id, body_hash, queued, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local random, lease_ms, deadline_ms, retention_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local on_interrupt, prompt_tokens, tenant, model, metadata = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-local horizon_ms = tonumber(ARGV[14])
+local horizon_ms, trace = tonumber(ARGV[14]), ARGV[15]
 
 local was = redis.call('HMGET', META, 'status', 'hash', 'created')
 if was[1] then
@@ -19,7 +19,7 @@ redis.call('HSET', META, 'status', 'queued', 'epoch', epoch, 'seq', 0, 'attempt'
   'lease', 0, 'owner', '', 'released', 0, 'deliveries', 1, 'chars', 0, 'tokens', 0,
   'created', int(now), 'deadline', int(now + deadline_ms), 'deadline_ms', int(deadline_ms), 'retention', int(retention_ms),
   'hash', body_hash, 'on_interrupt', on_interrupt, 'prompt_tokens', prompt_tokens,
-  'tenant', tenant, 'model', model, 'metadata', metadata)
+  'tenant', tenant, 'model', model, 'metadata', metadata, 'trace', trace)
 redis.call('SET', REQUEST, request)
 redis.call('XADD', LOG, epoch .. '-0', 'type', 'queued', 'data', queued .. string.format(',"created_at":%.3f}', now / 1000))
 redis.call('ZADD', DEADLINES, int(math.min(now + lease_ms, now + deadline_ms)), id)

@@ -3,7 +3,7 @@ local id, token, random = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease_ms, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
 local heal_epoch, heal_attempt, heal_reason, heal_counted = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
 
-local m = redis.call('HMGET', META, 'status', 'epoch', 'attempt', 'counted', 'lease', 'owner', 'reason', 'on_interrupt', 'deadline', 'deadline_ms')
+local m = redis.call('HMGET', META, 'status', 'epoch', 'attempt', 'counted', 'lease', 'owner', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'created', 'trace')
 local status = m[1]
 if not status or status == 'deleted' then return { 'GONE' } end
 if CLOSED[status] then return { 'CLOSED' } end
@@ -27,10 +27,11 @@ if heal_epoch > 0 then
 end
 
 local remaining = int(math.min(tonumber(m[9]) - now, tonumber(m[10])))
+local age, trace = int(math.max(now - tonumber(m[11]), 0)), m[12] or ''
 if m[6] == token and token ~= '' then
   -- The reply to this very take was lost: say it again, write nothing.
   local reason = redis.call('HGET', META, 'last_reason')
-  return { 'OK', m[2], m[3], m[4], remaining, reason, m[8], redis.call('GET', REQUEST) }
+  return { 'OK', m[2], m[3], m[4], remaining, age, reason, m[8], trace, redis.call('GET', REQUEST) }
 end
 if is_leased(tonumber(m[5]), now, lease_ms) then return { 'HELD' } end
 
@@ -44,4 +45,4 @@ if reason ~= 'worker_shutdown' then counted = counted + 1 end
 if counted > max_attempts then return { 'EXHAUSTED', reason } end
 epoch = next_epoch(epoch, now, random)
 begin(epoch, attempt + 1, counted, reason)
-return { 'OK', int(epoch), int(attempt + 1), int(counted), remaining, reason, m[8], redis.call('GET', REQUEST) }
+return { 'OK', int(epoch), int(attempt + 1), int(counted), remaining, age, reason, m[8], trace, redis.call('GET', REQUEST) }

@@ -13,6 +13,7 @@ from shared.eventlog import Batch, EventLog
 from shared.events import Completed, Token, Usage
 from shared.keys import Keys
 from tests.integration.logs import LIMITS, running, said
+from tests.support.measuring import unread
 from tests.support.waiting import until
 from worker.outbox import OutboxLimits
 from worker.publication import Publication
@@ -49,7 +50,7 @@ class WatchedLog(EventLog):
 @asynccontextmanager
 async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterator[Publisher]:
     """A publisher at work."""
-    publisher = Publisher(eventlog, _OUTBOX, lease_s=LEASE_S, full_s=full_s)
+    publisher = Publisher(eventlog, _OUTBOX, unread(), lease_s=LEASE_S, full_s=full_s)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher

@@ -13,6 +13,7 @@ from shared.connection import connect, connect_blocking, pool
 from shared.generation import new_id
 from shared.keys import Keys
 from shared.queue import Queue
+from tests.support.measuring import unread
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from worker.arqworker import ArqWorker
@@ -55,7 +56,14 @@ async def working(
     """A worker that claims for ever, or fails the test if it does not."""
     blocking = connect_blocking(server.url)
     worker = ArqWorker(
-        queue, pool(server.url), blocking, deliveries.deliver, slots=SLOTS, job_timeout_s=60.0, may_claim=may_claim
+        queue,
+        pool(server.url),
+        blocking,
+        deliveries.deliver,
+        unread().claimed,
+        slots=SLOTS,
+        job_timeout_s=60.0,
+        may_claim=may_claim,
     )
     claiming = asyncio.create_task(worker.claim_for_ever())
     try:

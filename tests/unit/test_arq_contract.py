@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from shared.connection import pool
 from shared.keys import Keys
 from shared.queue import JOB_FUNCTION, Queue, deserialize, serialize
+from tests.support.measuring import unread
 from worker.arqworker import ArqWorker
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +39,16 @@ async def worker() -> ArqWorker:
     """Never connected: making one asks nothing of Redis."""
     nobody = Redis.from_url(_NOWHERE)
     queue = Queue(nobody, Keys("tc"), expiry_s=60.0)
-    return ArqWorker(queue, pool(_NOWHERE), nobody, _deliver, slots=_SLOTS, job_timeout_s=60.0, may_claim=lambda: True)
+    return ArqWorker(
+        queue,
+        pool(_NOWHERE),
+        nobody,
+        _deliver,
+        unread().claimed,
+        slots=_SLOTS,
+        job_timeout_s=60.0,
+        may_claim=lambda: True,
+    )
 
 
 @pytest.fixture
@@ -124,4 +134,4 @@ async def test_we_hide_nothing_of_arq(worker: ArqWorker) -> None:
     of_class = {name for name in vars(ArqWorker) if not name.startswith("__")}
     of_instance = set(vars(worker)) - set(vars(plain))
     assert of_class & set(dir(plain)) == set()
-    assert of_instance == {"_queue", "_blocking", "_may_claim", "_slot_freed", "_stopping"}
+    assert of_instance == {"_queue", "_blocking", "_claimed", "_may_claim", "_slot_freed", "_stopping"}

@@ -23,6 +23,7 @@ from tests.integration.model.replica import Replica
 from tests.integration.model.viewer import Viewer
 from tests.integration.model.witness import Witness
 from tests.integration.model.worker import Worker, late_batch
+from tests.support.measuring import unread
 from tests.support.transcript import Transcript
 from worker.publication import Publication
 
@@ -196,7 +197,7 @@ class Run:
         if reply.answer is Answer.PAST_DEADLINE:
             await self.log.fail(self.id, "deadline_exceeded", "late", retryable=True)
         elif reply.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
-            await fail_lost(self.log, self.id, reply.reason)
+            await fail_lost(self.log, unread(), self.id, reply.reason)
 
     async def _finish(self) -> None:
         for _ in range(self.rng.randint(1, 2)):

@@ -13,6 +13,7 @@ from shared.eventlog import Batch
 from shared.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
 from shared.sweep import fail_lost
 from tests.integration.model.witness import LIMITS, Witness
+from tests.support.measuring import unread
 from worker.outbox import Outbox, OutboxLimits
 from worker.publication import Publication
 from worker.publisher import Publisher
@@ -44,7 +45,7 @@ class Worker:
             except LogUnavailable:
                 continue
         if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
-            await fail_lost(self._log, generation_id, taken.reason)
+            await fail_lost(self._log, unread(), generation_id, taken.reason)
         if taken.answer is not Answer.OK:
             return None
         publication = self._publisher.open(generation_id, token, taken)
@@ -96,7 +97,7 @@ class Worker:
         return over
 
     def _start(self) -> Publisher:
-        return Publisher(self._log, _OUTBOX, lease_s=LIMITS.lease_s, full_s=LIMITS.lease_s)
+        return Publisher(self._log, _OUTBOX, unread(), lease_s=LIMITS.lease_s, full_s=LIMITS.lease_s)
 
     def _over(self) -> list[Publication]:
         over = [p for p in self.attempts if p.answer is not None]

@@ -1,0 +1,119 @@
+"""Owns what the API measures of itself, over all its processes. One of the rooms that know Prometheus.
+
+Of several processes on one port each counts into files of its own, in a directory they share, and
+whichever is asked adds them up. Nothing is counted per delivered event: viewers and feeds are looked
+at once a second, the rest is told once per request.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import nan
+from pathlib import Path
+from typing import Final, NamedTuple, cast
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from shared.measures import Measures
+
+_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client's own word: it decides by it, when it is imported, whether to count into files."""
+_MEMORY: Final = "/dev/shm"  # noqa: S108 - a directory with a random name is made in it, for this user alone
+_REFRESH_S: Final = 1.0
+
+
+class Watched(NamedTuple):
+    """What one process has open now."""
+
+    viewers: int
+    feeds: int
+
+
+class ApiMeasures(Measures):
+    """One API process's; `run` keeps its gauges true."""
+
+    def __init__(self, watched: Callable[[], Watched]) -> None:
+        super().__init__()
+        self._shared = os.environ.get(_DIRECTORY)
+        if self._shared is None:
+            ProcessCollector(registry=self.registry)
+            GCCollector(registry=self.registry)
+        self._watched = watched
+        self._viewers = self.gauge("viewers", "Open SSE and WebSocket responses.")
+        self._feeds = self.gauge("feeds", "Watched generations whose log is held in memory.")
+        self._active = self.gauge(
+            "active_generations", "Generations queued or running, of the whole fleet.", mode="livemostrecent"
+        )
+        self._queued = self.gauge(
+            "queued_deliveries", "Deliveries no worker has claimed yet, of the whole fleet.", mode="livemostrecent"
+        )
+        self._problems = self.counter("problems", "Requests answered with a problem, by its code.", "code")
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(_REFRESH_S)
+
+    def refresh(self) -> None:
+        super().refresh()
+        now = self._watched()
+        self._viewers.set(now.viewers)
+        self._feeds.set(now.feeds)
+
+    def backlog(self, active: float = nan, queued: float = nan) -> None:
+        """What Redis says of the fleet; nothing when it does not answer."""
+        self._active.set(active)
+        self._queued.set(queued)
+
+    def refused(self, code: str) -> None:
+        """A request was answered with this problem."""
+        self._problems.labels(code).inc()
+
+    def exposition(self) -> bytes:
+        if self._shared is None:
+            return super().exposition()
+        self.refresh()
+        _bury(self._shared)
+        # prometheus_client leaves these two without types.
+        collector = MultiProcessCollector(None, self._shared)  # type: ignore[no-untyped-call]
+        return generate_latest(cast(CollectorRegistry, collector))
+
+
+@contextmanager
+def shared_between_processes() -> Iterator[None]:
+    """Inside, processes that are started count into one directory. Raises `OSError`."""
+    if _DIRECTORY in os.environ:
+        yield
+        return
+    # In memory where there is such a place: nobody needs these files after us, and a container's own
+    # file system may be read-only.
+    directory = tempfile.mkdtemp(prefix="tokencast-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+    os.environ[_DIRECTORY] = directory
+    try:
+        yield
+    finally:
+        del os.environ[_DIRECTORY]
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _bury(directory: str) -> None:
+    """The gauges of processes that are no more: nobody watches there. Their counters still count."""
+    for file in Path(directory).glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not _lives(pid):
+            mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

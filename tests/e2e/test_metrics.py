@@ -1,0 +1,153 @@
+"""Measures of real processes: a worker's, and the API's over all of its processes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.measuring import figures
+from tests.support.ports import claim_port, release_port
+from tests.support.redis_server import RedisServer
+from tests.support.sse import open_events
+from tests.support.stack import QUICK, Stack, chat, demo, unique
+from tests.support.viewer import Viewer
+from tests.support.waiting import until
+from tests.support.wire import request
+
+pytestmark = pytest.mark.anyio
+
+PROCESSES = 3
+
+
+@pytest.fixture(scope="module")
+async def port(anyio_backend: str) -> AsyncIterator[int]:
+    port = claim_port()
+    yield port
+    release_port(port)
+
+
+@pytest.fixture(scope="module")
+async def stack(redis_server: RedisServer, port: int) -> AsyncIterator[Stack]:
+    """One worker, and an API of several processes on one port."""
+    several = ("--workers", str(PROCESSES))
+    async with Stack(redis=redis_server, settings={"worker_port": port}, api_arguments=several) as running:
+        yield running
+
+
+async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> None:
+    """How long it waited, how it began, what it said and how it ended; once each."""
+    url = f"http://127.0.0.1:{port}"
+    before = await figures(url)
+    for _ in range(3):
+        await stack.closed(await stack.create(demo(tokens=20, pace_s=0.01)))
+    refused = await stack.closed(await stack.create(demo(fault="400")))
+    broken = await stack.closed(await stack.create(demo(fault="reset", after=3, pace_s=0.001)))
+    assert (refused["status"], broken["status"]) == ("failed", "failed")
+
+    async def told() -> bool:
+        return (await figures(url)).of("generations_ended_total", outcome="failed", code="upstream_connection") == 1
+
+    await until(told, 5.0, "the last end told")
+    now = await figures(url)
+
+    def grew(name: str, **labels: str) -> float:
+        return now.of(name, **labels) - before.of(name, **labels)
+
+    assert grew("generations_ended_total", outcome="completed", code="") == 3
+    assert grew("generations_ended_total", outcome="failed", code="upstream_refused") == 1
+    assert grew("attempts_total", reason="started") == 5
+    assert grew("attempts_total", reason="upstream_interrupted") == 2
+    assert grew("upstream_errors_total", code="upstream_refused") == 1
+    assert grew("upstream_errors_total", code="upstream_connection") == 3
+    assert grew("queue_wait_seconds_count") == 5
+    assert grew("time_to_first_token_seconds_count") == 4
+    assert grew("upstream_first_piece_seconds_count") == 6
+    assert 0 < grew("time_to_first_token_seconds_sum") < 4 * 5.0
+    assert grew("output_tokens_total") >= 3 * 20 + 3 * 3
+    # Tokens that come 10 ms apart are appended one by one, on a machine that keeps up at all.
+    assert 3 <= grew("inter_token_gap_seconds_count") <= 3 * 20 + 3 * 3
+    assert grew("append_batch_events_sum") >= grew("append_batch_events_count") == grew("append_seconds_count")
+    assert now.of("slots") == 100
+
+
+async def test_a_cancel_is_measured_to_the_closed_socket(stack: Stack, port: int) -> None:
+    """By Redis's clock, from the end in the log to the provider's socket closed."""
+    url = f"http://127.0.0.1:{port}"
+    before = await figures(url)
+    generation_id = await stack.create(demo(seed=unique(), pace_s=0.01, tokens=100_000))
+
+    async def speaks() -> bool:
+        return bool((await stack.snapshot(generation_id))["text"])
+
+    await until(speaks, 10.0, "first text")
+    assert (await figures(url)).of("running_generations") == 1
+    await stack.cancel(generation_id)
+
+    async def measured() -> bool:
+        now = await figures(url)
+        return now.of("cancel_to_socket_closed_seconds_count") > before.of("cancel_to_socket_closed_seconds_count")
+
+    await until(measured, 5.0, "a cancel measured")
+    now = await figures(url)
+    took_s = now.of("cancel_to_socket_closed_seconds_sum") - before.of("cancel_to_socket_closed_seconds_sum")
+    assert 0 <= took_s < 1.0
+    assert now.of("running_generations") == 0
+
+
+async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
+    """Whichever is asked: viewers of one generation, spread over processes by the kernel, are counted once."""
+    url, gate = stack.urls[0], unique()
+    generation_id = await stack.create(demo(tokens=5, pace_s=0, gate=gate, gate_after=2))
+    watching = [asyncio.create_task(Viewer(generation_id, [url]).follow()) for _ in range(12)]
+
+    async def viewers() -> set[float]:
+        # Each asked on a connection of its own, so mostly another process answers.
+        said = await asyncio.gather(*(figures(url) for _ in range(4 * PROCESSES)))
+        return {one.of("viewers") for one in said}
+
+    async def all_say(count: int) -> bool:
+        return await viewers() == {count}
+
+    await until(lambda: all_say(12), 15.0, "12 viewers, whoever is asked")
+    said = await figures(url)
+    assert said.of("active_generations") == 1
+    assert 1 <= said.of("feeds") <= PROCESSES
+    await stack.model.open_gate(gate)
+    await asyncio.gather(*watching)
+    await until(lambda: all_say(0), 15.0, "no viewers, whoever is asked")
+
+
+async def test_problems_and_cancels_are_counted(stack: Stack) -> None:
+    """By code and by outcome, over all processes."""
+    url = stack.urls[0]
+    before = await figures(url)
+    for _ in range(5):
+        assert (await request("GET", f"{url}/v1/generations/gen_{'0' * 32}")).status == 404
+    assert (await stack.post(chat(QUICK, deadline_s=-1))).status == 400
+    await stack.cancel(await stack.create(demo(pace_s=1)))
+    now = await figures(url)
+    assert now.of("problems_total", code="not_found") - before.of("problems_total", code="not_found") == 5
+    assert now.of("problems_total", code="bad_request") - before.of("problems_total", code="bad_request") == 1
+    ended = {"outcome": "cancelled", "code": ""}
+    assert now.of("generations_ended_total", **ended) - before.of("generations_ended_total", **ended) == 1
+
+
+async def test_what_redis_does_not_do_is_counted_by_kind() -> None:
+    """Here by a Redis that is killed: nobody there, and with it nothing known of the fleet."""
+    redis = RedisServer()
+    await redis.start()
+    try:
+        async with Stack(apis=1, workers=0, redis=redis) as stack:
+            url = stack.urls[0]
+            assert (await figures(url)).of("active_generations") == 0
+            redis.kill()
+
+            async def noticed() -> bool:
+                return (await figures(url)).of("redis_errors_total", kind="connection") > 0
+
+            await until(noticed, 15.0, "an error counted", every_s=0.1)
+            assert str((await figures(url)).of("active_generations")) == "nan"
+            async with open_events(url, f"gen_{'0' * 32}") as stream:
+                assert stream.status == 200
+    finally:
+        await redis.stop()

@@ -1,0 +1,89 @@
+"""Owns what a worker measures of itself. One of the rooms that know Prometheus.
+
+Its verbs are those of the worker's own nouns; whoever calls them knows nothing of metrics.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import GCCollector, ProcessCollector
+
+from shared.measures import EVENTS, TURNS_S, WAITS_S, Measures
+
+
+class WorkerMeasures(Measures):
+    """One worker process's."""
+
+    def __init__(self, *, slots: int, running: Callable[[], int]) -> None:
+        """`running`: how many slots are taken now."""
+        super().__init__()
+        # CPU, memory and open files come with it. The API has them only as one process: files that
+        # several share have no place for them.
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.gauge("slots", "Generations this worker may run at once.").set(slots)
+        self.gauge("running_generations", "Generations this worker runs now.").set_function(running)
+        self._queue_wait = self.histogram(
+            "queue_wait_seconds", "From enqueueing to a worker's claim, by Redis's clock.", WAITS_S
+        )
+        self._first_token = self.histogram(
+            "time_to_first_token_seconds",
+            "From create to the first piece of the first attempt, by a worker that has it.",
+            WAITS_S,
+        )
+        self._first_piece = self.histogram(
+            "upstream_first_piece_seconds", "From a request to the provider's first piece of an answer.", WAITS_S
+        )
+        self._gap = self.histogram(
+            "inter_token_gap_seconds", "Between two appends of one attempt: what its viewers see as a pause.", WAITS_S
+        )
+        self._tokens = self.counter("output_tokens", "Tokens written to the log, as guessed while they come.")
+        self._attempts = self.counter("attempts", "Attempts begun, by reason.", "reason")
+        self._batch = self.histogram(
+            "append_batch_events", "Events the publisher sent to Redis at once, of all generations.", EVENTS
+        )
+        self._append = self.histogram("append_seconds", "How long Redis took to answer such a batch.", TURNS_S)
+        self._cancelled = self.histogram(
+            "cancel_to_socket_closed_seconds",
+            "From a cancel in the log to the provider's socket closed, by Redis's clock.",
+            WAITS_S,
+        )
+        self._upstream_errors = self.counter(
+            "upstream_errors", "Requests to the provider that failed, those asked again included.", "code"
+        )
+
+    def claimed(self, waited_s: float) -> None:
+        """A delivery was claimed that had waited for so long."""
+        self._queue_wait.observe(waited_s)
+
+    def began(self, reason: str) -> None:
+        """An attempt began."""
+        self._attempts.labels(reason).inc()
+
+    def spoke(self, since_create_s: float) -> None:
+        """A generation's first piece is here."""
+        self._first_token.observe(since_create_s)
+
+    def upstream_spoke(self, since_request_s: float) -> None:
+        """The provider said the first piece of what it was asked."""
+        self._first_piece.observe(since_request_s)
+
+    def upstream_failed(self, code: str) -> None:
+        """A request to the provider failed."""
+        self._upstream_errors.labels(code).inc()
+
+    def flushed(self, events: int, took_s: float) -> None:
+        """A batch went to Redis and was answered."""
+        self._batch.observe(events)
+        self._append.observe(took_s)
+
+    def wrote(self, tokens: int) -> None:
+        """An attempt has so many more tokens in the log."""
+        self._tokens.inc(tokens)
+
+    def paused(self, gap_s: float) -> None:
+        """An attempt's append came so long after the one before it."""
+        self._gap.observe(gap_s)
+
+    def closed_socket(self, since_cancel_s: float) -> None:
+        """A cancelled generation's provider has no socket of ours any more."""
+        self._cancelled.observe(since_cancel_s)
