@@ -6,7 +6,7 @@ shapes. Safety rests on the epoch alone, never on leases or on clocks agreeing (
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -37,6 +37,9 @@ _SINCE_CANCEL: Final = scripts.load("since_cancel", allow_oom=True)
 # Keeps two takes apart that a failover lost both, when the promoted server's clock is behind.
 _EPOCH_NOISE: Final = 65_536
 _OVERDUE_AT_ONCE: Final = 32
+# One call must not hold Redis for longer than about a millisecond.
+_CALL_GENERATIONS: Final = 64
+_CALL_EVENTS: Final = 256
 _TOMBSTONE_S: Final = 86_400.0
 
 
@@ -129,11 +132,15 @@ class EventLog:
     async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
         """Append each batch behind the fence, all in one pipeline; one reply each, in order.
 
-        A reply that is an error (`LogFull`, say) concerns its batch alone. Raises
-        `LogUnavailable` when the pipeline broke: then any part of it may be in the log.
+        A reply that is an error (`LogFull`, say) stands for every batch of one call; none of them
+        was written. Raises `LogUnavailable` when the pipeline broke: then any part may be in the log.
         """
-        replies = await scripts.run_many(self._redis, [self._append_call(batch) for batch in batches])
-        return [reply if isinstance(reply, TokencastError) else _seq_reply(reply) for reply in replies]
+        calls = list(_calls_of(batches))
+        replies = await scripts.run_many(self._redis, [self._append_call(call) for call in calls])
+        found: list[SeqReply | TokencastError] = []
+        for call, reply in zip(calls, replies, strict=True):
+            found += [reply] * len(call) if isinstance(reply, TokencastError) else map(_seq_reply, reply)
+        return found
 
     async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | TokencastError]:
         """Renew these leases in one pipeline; one reply each, in order."""
@@ -186,21 +193,44 @@ class EventLog:
         answer, *rest = await self._run(_FINISH, generation_id, _noise(), status.value, head)
         return FinishReply(_answer(answer), rest[0].decode() if rest else "")
 
-    def _append_call(self, batch: Batch) -> scripts.Call:
-        last = batch.entries[-1]
-        args: list[scripts.Word] = [
-            batch.generation_id, batch.epoch, batch.first_seq, self._lease_ms,
-            last.chars, last.tokens, batch.terminal or "",
-        ]  # fmt: skip
-        for entry in batch.entries:
-            args += (entry.type, entry.data)
-        script = _APPEND_TERMINAL if batch.terminal and len(batch.entries) == 1 else _APPEND
-        return scripts.Call(script, self._keys.of_script(batch.generation_id), args)
+    def _append_call(self, batches: Sequence[Batch]) -> scripts.Call:
+        terminal = batches[0].terminal
+        args: list[scripts.Word] = [self._lease_ms, terminal or ""]
+        for batch in batches:
+            last = batch.entries[-1]
+            args += (batch.epoch, batch.first_seq, last.chars, last.tokens, len(batch.entries))
+            for entry in batch.entries:
+                args += (entry.type, entry.data)
+        if terminal:
+            args.append(batches[0].generation_id)
+            script = _APPEND_TERMINAL if len(batches[0].entries) == 1 else _APPEND
+            return scripts.Call(script, self._keys.of_script(batches[0].generation_id), args)
+        keys = self._keys
+        places = [key(batch.generation_id) for batch in batches for key in (keys.meta, keys.log)]
+        return scripts.Call(_APPEND, places, args)
 
     async def _run(self, script: scripts.Script, generation_id: str, *args: scripts.Word) -> Any:
         return await scripts.run(
             self._redis, scripts.Call(script, self._keys.of_script(generation_id), (generation_id, *args))
         )
+
+
+def _calls_of(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+    """Which batches go together in one script call: all that fit, but a terminal goes alone."""
+    call: list[Batch] = []
+    events = 0
+    for batch in batches:
+        full = len(call) == _CALL_GENERATIONS or events + len(batch.entries) > _CALL_EVENTS
+        if call and (batch.terminal or full):
+            yield call
+            call, events = [], 0
+        if batch.terminal:
+            yield [batch]
+        else:
+            call.append(batch)
+            events += len(batch.entries)
+    if call:
+        yield call
 
 
 def _noise() -> int:

@@ -1,5 +1,5 @@
 -- Put before every script of the log plane (scripts.py). KEYS are always these five, in this order,
--- all in one slot. Times are Redis TIME in ms: no process clock is ever compared with another.
+-- all in one slot; only an append of several generations has others. Times are Redis TIME in ms: no process clock is ever compared with another.
 local META, LOG, DEADLINES, REQUEST, VIEWERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local TOMBSTONE_MS = 86400000
 local CLOSED = { completed = true, failed = true, cancelled = true }

@@ -7,7 +7,7 @@ a fault can strike between a `take` and its reply without a line of test code in
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, NamedTuple
@@ -41,7 +41,7 @@ class Command(NamedTuple):
 
     verb: str
     args: tuple[bytes, ...]
-    """Without keys, for a script."""
+    """Without keys, for a script. An append's are one batch's: id, epoch, first seq, terminal, totals, events."""
 
     @property
     def generation_id(self) -> str:
@@ -55,7 +55,7 @@ class Command(NamedTuple):
     @property
     def is_terminal(self) -> bool:
         """An append whose last event closes the log."""
-        return self.verb == "append" and self.args[6] != b""
+        return self.verb == "append" and self.args[3] != b""
 
     @property
     def identity(self) -> tuple[str, tuple[bytes, ...]]:
@@ -142,25 +142,29 @@ class Conversation:
         self._tap = tap
         self._commands: Any = hiredis.Reader()
         self._replies: Any = hiredis.Reader()
-        self._waiting: deque[tuple[Command, Said | None]] = deque()
+        self._waiting: deque[list[tuple[Command, Said | None]]] = deque()
         self._paired = True
 
     async def asked(self, data: bytes) -> bool:
         self._commands.feed(data)
         while (words := self._commands.gets()) is not False:
-            command = _command(words)
+            commands = list(_commands(words))
             self._tap.commands += 1
-            trap = self._tap.sprung(command, after=False)
-            if trap is not None and not await trap.hold():
-                return False
-            said = None
-            if command.generation_id:
-                said = Said(command, time.monotonic(), epoch=command.epoch)
-                self._tap.said.append(said)
-            self._waiting.append((command, said))
+            for command in commands:
+                trap = self._tap.sprung(command, after=False)
+                if trap is not None and not await trap.hold():
+                    return False
+            self._waiting.append([(command, self._hear(command)) for command in commands])
             # What a subscriber is sent answers nothing.
-            self._paired = self._paired and command.verb != "subscribe"
+            self._paired = self._paired and commands[0].verb != "subscribe"
         return True
+
+    def _hear(self, command: Command) -> Said | None:
+        if not command.generation_id:
+            return None
+        said = Said(command, time.monotonic(), epoch=command.epoch)
+        self._tap.said.append(said)
+        return said
 
     async def answered(self, data: bytes) -> bool:
         if not self._paired:
@@ -168,22 +172,34 @@ class Conversation:
         self._replies.feed(data)
         passes = True
         while (reply := self._replies.gets()) is not False:
-            command, said = self._waiting.popleft()
-            if self._tap.loses is not None and self._tap.loses(command):
-                passes = False
-            if said is not None:
-                _note(said, reply)
-            trap = self._tap.sprung(command, after=True)
-            if trap is not None and not await trap.hold():
-                return False
+            for place, (command, said) in enumerate(self._waiting.popleft()):
+                if self._tap.loses is not None and self._tap.loses(command):
+                    passes = False
+                if said is not None:
+                    # An append is answered batch by batch, unless it is refused as a whole.
+                    _note(said, reply[place] if command.verb == "append" and isinstance(reply, list) else reply)
+                trap = self._tap.sprung(command, after=True)
+                if trap is not None and not await trap.hold():
+                    return False
         return passes
 
 
-def _command(words: list[bytes]) -> Command:
+def _commands(words: list[bytes]) -> Iterator[Command]:
+    """One, but for an append, which may carry batches of many generations."""
     name = words[0].decode().lower()
-    if name == "evalsha" and words[1] in _VERBS:
-        return Command(_VERBS[words[1]], tuple(words[3 + int(words[2]) :]))
-    return Command(name, tuple(words[1:]))
+    if name != "evalsha" or words[1] not in _VERBS:
+        yield Command(name, tuple(words[1:]))
+        return
+    keys, args = words[3 : 3 + int(words[2])], words[3 + int(words[2]) :]
+    if _VERBS[words[1]] != "append":
+        yield Command(_VERBS[words[1]], tuple(args))
+        return
+    _, terminal, *rest = args
+    for meta in keys[:1] if terminal else keys[::2]:
+        end = 5 + 2 * int(rest[4])
+        epoch, first, chars, tokens, _, *events = rest[:end]
+        yield Command("append", (meta.split(b":")[-2], epoch, first, terminal, chars, tokens, *events))
+        rest = rest[end:]
 
 
 def _note(said: Said, reply: Any) -> None:

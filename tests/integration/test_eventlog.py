@@ -252,3 +252,22 @@ async def test_release_hands_over_at_once(eventlog: EventLog, redis: Redis, keys
     assert (second.attempt, second.counted, second.reason) == (2, 1, "worker_shutdown")
     assert await logs.append(eventlog, logs.tokens(generation_id, second.epoch, 1, "a")) == (Answer.OK, 1)
     assert int((await logs.meta_fields(redis, keys, generation_id))["lease"]) > 0
+
+
+@pytest.mark.rule("R4")
+async def test_batches_of_many_generations_are_judged_one_by_one(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
+    """Sent together, answered in order: what is wrong with one stops no other, nor does a terminal."""
+    attempts = [await logs.running(eventlog) for _ in range(200)]
+    (lost, _), (gone, _), (done, its) = attempts[:3]
+    await logs.expire_lease(redis, keys, lost)
+    await eventlog.take(lost, "two")
+    await eventlog.delete(gone, logs.TENANT)
+    batches = [logs.tokens(generation_id, taken.epoch, 1, "a", "b") for generation_id, taken in attempts]
+    batches[3] = logs.tokens(attempts[3][0], attempts[3][1].epoch, 2, "b")
+    batches.insert(100, logs.completion(done, its.epoch, 3, chars=2))
+    answers = [getattr(reply, "answer", reply) for reply in await eventlog.append(batches)]
+
+    assert answers == [Answer.FENCED, Answer.GONE, Answer.OK, Answer.GAP, *[Answer.OK] * 197]
+    for generation_id, _ in attempts[4:]:
+        assert [event.cursor.seq for event in await logs.whole_log(redis, keys, generation_id)][-2:] == [1, 2]
+    assert (await logs.meta_fields(redis, keys, done))["status"] == "completed"
