@@ -17,6 +17,7 @@ from shared.connection import translated
 from shared.cursor import Cursor
 from shared.errors import LogUnavailable
 from shared.logreader import Logged, read_tails
+from shared.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,8 @@ _NUDGE_S: Final = 0.001
 _AWAY_FIRST_S: Final = 0.05
 _AWAY_MOST_S: Final = 1.0
 
-# A read over many logs costs Redis and us by their number, so under load it pays to let events
-# gather. The pause follows the time the last delivery took: nothing to do, no pause.
-_PAUSE_FACTOR: Final = 1.0
-_PAUSE_LEAST_S: Final = 0.000_5
-_PAUSE_MOST_S: Final = 0.02
+_ROUND_S: Final = 0.03
+"""The longest that events gather when this process is busy: below what a reader of text notices."""
 
 
 class TailReader:
@@ -52,6 +50,7 @@ class TailReader:
         self._reading_version: int | None = None
         self._client_id: int | None = None
         self._added = asyncio.Event()
+        self._pace = Pace(_ROUND_S)
         self.away_since: float | None = None
         """Loop time since when Redis has not answered; None while it does."""
 
@@ -105,14 +104,11 @@ class TailReader:
             self._reading_version = None
 
     async def _hand_on(self, tails: dict[str, list[Logged]]) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         for key, events in tails.items():
             if key in self._cursors:
                 self._cursors[key] = max(self._cursors[key], events[-1].cursor)
         self._deliver(tails)
-        pause_s = min((loop.time() - began) * _PAUSE_FACTOR, _PAUSE_MOST_S)
-        if pause_s > _PAUSE_LEAST_S:
+        if pause_s := self._pace.pause_s():
             await asyncio.sleep(pause_s)
 
     async def _nudge_for_ever(self) -> None:

@@ -1,0 +1,38 @@
+"""Owns how long a busy loop waits before its next round, so that more goes into each.
+
+A round over many viewers, or many logs, costs by their number and hardly by what it carries. Taken
+as often as something is new, it fills the process; taken less often it leaves it room, and the price
+is latency that nobody sees who is not behind already. So the pause follows the CPU time of the last
+round, and there is none as long as the process is mostly idle. Knows nothing of what a round does.
+"""
+
+import time
+from typing import Final
+
+_BUSY: Final = 0.1
+"""Of the time: with less than this used there is nothing to save."""
+
+_LEAST_S: Final = 0.001
+_REST: Final = 3.0
+"""Times a round's own cost: rounds then take a quarter of the process."""
+
+
+class Pace:
+    """Ask `pause_s` at the end of every round."""
+
+    def __init__(self, most_s: float) -> None:
+        """`most_s` is the longest time from one round to the next that pauses may bring about."""
+        self._most_s = most_s
+        self._used_s = time.thread_time()
+        self._at_s = time.monotonic()
+
+    def pause_s(self) -> float:
+        """How long to wait now; zero for not at all."""
+        used_s, at_s = time.thread_time(), time.monotonic()
+        # All that this thread did: reading and encoding cost as well as writing, and so does what
+        # else the process has to do.
+        spent_s, passed_s = used_s - self._used_s, at_s - self._at_s
+        self._used_s, self._at_s = used_s, at_s
+        if spent_s < _LEAST_S or spent_s < _BUSY * passed_s:
+            return 0.0
+        return max(0.0, min(spent_s * _REST, self._most_s - spent_s))
