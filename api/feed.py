@@ -8,17 +8,19 @@ is read again from the log in pages.
 from bisect import bisect_left
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from api import frames
 from shared.cursor import START, Cursor
-from shared.logreader import Logged
+from shared.logreader import PAGE, Logged
 
 if TYPE_CHECKING:
     from api.viewer import Viewer
 
-_CHUNK_BYTES: Final = 262_144
+_CHUNK_BYTES: Final = 65_536
 """Per write, so that one viewer's catch-up does not hold a whole log in its socket's buffer."""
+_CHUNKS: Final = 32
+"""Kept for viewers who catch up side by side: 2 MB a feed at the most, while there are such viewers."""
 
 
 class Ending(StrEnum):
@@ -28,6 +30,14 @@ class Ending(StrEnum):
     GONE = "gone"
     AWAY = "away"
     """Redis cannot be read here; the viewers resume, perhaps elsewhere."""
+
+
+class Chunk(NamedTuple):
+    """One write: some frames, the position after them, and the last event's cursor."""
+
+    data: bytes
+    end: int
+    last: Cursor
 
 
 class Feed:
@@ -46,7 +56,7 @@ class Feed:
         self._events: list[Logged] = []
         self._frames: list[bytes] = []
         self._bytes = 0
-        self._chunk: tuple[int, int, bool, bytes, int] | None = None
+        self._chunks: dict[tuple[int, bool], Chunk] = {}
 
     @property
     def last(self) -> Cursor:
@@ -61,6 +71,7 @@ class Feed:
     def extend(self, events: Sequence[Logged]) -> bool:
         """Take in newer events. False when they show that the log lost something already shown: a
         terminal whose `cut` is not our last event; it was not taken in, and the feed has to restart."""
+        end = self.end
         for event in events:
             if event.cursor <= self.last:
                 continue
@@ -73,6 +84,7 @@ class Feed:
             self._events.append(event)
             self._frames.append(encoded)
             self._bytes += len(encoded)
+        self._chunks = {place: chunk for place, chunk in self._chunks.items() if chunk.end != end}
         if self._bytes > self._limit_bytes:
             self._trim()
         return True
@@ -81,7 +93,7 @@ class Feed:
         """Forget the window: it is told again from the log's first event."""
         self._events.clear()
         self._frames.clear()
-        self._chunk = None
+        self._chunks.clear()
         self._bytes = self.first = 0
         self.incarnation += 1
         self.ending = self.lost_since = None
@@ -99,29 +111,28 @@ class Feed:
         """Whether the cursor, if it is in the log at all, must be looked for there."""
         return self.first > 0 and cursor < self._events[0].cursor
 
-    def chunk(self, position: int, *, fold: bool) -> tuple[bytes, int]:
-        """The frames from `position` on, as one write, and the position after them."""
-        end = self.end
-        if position + 1 == end:
-            return self._frames[-1], end
-        made = self._chunk
-        if made is None or made[:3] != (position, end, fold):
-            # Nearly all viewers ask from the same place, so one chunk remembered serves them all.
-            made = self._chunk = (position, end, fold, *self._make(position, fold=fold))
-        return made[3], made[4]
+    def chunk(self, position: int, *, fold: bool) -> Chunk:
+        """The frames from `position` on, as one write."""
+        made = self._chunks.get((position, fold))
+        if made is None:
+            if len(self._chunks) == _CHUNKS:
+                self._chunks.clear()
+            # Nearly all viewers ask from the same places, so what is remembered serves them all.
+            made = self._chunks[position, fold] = self._make(position, fold=fold)
+        return made
 
-    def cursor_before(self, position: int) -> Cursor:
-        """The last event a viewer at `position` has been given."""
-        return self._events[position - self.first - 1].cursor if position > self.first else START
+    def count_of(self, size_bytes: int) -> int:
+        """About how many events have this size, as far as those held here tell."""
+        return max(1, min(PAGE, size_bytes * len(self._frames) // (self._bytes or 1)))
 
-    def _make(self, position: int, *, fold: bool) -> tuple[bytes, int]:
+    def _make(self, position: int, *, fold: bool) -> Chunk:
         start = index = position - self.first
         size = 0
         while index < len(self._frames) and size < _CHUNK_BYTES:
             size += len(self._frames[index])
             index += 1
         data = frames.folded(self._events[start:index]) if fold else b"".join(self._frames[start:index])
-        return data, self.first + index
+        return Chunk(data, self.first + index, self._events[index - 1].cursor)
 
     def _trim(self) -> None:
         """Drop the older half by bytes: a little every time would cost a copy every time."""
@@ -130,4 +141,5 @@ class Feed:
             self._bytes -= len(self._frames[index])
             index += 1
         del self._frames[:index], self._events[:index]
+        self._chunks.clear()
         self.first += index

@@ -1,6 +1,6 @@
 """Owns all feeds of this process: opens, fills, checks, warms and ends them.
 
-Knows nothing of HTTP; a viewer is handed in with its `send`. All Redis reading for viewers goes
+Knows nothing of HTTP; a viewer is handed in with its sink. All Redis reading for viewers goes
 through here, so its cost grows with watched generations, never with viewers.
 """
 
@@ -8,15 +8,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from starlette.types import Send
 
 from api import frames
 from api.feed import Ending, Feed
 from api.measures import Watched
 from api.reader import TailReader
+from api.sink import Sink
 from api.viewer import Viewer
 from shared.connection import BLOCK_S, connect_blocking
 from shared.cursor import START, Cursor
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 _AWAY_S: Final = 5.0
 """After this long without Redis viewers are sent away: another replica may reach it."""
 _HEAL_POLL_S: Final = 0.05
+_STALL_LOOKS: Final = 5
+"""In `stall_s`, so that a viewer is cut after 1.2 of it at the latest."""
+_LAST_S: Final = 1.0
+"""After a drain, for viewers to take the last of what was written to them."""
 
 
 class Hub:
@@ -44,8 +49,11 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._by_key: dict[str, Feed] = {}
         self._filling: dict[str, asyncio.Task[None]] = {}
-        self._writes: set[asyncio.Task[None]] = set()
+        self._pages: set[asyncio.Task[None]] = set()
         self._check_now = asyncio.Event()
+        self._viewers: set[Viewer] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -53,9 +61,10 @@ class Hub:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tails.run(), name="tail reader")
                 tasks.create_task(self._check_for_ever(), name="check feeds")
-                tasks.create_task(self._tick_for_ever(), name="heartbeats")
+                tasks.create_task(self._beat_for_ever(), name="heartbeats")
+                tasks.create_task(self._cut_for_ever(), name="cut stalled viewers")
         finally:
-            for task in [*self._filling.values(), *self._writes]:
+            for task in [*self._filling.values(), *self._pages]:
                 task.cancel()
             await self._blocking.aclose()
 
@@ -76,12 +85,14 @@ class Hub:
         """A reconnect delay with jitter, so that a thousand cut viewers do not return at once."""
         return frames.retry(self._settings.retry_s * random.uniform(1, 3))
 
-    async def attach(self, generation_id: str, after: Cursor, send: Send, *, fold: bool) -> Viewer:
+    async def attach(self, generation_id: str, after: Cursor, sink: Sink, *, fold: bool) -> Viewer:
         """Add a viewer that has seen `after`, and bring it up to date. Raises `LogUnavailable`,
         `GenerationGone`."""
         feed = self._feeds.get(generation_id) or self._open(generation_id)
-        viewer = Viewer(feed, send, self._reader.page, self._writes, fold=fold, retry=self.retry_frame())
+        viewer = Viewer(feed, sink, self._reader.page, self._pages, fold=fold, retry=self.retry_frame())
         feed.viewers.add(viewer)
+        self._viewers.add(viewer)
+        self._empty.clear()
         feed.idle_since = None
         try:
             if (filling := self._filling.get(generation_id)) is not None:
@@ -100,6 +111,9 @@ class Hub:
         viewer.ended = True
         feed = viewer.feed
         feed.viewers.discard(viewer)
+        self._viewers.discard(viewer)
+        if not self._viewers:
+            self._empty.set()
         if not feed.viewers:
             feed.idle_since = asyncio.get_running_loop().time()
 
@@ -107,11 +121,17 @@ class Hub:
         """End every viewer's response cleanly, spread over `viewer_drain_s`, so that they do not all
         reconnect at once. No terminal: they resume on another replica."""
         self.draining = True
-        viewers = [viewer for feed in self._feeds.values() for viewer in feed.viewers]
+        viewers = list(self._viewers)
         random.shuffle(viewers)
         for viewer in viewers:
             viewer.leave()
             await asyncio.sleep(self._settings.viewer_drain_s / len(viewers))
+        # What waits for those who read is sent; those who do not must not hold up the exit.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_S):
+                await self._empty.wait()
+        for viewer in list(self._viewers):
+            viewer.sink.cut()
 
     def _open(self, generation_id: str) -> Feed:
         feed = Feed(generation_id, self._settings.feed_bytes)
@@ -245,7 +265,17 @@ class Hub:
         elif now - feed.lost_since > self._heal_s:
             self._restart(feed)
 
-    async def _tick_for_ever(self) -> None:
+    async def _cut_for_ever(self) -> None:
+        """Free what viewers hold who have stopped reading. The kernel would not: a closed window that
+        is still acknowledged keeps TCP_USER_TIMEOUT from firing."""
+        while True:
+            await asyncio.sleep(self._settings.stall_s / _STALL_LOOKS)
+            now = asyncio.get_running_loop().time()
+            for viewer in list(self._viewers):
+                if viewer.sink.has_stalled(now, self._settings.stall_s):
+                    viewer.sink.cut()
+
+    async def _beat_for_ever(self) -> None:
         """Heartbeats for quiet viewers, an end for feeds nobody watches."""
         loop = asyncio.get_running_loop()
         while True:

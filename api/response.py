@@ -1,8 +1,8 @@
 """Owns the SSE response of a route: headers and HEAD are sse-starlette's, frames are the hub's.
 
 sse-starlette gives each response four tasks and a cancel scope a write, which costs more than the
-write itself. Here a response is one task that waits for the viewer to leave; frames, heartbeats
-and shutdown reach it through the hub, for all viewers together.
+write itself. Here a response is over for ASGI once its headers are sent: the connection becomes the
+viewer's (`connection.py`), and frames, heartbeats and shutdown reach it through the hub.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -11,6 +11,7 @@ from typing import Final
 from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
+from api.connection import take_over
 from api.hub import Hub
 from shared.cursor import Cursor
 from shared.errors import GenerationGone, LogUnavailable
@@ -25,6 +26,8 @@ class EventsResponse(EventSourceResponse):
         self, hub: Hub, generation_id: str, *, after: Cursor, fold: bool, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(_nothing(), headers={**_HEADERS, **(headers or {})}, sep="\n")
+        # The base class says keep-alive; this connection carries nothing else any more.
+        self.headers["Connection"] = "close"
         self._hub = hub
         self._generation_id = generation_id
         self._after = after
@@ -35,19 +38,17 @@ class EventsResponse(EventSourceResponse):
             await super().__call__(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        hub, connection = self._hub, take_over(scope)
         # At once, so that proxies and clients see an open stream before there is an event.
-        retry = self._hub.retry_frame()
-        await send({"type": "http.response.body", "body": retry, "more_body": True})
+        connection.write(hub.retry_frame())
         try:
-            viewer = await self._hub.attach(self._generation_id, self._after, send, fold=self._fold)
+            viewer = await hub.attach(self._generation_id, self._after, connection, fold=self._fold)
         except (LogUnavailable, GenerationGone):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            connection.end(b"")
             return
-        try:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        finally:
-            self._hub.detach(viewer)
+        connection.on_lost = lambda: hub.detach(viewer)
+        if connection.is_lost:
+            hub.detach(viewer)
 
 
 class AwayResponse(EventSourceResponse):

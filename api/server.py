@@ -1,6 +1,7 @@
 """Owns the HTTP server: its socket, its processes, and the order in which it shuts down.
 
-The only file that knows uvicorn. Knows nothing of generations but that the hub must drain first.
+This file and `connection.py` know uvicorn, no other. Knows nothing of generations but that the hub
+must drain first.
 """
 
 import multiprocessing
@@ -13,6 +14,7 @@ from typing import Any, Final, cast
 from uvicorn import Config, Server
 from uvicorn.supervisors import multiprocess
 
+from api.connection import Http, Socket
 from api.hub import Hub
 from api.measures import shared_between_processes
 
@@ -67,11 +69,11 @@ def serve(app_factory: str, sock: socket.socket, *, workers: int) -> None:
         factory=True,
         workers=workers,
         loop="uvloop" if os.name == "posix" else "asyncio",
-        http="httptools",
+        http=Http,
         # This one waits while the socket is full, as HTTP does; so a slow viewer costs no memory.
-        ws="websockets-sansio",
+        ws=Socket,
         ws_max_size=_UPWARD_BYTES,
-        # Our heartbeats and TCP_USER_TIMEOUT find dead viewers, on both wires alike.
+        # The hub finds dead viewers, on both wires alike.
         ws_ping_interval=None,
         # Tokens are too small to gain by it, and a window per viewer costs more than its feed.
         ws_per_message_deflate=False,

@@ -17,7 +17,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from api import ending
 from api.auth import Tenant
+from api.connection import cut_of
 from api.services import Provided, Services
+from api.sink import SendSink
 from shared.codec import decode_json
 from shared.cursor import Cursor
 from shared.errors import GenerationGone, GenerationNotFound, LogUnavailable, MalformedCursor, TokencastError
@@ -72,9 +74,9 @@ async def watch(
 
 
 async def _follow(socket: WebSocket, services: Services, generation_id: str, after: Cursor) -> None:
-    down = Downward(socket.send)
-    await down({"body": services.hub.retry_frame(), "more_body": True})
-    viewer = await services.hub.attach(generation_id, after, down, fold=True)
+    sink = SendSink(Downward(socket.send), cut_of(socket.scope))
+    sink.write(services.hub.retry_frame())
+    viewer = await services.hub.attach(generation_id, after, sink, fold=True)
     try:
         while (message := await socket.receive())["type"] != "websocket.disconnect":
             if _asks_cancel(message.get("text")):

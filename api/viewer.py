@@ -1,35 +1,44 @@
-"""Owns one viewer: a position in a feed, and the writes that bring its socket up to it.
+"""Owns one viewer: a position in a feed, and the writes that bring its sink up to it.
 
-At most one write is under way. When the socket is full the write waits in a task of its own and
-the position stays behind; nothing is queued for this viewer and no other viewer notices.
+When the sink is full the position stays behind; nothing is queued for this viewer and no other
+viewer notices.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
-from starlette.types import Send
-
-from api import frames, push
+from api import frames
 from api.feed import Ending, Feed
+from api.sink import Sink
 from shared.cursor import START, Cursor
 from shared.errors import LogUnavailable
 from shared.logreader import Logged
 
 log = logging.getLogger(__name__)
 
-ReadPage = Callable[[str, Cursor], Awaitable[Sequence[Logged]]]
+ReadPage = Callable[[str, Cursor, int], Awaitable[Sequence[Logged]]]
+
+_PAGE_BYTES: Final = 32_768
+"""Per write of what only the log has. No viewer shares it, so it is all that one which stops reading
+may hold: with 500 of them 16 MB."""
 
 
 class Viewer:
     """`advance` may be called at any time and any number of times; it never waits."""
 
+    __slots__ = (
+        "_cursor", "_fold", "_incarnation", "_is_advancing", "_leaving", "_placed", "_position", "_preface",
+        "_read_page", "_retry", "_tasks", "ended", "feed", "quiet_ticks", "sink",
+    )  # fmt: skip
+
     def __init__(
-        self, feed: Feed, send: Send, read_page: ReadPage, tasks: set[asyncio.Task[None]], *, fold: bool, retry: bytes
+        self, feed: Feed, sink: Sink, read_page: ReadPage, tasks: set[asyncio.Task[None]], *, fold: bool, retry: bytes
     ) -> None:
         self.feed = feed
+        self.sink = sink
         self.quiet_ticks = 0
-        self._send = send
         self._read_page = read_page
         self._tasks = tasks
         self._fold = fold
@@ -39,9 +48,10 @@ class Viewer:
         self._incarnation = feed.incarnation
         self._preface = b""
         self._placed = False
-        self._writing = False
+        self._is_advancing = False
         self._leaving = False
         self.ended = False
+        sink.on_room = self.advance
 
     def place(self, after: Cursor, position: int | None) -> None:
         """Go on after this event; without a position it is below the window."""
@@ -54,21 +64,25 @@ class Viewer:
         self.place(START, self.feed.position_after(START))
 
     def advance(self) -> None:
-        """Write what is new, if nothing is being written and it is known from where."""
-        if self._writing or self.ended or not self._placed:
+        """Write what is new, as far as the sink takes it and if it is known from where."""
+        if self._is_advancing or not self._placed:
             return
-        self._writing = True
-        if self._is_below_window():
-            # Pages come from Redis, which must not be asked in somebody else's task.
-            task = asyncio.ensure_future(self._pump())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        else:
-            push.start(self._pump(), self._tasks)
+        # A sink may call back from within a write; and a page that is being read comes first.
+        self._is_advancing = True
+        try:
+            while not self.ended and not self.sink.is_full:
+                if self._is_below_window() and not self._leaving:
+                    self._start_paging()
+                    return
+                if not self._write_next():
+                    break
+        except Exception:
+            self._give_up()
+        self._is_advancing = False
 
     def beat(self) -> None:
-        """A heartbeat, unless a write is under way: then the socket is full or busy."""
-        if not self._writing and not self.ended:
+        """A heartbeat, unless the sink is full: what waits there says as much."""
+        if not self.sink.is_full and not self.ended:
             self._preface += frames.HEARTBEAT
             self.advance()
 
@@ -77,25 +91,17 @@ class Viewer:
         self._leaving = True
         self.advance()
 
-    async def _pump(self) -> None:
-        try:
-            while not self.ended:
-                data = await self._page() if self._is_below_window() and not self._leaving else self._next()
-                if data:
-                    self.quiet_ticks = 0
-                    await self._send({"type": "http.response.body", "body": data, "more_body": True})
-                elif self._leaving or self.feed.ending is not None:
-                    self.ended = True
-                    farewell = b"" if self.feed.ending is Ending.TERMINAL and not self._leaving else self._retry
-                    await self._send({"type": "http.response.body", "body": farewell, "more_body": False})
-                else:
-                    return
-        except Exception:
-            # One viewer's broken response must not end the feed for all the others.
+    def _write_next(self) -> bool:
+        """One write; False at the live end."""
+        data = self._next()
+        if data:
+            self.quiet_ticks = 0
+            self.sink.write(data)
+            return True
+        if self._leaving or self.feed.ending is not None:
             self.ended = True
-            log.warning("a viewer of %s could not be written to", self.feed.generation_id, exc_info=True)
-        finally:
-            self._writing = False
+            self.sink.end(b"" if self.feed.ending is Ending.TERMINAL and not self._leaving else self._retry)
+        return False
 
     def _next(self) -> bytes:
         """What to write now; empty when the viewer is at the live end, or leaves."""
@@ -109,26 +115,60 @@ class Viewer:
             self.place(START, feed.position_after(START))
         if self._position is None or self._position == feed.end:
             return preface
-        data, self._position = feed.chunk(self._position, fold=self._fold)
-        self._cursor = feed.cursor_before(self._position)
+        data, self._position, self._cursor = feed.chunk(self._position, fold=self._fold)
         return preface + data if preface else data
 
-    async def _page(self) -> bytes:
-        """The same from the log, for a viewer that is below the window."""
-        preface, self._preface = self._preface, b""
+    def _start_paging(self) -> None:
+        # Pages come from Redis, which must not be asked in somebody else's task.
+        task = asyncio.ensure_future(self._page())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _page(self) -> None:
+        """Write one page from the log, for a viewer that is below the window, and go on."""
         try:
-            events = await self._read_page(self.feed.generation_id, self._cursor)
+            count = self.feed.count_of(_PAGE_BYTES)
+            events = await self._read_page(self.feed.generation_id, self._cursor, count)
+            self._write_page(events)
         except LogUnavailable:
-            events = []
-        if not events:
-            # Out of reach, or its retention has passed meanwhile: the viewer asks again and is told.
             self._leaving = True
-            return preface
+        except Exception:
+            self._give_up()
+        finally:
+            self._is_advancing = False
+        self.advance()
+
+    def _write_page(self, events: Sequence[Logged]) -> None:
+        if self.ended or self._incarnation != self.feed.incarnation:
+            return
+        if not events:
+            # Its retention has passed meanwhile: the viewer asks again and is told.
+            self._leaving = True
+            return
+        preface, self._preface = self._preface, b""
+        events = _fitting(events)
         self.place(events[-1].cursor, self.feed.position_after(events[-1].cursor))
-        return preface + (frames.folded(events) if self._fold else b"".join(map(frames.frame, events)))
+        self.quiet_ticks = 0
+        self.sink.write(preface + (frames.folded(events) if self._fold else b"".join(map(frames.frame, events))))
+
+    def _give_up(self) -> None:
+        # One viewer's broken response must not end the feed for all the others.
+        self.ended = True
+        log.warning("a viewer of %s could not be written to", self.feed.generation_id, exc_info=True)
 
     def _is_below_window(self) -> bool:
         if self._incarnation != self.feed.incarnation:
             # What it has seen is of another log; it begins at the start of this one.
             return False
         return self._position is None or self._position < self.feed.first
+
+
+def _fitting(events: Sequence[Logged]) -> Sequence[Logged]:
+    """As many as make one write, and one at least. What is left is read again: it was larger than
+    what the feed holds led to expect."""
+    size = 0
+    for index, event in enumerate(events):
+        size += len(event.data)
+        if size > _PAGE_BYTES and index:
+            return events[:index]
+    return events

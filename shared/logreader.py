@@ -59,10 +59,10 @@ class LogReader:
                 found = await replies_of(pipe)
         return list(zip(metas, map(bool, found), strict=True))
 
-    async def page(self, generation_id: str, after: Cursor) -> list[Logged]:
-        """Up to `PAGE` events after the cursor, oldest first."""
+    async def page(self, generation_id: str, after: Cursor, count: int = PAGE) -> list[Logged]:
+        """Up to `count` events after the cursor, oldest first."""
         with translated():
-            entries = await self._redis.xrange(self._keys.log(generation_id), f"({after}", "+", count=PAGE)
+            entries = await self._redis.xrange(self._keys.log(generation_id), f"({after}", "+", count=count)
         return [logged(entry_id, fields) for entry_id, fields in entries]
 
     async def has(self, generation_id: str, cursor: Cursor) -> bool:

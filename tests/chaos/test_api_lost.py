@@ -1,16 +1,12 @@
 """An API process goes, with hundreds of viewers: they resume on another, and miss nothing."""
 
-import contextlib
-import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.bench.table import percentile
 from tests.chaos.trial import Trial
-from tests.support.sse import events_url
-from tests.support.stack import ApiProcess
+from tests.support.stalled import has_bytes, stalled_viewer
 from tests.support.transcript import Mark
 from tests.support.waiting import until
 
@@ -22,26 +18,6 @@ EXIT_S = 16.0
 """The drain, and the grace after it (`api/server.py`)."""
 
 PACE_S, TOKENS = 0.05, 60
-
-
-@contextlib.contextmanager
-def stalled_viewer(api: ApiProcess, generation_id: str) -> Iterator[socket.socket]:
-    """A viewer that asked for megabytes and reads nothing: the server's buffers fill up."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.connect(("127.0.0.1", api.port))
-        path = events_url("", generation_id)
-        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\nAccept: text/event-stream\r\n\r\n".encode())
-        sock.setblocking(False)
-        yield sock
-
-
-def has_bytes(sock: socket.socket) -> bool:
-    """The answer has begun."""
-    try:
-        return bool(sock.recv(1, socket.MSG_PEEK))
-    except BlockingIOError:
-        return False
 
 
 @pytest.mark.rule("R1", "R8")
@@ -65,7 +41,7 @@ async def test_terminate(trial: Trial) -> None:
     await large.watching
     watched = await trial.begin(viewers=VIEWERS, pace_s=PACE_S, tokens=TOKENS)
     await trial.seen(watched, tokens=3)
-    with stalled_viewer(leaving, large.generation_id) as stalled:
+    with stalled_viewer(leaving.port, large.generation_id) as stalled:
         await until(lambda: has_bytes(stalled), 10, "bytes for the stalled viewer")
         trial.strike()
         leaving.terminate()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from starlette.types import Message
 
 from api.hub import Hub
+from api.sink import SendSink
 from tests.support.sse import Frame, Parser
 
 
@@ -21,6 +22,9 @@ class Screen:
     async def send(self, message: Message) -> None:
         self.frames += self._parser.feed(message["body"])
         self.ended = not message["more_body"]
+
+    def sink(self) -> SendSink:
+        return SendSink(self.send)
 
     @property
     def retry_ms(self) -> int | None:

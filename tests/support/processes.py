@@ -54,6 +54,17 @@ class OsProcess:
         return self._process.pid
 
     @property
+    def resident_bytes(self) -> int:
+        """Memory it holds now. Linux only."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+    @property
+    def descriptors(self) -> int:
+        """Files and sockets it has open. Linux only."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -1,0 +1,51 @@
+"""Viewers that never read: they cost little, disturb nobody, and are gone after the stall limit."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Final
+
+import pytest
+
+from tests.support.invariants import check_invariants
+from tests.support.redis_server import RedisServer
+from tests.support.stack import Stack, demo
+from tests.support.stalled import has_bytes, stalled_viewer
+from tests.support.viewer import Viewer
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+STALLED: Final = 500
+STALL_S: Final = 4.0
+MEMORY_BYTES: Final = 50_000_000
+REDIS_CONNECTIONS: Final = 32
+"""What the process may have opened meanwhile: its pool's limit (`shared/connection.py`)."""
+
+
+@pytest.fixture(scope="module")
+async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
+    """One API process that is not patient."""
+    async with Stack(redis=redis_server, settings={"stall_s": STALL_S}) as running:
+        yield running
+
+
+@pytest.mark.rule("R21")
+async def test_five_hundred_that_never_read_are_cut_and_cost_little(stack: Stack) -> None:
+    """Nothing is queued for them: each is a position, and what its socket could not take."""
+    large = await stack.create(demo(pace_s=0, chars=4_000, tokens=500))
+    await stack.closed(large)
+    api = stack.apis[0]
+    await Viewer(large, stack.urls).follow()
+    before_bytes, before_sockets = api.resident_bytes, api.descriptors
+    with ExitStack() as holding:
+        sockets = [holding.enter_context(stalled_viewer(api.port, large)) for _ in range(STALLED)]
+        await until(lambda: all(map(has_bytes, sockets)), 20, "bytes for everybody")
+        other = await stack.create(demo(pace_s=0.01, tokens=50))
+        transcript = await Viewer(other, stack.urls).follow()
+        # Later than the first bytes: their first page may still have been on its way.
+        cost_bytes = api.resident_bytes - before_bytes
+        await until(lambda: api.descriptors <= before_sockets + REDIS_CONNECTIONS, 20, "their sockets are closed")
+
+    print(f"{STALLED} viewers that do not read cost {cost_bytes / 1e6:.1f} MB")
+    assert cost_bytes < MEMORY_BYTES
+    check_invariants([transcript], await stack.closed(other), await stack.log(other))
