@@ -17,6 +17,7 @@ from shared.connection import connect_blocking
 from shared.errors import LogUnavailable, SettingsError, UnfitRedis
 from shared.requirements import require_fit
 from shared.settings import Settings, load
+from shared.traces import traces_of
 
 _USAGE_ERROR: Final = 2
 
@@ -26,6 +27,8 @@ def main() -> None:
     arguments = _arguments()
     try:
         settings = load(os.environ)
+        # Each process makes its own; here it is only found out whether it can.
+        traces_of("api", recorded=settings.traces).close()
         asyncio.run(_inspect(settings))
     except (SettingsError, UnfitRedis) as error:
         _refuse(error.message)

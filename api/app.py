@@ -29,6 +29,7 @@ from shared.presence import Presence
 from shared.queue import Queue
 from shared.settings import Settings, load
 from shared.sweep import Sweep
+from shared.traces import traces_of
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await services.tasks.close()
             await services.redis.aclose()
+            services.traces.close()
 
     app = FastAPI(
         title="Tokencast",
@@ -92,4 +94,5 @@ def _build(settings: Settings) -> Services:
         hub=hub,
         measures=ApiMeasures(hub.watched),
         tasks=Tasks(),
+        traces=traces_of("api", recorded=settings.traces),
     )

@@ -6,6 +6,7 @@ the same Idempotency-Key finds the first still queued and repeats the second (R3
 
 import asyncio
 import re
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -20,10 +21,13 @@ from shared.codec import encode_json
 from shared.errors import BadRequest, GenerationGone, IdempotencyConflict
 from shared.generation import NewGeneration, Status, derived_id, new_id
 from shared.settings import Settings
+from shared.traces import Value, checked
 from shared.usage import estimate_prompt
 from shared.verdict import asked_schema, fault_of
 
 _FIRST_DELIVERY: Final = 1
+_MODEL_CHARS: Final = 200
+"""Of a name, in a trace."""
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 
 
@@ -36,7 +40,9 @@ class Made(NamedTuple):
     is_new: bool
 
 
-def described(body: dict[str, Any], idempotency_key: str | None, tenant: str, settings: Settings) -> NewGeneration:
+def described(
+    body: dict[str, Any], idempotency_key: str | None, tenant: str, settings: Settings, traceparent: str | None = None
+) -> NewGeneration:
     """What `body` asks for. Raises `BadRequest`; touches nothing."""
     if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.")
@@ -58,6 +64,7 @@ def described(body: dict[str, Any], idempotency_key: str | None, tenant: str, se
         on_interrupt=asked.on_interrupt,
         deadline_s=_within("deadline_s", asked.deadline_s, settings.deadline_s, settings.max_deadline_s),
         retention_s=_within("retention_s", asked.retention_s, settings.retention_s, settings.max_retention_s),
+        trace=checked(traceparent),
     )
 
 
@@ -71,6 +78,12 @@ async def check_schema(body: dict[str, Any]) -> None:
 
 async def make(services: Services, new: NewGeneration) -> Made:
     """Create and enqueue. Raises `IdempotencyConflict`, `GenerationGone` and `LogUnavailable`."""
+    told: dict[str, Value] = {"tokencast.generation.id": new.id, "gen_ai.request.model": new.model[:_MODEL_CHARS]}
+    with services.traces.under(new.trace).child("create generation", "server", told) as span:
+        return await _make(services, replace(new, trace=span.traceparent))
+
+
+async def _make(services: Services, new: NewGeneration) -> Made:
     reply: CreateReply = await services.eventlog.create(new)
     if reply.answer is Answer.CONFLICT:
         raise IdempotencyConflict

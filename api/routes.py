@@ -48,7 +48,7 @@ async def create(
 ) -> Response:
     """Ask for an answer. It is made whether or not anybody watches."""
     body = await read_object(request)
-    new = described(body, idempotency_key, tenant, services.settings)
+    new = described(body, idempotency_key, tenant, services.settings, request.headers.get("traceparent"))
     await check_schema(body)
     made = await services.tasks.finish(make(services, new))
     urls = _urls(new.id)

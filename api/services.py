@@ -20,6 +20,7 @@ from shared.logreader import LogReader
 from shared.presence import Presence
 from shared.queue import Queue
 from shared.settings import Settings
+from shared.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Services:
     hub: Hub
     measures: ApiMeasures
     tasks: Tasks
+    traces: Traces
 
 
 def services_of(connection: HTTPConnection) -> Services:

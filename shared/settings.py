@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     key_prefix: str = Field("tc", pattern=r"^[A-Za-z0-9_.:-]{1,40}$")
     """First part of every key of ours, so that several Tokencasts can share one Redis."""
 
+    # -- Watching it ---------------------------------------------------------------------------
+    traces: bool = False
+    """OpenTelemetry traces by OTLP; where to is `OTEL_EXPORTER_OTLP_ENDPOINT`'s to say. Needs `tokencast[otel]`."""
+
     # -- The life of a generation --------------------------------------------------------------
     lease_s: Seconds = 10.0
     """How long a silent worker keeps its generation. Renewed three times per lease."""

@@ -16,9 +16,9 @@ from shared.usage import estimate_prompt, estimated, total
 from worker.calls import Calls
 from worker.conversation import Conversation, Round
 from worker.former import Former
-from worker.measures import WorkerMeasures
 from worker.outbox import OutputTooLarge
 from worker.publication import Publication
+from worker.question import Asking
 from worker.retry import Unanswered
 from worker.telling import Telling
 from worker.tools.registry import offer
@@ -40,10 +40,10 @@ class Attempt:
         upstream: Upstream,
         clocks: Clocks,
         toolbox: Toolbox,
-        measures: WorkerMeasures,
+        asking: Asking,
         recall: Callable[[], Awaitable[Former]],
     ) -> None:
-        """`recall` reads what former attempts left in the log."""
+        """`asking` is told of each question to the provider; `recall` reads what former attempts left in the log."""
         self._request, self._offered = offer(request, toolbox.registry)
         self._publication = publication
         self._telling = Telling(publication, self._request)
@@ -51,7 +51,7 @@ class Attempt:
         self._upstream = upstream
         self._clocks = clocks
         self._toolbox = toolbox
-        self._measures = measures
+        self._asking = asking
         self._recall = recall
         self._calls = Calls()
         self._turns: list[tuple[Turn, int]] = []
@@ -110,7 +110,7 @@ class Attempt:
             conversation.add(said)
 
     async def _ask(self, request: dict[str, Any]) -> Round:
-        turn = Turn(request, self._calls, self._say, self._measures)
+        turn = Turn(request, self._calls, self._say, self._asking)
         self._turns.append((turn, self._publication.outbox.output_tokens))
         await turn.listen(self._upstream, self._clocks, self._deadline)
         calls = self._calls.end_round()

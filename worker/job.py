@@ -20,12 +20,14 @@ from shared.events import Failed, Terminal
 from shared.logreader import LogReader
 from shared.queue import Queue
 from shared.sweep import fail_lost
+from shared.traces import Span, Traces, Value
 from worker.attempt import Attempt
 from worker.former import Former, read_former
 from worker.linger import Linger
 from worker.measures import WorkerMeasures
 from worker.publication import Publication
 from worker.publisher import Publisher
+from worker.question import asking
 from worker.retry import restart_wait_s
 from worker.tools.toolbox import Toolbox
 from worker.turn import Clocks, Interrupted, Upstream
@@ -50,6 +52,7 @@ class Job:
         clocks: Clocks,
         toolbox: Toolbox,
         measures: WorkerMeasures,
+        traces: Traces,
     ) -> None:
         self._log = eventlog
         self._reader = reader
@@ -60,6 +63,7 @@ class Job:
         self._clocks = clocks
         self._toolbox = toolbox
         self._measures = measures
+        self._traces = traces
         self.draining = asyncio.Event()
         """Set when the drain time is over: what still runs is handed over."""
 
@@ -69,7 +73,7 @@ class Job:
         while again:
             token = uuid.uuid4().hex
             taken = await self._take(generation_id, token)
-            again = taken.answer is Answer.OK and await self._attempt(generation_id, token, taken)
+            again = taken.answer is Answer.OK and await self._trace_attempt(generation_id, token, taken)
         if taken.answer not in (Answer.OK, Answer.HELD):
             await self._leave(generation_id)
 
@@ -84,7 +88,17 @@ class Job:
             except LogUnavailable:
                 await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
 
-    async def _attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
+    async def _trace_attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
+        told: dict[str, Value] = {
+            "tokencast.generation.id": generation_id,
+            "tokencast.attempt": taken.attempt,
+            "tokencast.attempt.reason": taken.reason,
+            "tokencast.age_s": taken.age_s,
+        }
+        with self._traces.under(taken.trace).child("attempt", "consumer", told) as span:
+            return await self._attempt(generation_id, token, taken, span)
+
+    async def _attempt(self, generation_id: str, token: str, taken: TakeReply, span: Span) -> bool:
         """One attempt; whether another should follow at once."""
         self._measures.began(taken.reason)
         publication = self._publisher.open(generation_id, token, taken)
@@ -94,17 +108,18 @@ class Job:
             self._upstream,
             self._clocks,
             self._toolbox,
-            self._measures,
+            partial(asking, self._measures, span),
             partial(self._recall, generation_id, taken.epoch),
         )
         try:
             return await self._guard(attempt, publication)
         except LostPlace as lost:
+            span.fail(lost.answer)
             log.info("generation %s attempt %d ended: the log answered %s", generation_id, taken.attempt, lost.answer)
             return False
         finally:
             if publication.is_over:
-                self._count(publication.terminal)
+                self._count(publication.terminal, span)
                 self._linger.keep(publication)
             else:
                 self._publisher.forget(publication)
@@ -113,9 +128,12 @@ class Job:
                 if not publication.is_over:
                     await self._measure_cancel(generation_id)
 
-    def _count(self, terminal: Terminal | None) -> None:
-        if terminal is not None:
-            self._measures.ended(terminal.type, terminal.code if isinstance(terminal, Failed) else "")
+    def _count(self, terminal: Terminal | None, span: Span) -> None:
+        if isinstance(terminal, Failed):
+            span.fail(terminal.code)
+            self._measures.ended(terminal.type, terminal.code)
+        elif terminal is not None:
+            self._measures.ended(terminal.type)
 
     async def _measure_cancel(self, generation_id: str) -> None:
         """The upstream's socket is closed by now, because somebody else closed the log."""

@@ -19,6 +19,7 @@ from shared.replicas import Replicas
 from shared.requirements import require_fit
 from shared.settings import Settings
 from shared.sweep import Sweep
+from shared.traces import traces_of
 from worker.arqworker import ArqWorker
 from worker.health import serving
 from worker.job import Job
@@ -42,6 +43,7 @@ _ANSWER_S: Final = 1.0
 async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then drain. Raises `SettingsError` and `UnfitRedis` before any of it."""
     tools = load_tools(settings.tools)
+    traces = traces_of("worker", recorded=settings.traces)
     keys = Keys(settings.key_prefix)
     redis = connect(settings.redis_url)
     waking, hinting, waiting = (connect_blocking(settings.redis_url) for _ in range(3))
@@ -62,7 +64,7 @@ async def run(settings: Settings) -> None:
     tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
     toolbox = Toolbox(tools, Threads(settings.tool_threads), tool_limits)
     reader = LogReader(redis, keys)
-    job = Job(eventlog, reader, queue, publisher, linger, ChatUpstream(client), clocks, toolbox, measures)
+    job = Job(eventlog, reader, queue, publisher, linger, ChatUpstream(client), clocks, toolbox, measures, traces)
     worker = ArqWorker(
         queue,
         pool(settings.redis_url),
@@ -102,6 +104,7 @@ async def run(settings: Settings) -> None:
         for each in (redis, waking, hinting, waiting, worker.pool):
             # arq's client does not close by itself a pool that it was given.
             await each.aclose(close_connection_pool=True)
+        traces.close()
 
 
 async def _until_fit(redis: Redis, stop: asyncio.Event) -> bool:

@@ -7,7 +7,7 @@ every turn. Knows neither Redis nor the SDK.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from shared.events import Delta, Token, Usage
 from worker.calls import Calls
-from worker.measures import WorkerMeasures
+from worker.question import Asking, Question
 from worker.retry import Unanswered, before_first_piece
 from worker.upstream.pieces import CallPiece, Finish, pieces_of
 
@@ -26,7 +26,9 @@ _LAST_WORDS_S: Final = 5.0
 class Upstream(Protocol):
     """A provider. Leaving the context closes its socket. Raises `UpstreamError`."""
 
-    def open(self, request: dict[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[Any]]: ...
+    def open(
+        self, request: dict[str, Any], headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,15 @@ class Turn:
         request: dict[str, Any],
         calls: Calls,
         say: Callable[[Delta], Awaitable[None]],
-        measures: WorkerMeasures,
+        asking: Asking,
     ) -> None:
-        """`say` takes each piece, and may wait; `calls` tells the pieces of tool calls apart."""
+        """`say` takes each piece, and may wait; `calls` tells the pieces of tool calls apart;
+        `asking` is told of each request."""
         self.request = request
         self.usage: Usage | None = None
         self._calls = calls
         self._say = say
-        self._measures = measures
-        self._asked_at = 0.0
+        self._asking = asking
         self._finish_reason: str | None = None
         self._spoke = False
         self._text: list[str] = []
@@ -79,29 +81,29 @@ class Turn:
         upstream broke off in a way that another attempt may mend, `Unanswered` or `UpstreamRefused`
         when it said nothing."""
         async for trying in before_first_piece(deadline):
-            with trying:
-                await self._listen_once(upstream, clocks)
+            with trying, self._asking(self.request) as question:
+                await self._listen_once(upstream, clocks, question)
 
-    async def _listen_once(self, upstream: Upstream, clocks: Clocks) -> None:
-        self._asked_at = asyncio.get_running_loop().time()
+    async def _listen_once(self, upstream: Upstream, clocks: Clocks, question: Question) -> None:
         try:
             async with asyncio.timeout(clocks.first_token_s) as silence:
-                async with upstream.open(self.request) as chunks:
+                async with upstream.open(self.request, question.headers) as chunks:
                     async for chunk in chunks:
-                        await self._take_in(chunk, silence, clocks.between_tokens_s)
+                        await self._take_in(chunk, silence, clocks.between_tokens_s, question)
             if self._finish_reason is None:
                 raise UpstreamBroken("upstream_truncated", "The provider's stream ended before the answer did.")
+            question.ended(self._finish_reason, self.usage)
         except TimeoutError as error:
             if not silence.expired():
                 raise
-            self._break_off(UpstreamBroken("upstream_timeout", "The provider fell silent."), error)
+            self._break_off(UpstreamBroken("upstream_timeout", "The provider fell silent."), error, question)
         except UpstreamBroken as error:
-            self._break_off(error, error)
+            self._break_off(error, error, question)
         except UpstreamRefused as error:
-            self._measures.upstream_failed(error.failed_code)
+            question.failed(error.failed_code)
             raise
 
-    async def _take_in(self, chunk: Any, silence: asyncio.Timeout, between_tokens_s: float) -> None:
+    async def _take_in(self, chunk: Any, silence: asyncio.Timeout, between_tokens_s: float, question: Question) -> None:
         loop = asyncio.get_running_loop()
         for piece in pieces_of(chunk):
             match piece:
@@ -113,7 +115,7 @@ class Turn:
                 case _:
                     if not self._spoke:
                         self._spoke = True
-                        self._measures.upstream_spoke(loop.time() - self._asked_at)
+                        question.answered(chunk)
                     if isinstance(piece, Token):
                         self._text.append(piece.text)
                     # Our own slowness is not the provider's silence.
@@ -121,11 +123,12 @@ class Turn:
                     await self._say(self._calls.add(piece) if isinstance(piece, CallPiece) else piece)
                     silence.reschedule(loop.time() + between_tokens_s)
 
-    def _break_off(self, error: UpstreamBroken, cause: BaseException) -> None:
+    def _break_off(self, error: UpstreamBroken, cause: BaseException, question: Question) -> None:
         if self._finish_reason is not None:
             # It fell silent or hung up after its last word, and has said all the same.
+            question.ended(self._finish_reason, self.usage)
             return
-        self._measures.upstream_failed(error.failed_code)
+        question.failed(error.failed_code)
         if self._spoke:
             raise Interrupted(error) from cause
         raise Unanswered(error) from cause

@@ -4,7 +4,7 @@ Leaving `open` closes the socket, whatever the reason. Retries and clocks are no
 own are off, because it retries only what comes before the first byte and then hides it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ class ChatUpstream:
         self._client = client
 
     @asynccontextmanager
-    async def open(self, request: dict[str, Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    async def open(self, request: dict[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AsyncIterator[Any]]:
         """Chunks as decoded JSON, while the context lasts. Raises `UpstreamError`.
 
         `post` instead of `chat.completions.create`: the caller's request goes out as it came, fields
@@ -54,7 +54,12 @@ class ChatUpstream:
         body.setdefault("stream_options", {"include_usage": True})
         with translated_failures():
             stream = await self._client.post(
-                "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
+                "/chat/completions",
+                body=body,
+                options={"headers": dict(headers)},
+                cast_to=object,
+                stream=True,
+                stream_cls=AsyncStream[object],
             )
             async with stream:
                 # The decoder skips what is no event: a page of HTML would be an empty answer.

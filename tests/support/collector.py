@@ -1,0 +1,81 @@
+"""Owns a collector of traces: takes OTLP over HTTP as a real one does, and keeps what it was sent."""
+
+import asyncio
+import gzip
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.support.origin import Asked, Origin, answer_of
+
+_KINDS = ("", "internal", "server", "client", "producer", "consumer")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One span. Ids in hex; without a parent, `parent` is empty."""
+
+    process: str
+    name: str
+    kind: str
+    trace: str
+    id: str
+    parent: str
+    failed: bool
+    told: dict[str, Any]
+
+
+class Collector(Origin):
+    """`spans` are all so far, in the order they came."""
+
+    def __init__(self) -> None:
+        super().__init__(self._take)
+        self.spans: list[Recorded] = []
+        self.bytes = b""
+        """Everything that was sent, for looking for what must not be there."""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Makes a process of ours send its traces here, soon."""
+        return {
+            "TOKENCAST_TRACES": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+        }
+
+    def of(self, trace: str) -> list[Recorded]:
+        return [span for span in self.spans if span.trace == trace]
+
+    async def _take(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        assert asked.line.startswith("POST /v1/traces "), asked.line
+        body = gzip.decompress(asked.body) if asked.headers.get("content-encoding") == "gzip" else asked.body
+        self.bytes += body
+        for of_process in ExportTraceServiceRequest.FromString(body).resource_spans:
+            process = _told(of_process.resource.attributes)["service.name"]
+            for of_scope in of_process.scope_spans:
+                self.spans += [_recorded(process, span) for span in of_scope.spans]
+        writer.write(answer_of("Content-Type: application/x-protobuf"))
+        await writer.drain()
+
+
+def _recorded(process: str, span: Any) -> Recorded:
+    return Recorded(
+        process,
+        span.name,
+        _KINDS[span.kind],
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        span.status.code == 2,
+        _told(span.attributes),
+    )
+
+
+def _told(attributes: Any) -> dict[str, Any]:
+    return {one.key: _value(one.value) for one in attributes}
+
+
+def _value(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    return [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
