@@ -12,9 +12,11 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
-from api.server import listen, serve
+from api.credentials import Credentials
+from api.server import is_own, listen, serve
 from shared.connection import connect_blocking
 from shared.errors import LogUnavailable, SettingsError, UnfitRedis
+from shared.keys import Keys
 from shared.requirements import require_fit
 from shared.settings import Settings, load
 from shared.traces import traces_of
@@ -29,6 +31,7 @@ def main() -> None:
         settings = load(os.environ)
         # Each process makes its own; here it is only found out whether it can.
         traces_of("api", recorded=settings.traces).close()
+        _check_reach(arguments.host, settings)
         asyncio.run(_inspect(settings))
     except (SettingsError, UnfitRedis) as error:
         _refuse(error.message)
@@ -44,9 +47,24 @@ def main() -> None:
         serve("api.app:app_from_environ", sock, workers=arguments.workers)
 
 
+def _check_reach(host: str, settings: Settings) -> None:
+    """Raises `SettingsError` where others than this machine could ask for answers and nobody asks who they are."""
+    try:
+        if settings.auth or settings.open_to_all or is_own(host):
+            return
+    except OSError:
+        # No such host; listening on it says so.
+        return
+    raise SettingsError(
+        f"On {host} others can reach this, so they must say who they are: set TOKENCAST_AUTH=true. "
+        "TOKENCAST_OPEN_TO_ALL=true serves everybody all the same."
+    )
+
+
 async def _inspect(settings: Settings) -> None:
     redis = connect_blocking(settings.redis_url)
     try:
+        Credentials.of(settings, redis, Keys(settings.key_prefix))
         await require_fit(redis)
     except LogUnavailable:
         # We serve all the same, and say so at /readyz; no worker begins before it has looked.

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api import errors, openapi, page
 from api.body import BodyLimit
+from api.credentials import Credentials
 from api.hub import Hub
 from api.looks import Looks
 from api.measures import ApiMeasures
@@ -84,6 +85,7 @@ def _build(settings: Settings) -> Services:
     hub = Hub(settings, reader, redis)
     return Services(
         settings=settings,
+        credentials=Credentials.of(settings, redis, keys),
         redis=redis,
         eventlog=EventLog(redis, keys, LogLimits.of(settings)),
         reader=reader,

@@ -17,26 +17,34 @@ from api.services import services_of
 from api.wire import Json
 from shared.errors import (
     BadRequest,
+    Forbidden,
     GenerationGone,
     GenerationNotFound,
     IdempotencyConflict,
+    IssuerUnavailable,
     LogFull,
     LogUnavailable,
     MalformedCursor,
     PayloadTooLarge,
     TokencastError,
+    Unauthenticated,
 )
 
 _STATUS: Final[dict[type[TokencastError], int]] = {
     BadRequest: 400,
     MalformedCursor: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
     GenerationNotFound: 404,
     IdempotencyConflict: 409,
     GenerationGone: 410,
     PayloadTooLarge: 413,
+    IssuerUnavailable: 503,
     LogUnavailable: 503,
     LogFull: 503,
 }
+
+_HEADERS: Final[dict[int, dict[str, str]]] = {401: {"WWW-Authenticate": "Bearer"}}
 
 _INTERNAL: Final = "Something went wrong inside Tokencast."
 
@@ -69,7 +77,7 @@ def problem_of(error: Exception) -> ProblemResponse:
             after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull) else _RETRY_AFTER_S
             return unavailable(error.code, error.message, retry_after_s=after_s)
         if status != 500:
-            return ProblemResponse(status, error.code, error.message)
+            return ProblemResponse(status, error.code, error.message, _HEADERS.get(status))
     if isinstance(error, RequestValidationError):
         return ProblemResponse(400, BadRequest.code, sentences(error.errors()))
     if isinstance(error, HTTPException):

@@ -10,7 +10,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api.schemas import Created, Ended, GenerationRequest, Health, Page, Problem, Snapshot, Viewers
+from api.schemas import (
+    Created,
+    Ended,
+    GenerationRequest,
+    Health,
+    Minted,
+    MintedCookie,
+    Page,
+    Problem,
+    Snapshot,
+    TokenRequest,
+    Viewers,
+)
 from shared import events
 
 Schema = dict[str, Any]
@@ -123,6 +135,17 @@ DELETE: Final[Responses] = {
     503: _AWAY,
     **_COMMON,
 }
+TOKENS: Final[Responses] = {
+    201: {"model": Minted | MintedCookie, "description": "Signed, and kept nowhere."},
+    400: _problem("Not a valid request, or this server asks nobody who he is."),
+    413: _problem("The body is too large."),
+    **_MISSING,
+    503: _AWAY,
+    **_COMMON,
+}
+TOKENS_BODY: Final[Schema] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("TokenRequest")}}},
+}
 HEALTH: Final[Responses] = {200: {"model": Health, "description": "Alive."}}
 READY: Final[Responses] = {
     200: {"model": Health, "description": "Ready."},
@@ -154,7 +177,7 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
                 del response["content"]["application/json"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for kind in (GenerationRequest, Problem):
+    for kind in (GenerationRequest, TokenRequest, Problem):
         _add(schemas, kind)
     _add_events(schemas)
     return document

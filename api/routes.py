@@ -8,20 +8,33 @@ import logging
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import ValidationError
 
 from api import ending, openapi
-from api.auth import Tenant
+from api.auth import MayCancel, MayView, MayWatch, Tenant
 from api.create import check_schema, described, make
-from api.errors import unavailable
+from api.errors import sentences, unavailable
 from api.listing import page_of
 from api.response import AwayResponse, EventsResponse
-from api.schemas import Created, Ended, Health, Snapshot, StatusName, Urls, Viewers
+from api.schemas import (
+    Created,
+    Ended,
+    Health,
+    MintedCookie,
+    RightsName,
+    Snapshot,
+    StatusName,
+    TokenRequest,
+    Urls,
+    Viewers,
+)
 from api.services import Provided, Services
 from api.snapshot import Reduction
+from api.tokens import as_cookie, mint
 from api.wire import Json, read_object
 from shared.codec import decode_json
 from shared.cursor import START, Cursor
-from shared.errors import GenerationNotFound, LogUnavailable
+from shared.errors import BadRequest, GenerationNotFound, LogUnavailable
 from shared.generation import CLOSED, Meta, Status, is_id
 from shared.listing import Place
 from shared.logreader import PAGE
@@ -58,6 +71,9 @@ async def create(
     created = Created(
         id=new.id, status=Status(made.status).value, model=new.model, created_at=made.created_at, urls=urls
     )
+    rights: RightsName | None = body.get("token")
+    if rights is not None and services.credentials is not None:
+        created["token"] = mint(services, new.id, tenant, rights)
     # Without a key nobody can have made it before: EXISTING then answers our own repetition after a
     # lost reply (R7).
     found = idempotency_key is not None and not made.is_new
@@ -74,7 +90,7 @@ async def list_(
 
 
 @router.get(f"{_PATH}/{{generation_id}}", tags=["generations"], responses=openapi.SNAPSHOT)
-async def snapshot(generation_id: str, services: Provided, tenant: Tenant) -> Response:
+async def snapshot(generation_id: str, services: Provided, tenant: MayView) -> Response:
     """The answer so far, in one piece."""
     await _meta(services, generation_id, tenant)
     reduction = Reduction()
@@ -105,7 +121,7 @@ async def snapshot(generation_id: str, services: Provided, tenant: Tenant) -> Re
 async def events(
     generation_id: str,
     services: Provided,
-    tenant: Tenant,
+    tenant: MayWatch,
     last_event_id: LastEventId = None,
     after: After = None,
     fold: Fold = True,
@@ -114,10 +130,12 @@ async def events(
     if not is_id(generation_id):
         raise GenerationNotFound
     cursor = Cursor.parse_resume(last_event_id or after)
+    # A native EventSource gives up for good on any error; this makes it come again.
+    if tenant is None:
+        return AwayResponse(services.hub)
     try:
         meta = await services.looks.meta(generation_id, tenant)
     except LogUnavailable:
-        # A native EventSource gives up for good on any error; this makes it come again.
         return AwayResponse(services.hub)
     if meta.terminal is not None and cursor == meta.terminal:
         return Response(status_code=204)
@@ -125,18 +143,41 @@ async def events(
 
 
 @router.get(f"{_PATH}/{{generation_id}}/viewers", tags=["generations"], responses=openapi.VIEWERS)
-async def viewers(generation_id: str, services: Provided, tenant: Tenant) -> Response:
+async def viewers(generation_id: str, services: Provided, tenant: MayView) -> Response:
     """How many watch now; cheap to ask again and again."""
     await _meta(services, generation_id, tenant)
     return Json(Viewers(viewers=await _viewers(services, generation_id)))
 
 
 @router.post(f"{_PATH}/{{generation_id}}/cancel", tags=["generations"], responses=openapi.CANCEL)
-async def cancel(generation_id: str, services: Provided, tenant: Tenant) -> Response:
+async def cancel(generation_id: str, services: Provided, tenant: MayCancel) -> Response:
     """Stop it. What has ended already stays as it ended."""
     await _meta(services, generation_id, tenant)
     status = await services.tasks.finish(ending.cancel(services, generation_id))
     return Json(Ended(id=generation_id, status=status.value))
+
+
+@router.post(
+    f"{_PATH}/{{generation_id}}/tokens",
+    tags=["generations"],
+    status_code=201,
+    responses=openapi.TOKENS,
+    openapi_extra=openapi.TOKENS_BODY,
+)
+async def tokens(request: Request, generation_id: str, services: Provided, tenant: Tenant) -> Response:
+    """A token for this generation alone, to be handed on: its holder may watch, or watch and cancel."""
+    body = await read_object(request)
+    try:
+        asked = TokenRequest.model_validate(body)
+    except ValidationError as error:
+        raise BadRequest(sentences(error.errors(include_input=False, include_url=False))) from error
+    await _meta(services, generation_id, tenant)
+    minted = mint(services, generation_id, tenant, asked.rights, asked.expires_s)
+    if not asked.cookie:
+        return Json(minted, status_code=201)
+    answer = Json(MintedCookie(rights=minted["rights"], expires_at=minted["expires_at"]), status_code=201)
+    as_cookie(answer, generation_id, minted, services.settings)
+    return answer
 
 
 @router.delete(f"{_PATH}/{{generation_id}}", tags=["generations"], status_code=204, responses=openapi.DELETE)

@@ -4,7 +4,7 @@ Pure. Answers are dicts because they are written by `wire.py`, which knows how t
 the types serve mypy and the OpenAPI document. Events have their shapes in `shared/events.py`.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from shared.codec import encode_json
 from shared.generation import OnInterrupt
 
-OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata"})
+OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token"})
 """Ours, not the provider's: never sent upstream."""
 
 STREAM_FIELDS: Final = frozenset({"stream", "stream_options"})
@@ -23,6 +23,7 @@ _MAX_METADATA_BYTES: Final = 4096
 # Redis keeps time in ms, and a worker has to be given a chance.
 _LEAST_S: Final = 0.1
 
+RightsName = Literal["view", "view+cancel"]
 StatusName = Literal["queued", "running", "completed", "failed", "cancelled"]
 Message = dict[str, Any]
 Limit = Annotated[float | None, Field(ge=_LEAST_S, allow_inf_nan=False)]
@@ -49,6 +50,7 @@ class GenerationRequest(BaseModel):
     retention_s: Limit = Field(None, description="How long the answer can be read after its end, in seconds.")
     on_interrupt: OnInterrupt = Field("restart", description="When the provider breaks off or a worker is lost.")
     metadata: dict[str, Any] | None = Field(None, description="The caller's own notes, up to 4 kB of JSON.")
+    token: RightsName | None = Field(None, description="Answer with a token for this generation, with these rights.")
 
     @field_validator("messages")
     @classmethod
@@ -73,6 +75,33 @@ class GenerationRequest(BaseModel):
         return metadata
 
 
+class TokenRequest(BaseModel):
+    """What a token for one generation shall be good for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    rights: RightsName = "view"
+    expires_s: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = Field(
+        None, description="From now; when not given, longer than any generation can be read."
+    )
+    cookie: bool = Field(False, description="Set it as a cookie for this host instead of answering with it.")
+
+
+class Minted(TypedDict):
+    """A token for one generation. `expires_at` is in Unix seconds."""
+
+    token: str
+    rights: RightsName
+    expires_at: int
+
+
+class MintedCookie(TypedDict):
+    """The same, when the token went into a cookie."""
+
+    rights: RightsName
+    expires_at: int
+
+
 class Urls(TypedDict):
     """Where to go on, relative to this server."""
 
@@ -89,6 +118,7 @@ class Created(TypedDict):
     model: str
     created_at: float
     urls: Urls
+    token: NotRequired[Minted]
 
 
 class Ended(TypedDict):

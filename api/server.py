@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from uvicorn import Config, Server
@@ -60,6 +61,12 @@ def listen(host: str, port: int, *, stall_s: float) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def is_own(host: str) -> bool:
+    """Whether only this machine can reach what listens there. Raises `OSError` for an unknown host."""
+    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 def serve(app_factory: str, sock: socket.socket, *, workers: int) -> None:

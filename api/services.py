@@ -10,6 +10,7 @@ from fastapi import Depends
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
+from api.credentials import Credentials
 from api.hub import Hub
 from api.looks import Looks
 from api.measures import ApiMeasures
@@ -28,6 +29,7 @@ class Services:
     """One of each per process."""
 
     settings: Settings
+    credentials: Credentials | None
     redis: Redis
     eventlog: EventLog
     reader: LogReader

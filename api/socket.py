@@ -9,20 +9,27 @@ from collections.abc import Iterator
 from contextlib import suppress
 from enum import IntEnum
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, WebSocket
 from starlette.types import Message, Send
 from starlette.websockets import WebSocketDisconnect
 
 from api import ending
-from api.auth import Tenant
+from api.auth import is_same_origin, viewer_of
 from api.connection import cut_of
 from api.services import Provided, Services
 from api.sink import SendSink
 from shared.codec import decode_json
 from shared.cursor import Cursor
-from shared.errors import GenerationGone, GenerationNotFound, LogUnavailable, MalformedCursor, TokencastError
+from shared.errors import (
+    GenerationGone,
+    GenerationNotFound,
+    IssuerUnavailable,
+    LogUnavailable,
+    MalformedCursor,
+    TokencastError,
+    Unauthenticated,
+)
 from shared.events import TERMINAL
 from shared.generation import is_id
 
@@ -37,49 +44,53 @@ class Close(IntEnum):
     RESUME = 1012
     """Come back with the last id: this process drains, or the log is out of reach."""
     MALFORMED = 4400
+    UNAUTHENTICATED = 4401
     NOT_FOUND = 4404
     GONE = 4410
 
 
 _REFUSALS: Final[dict[type[TokencastError], Close]] = {
     MalformedCursor: Close.MALFORMED,
+    Unauthenticated: Close.UNAUTHENTICATED,
     GenerationNotFound: Close.NOT_FOUND,
     GenerationGone: Close.GONE,
     LogUnavailable: Close.RESUME,
+    IssuerUnavailable: Close.RESUME,
 }
 _TERMINALS: Final = frozenset(kind.value.encode() for kind in TERMINAL)
 
 
 @router.websocket("/v1/generations/{generation_id}/ws")
-async def watch(
-    socket: WebSocket, generation_id: str, services: Provided, tenant: Tenant, after: str | None = None
-) -> None:
+async def watch(socket: WebSocket, generation_id: str, services: Provided, after: str | None = None) -> None:
     """Watch over a WebSocket."""
-    if not _is_same_origin(socket):
+    if not is_same_origin(socket):
         # Before it is accepted, which the server answers with 403.
         await socket.close()
         return
     await socket.accept()
     try:
+        caller = await viewer_of(socket, services, generation_id)
         if not is_id(generation_id):
             raise GenerationNotFound
         cursor = Cursor.parse_resume(after)
-        meta = await services.reader.meta(generation_id, tenant)
+        meta = await services.reader.meta(generation_id, caller.tenant)
         if meta.terminal is not None and cursor == meta.terminal:
             await socket.close(Close.DONE)
             return
-        await _follow(socket, services, generation_id, cursor)
-    except (MalformedCursor, GenerationNotFound, GenerationGone, LogUnavailable) as refused:
+        await _follow(socket, services, generation_id, cursor, may_cancel=caller.may_cancel)
+    except tuple(_REFUSALS) as refused:
         await socket.close(_REFUSALS[type(refused)], refused.code)
 
 
-async def _follow(socket: WebSocket, services: Services, generation_id: str, after: Cursor) -> None:
+async def _follow(
+    socket: WebSocket, services: Services, generation_id: str, after: Cursor, *, may_cancel: bool
+) -> None:
     sink = SendSink(Downward(socket.send), cut_of(socket.scope))
     sink.write(services.hub.retry_frame())
     viewer = await services.hub.attach(generation_id, after, sink, fold=True)
     try:
         while (message := await socket.receive())["type"] != "websocket.disconnect":
-            if _asks_cancel(message.get("text")):
+            if may_cancel and _asks_cancel(message.get("text")):
                 with suppress(GenerationGone, LogUnavailable):
                     await services.tasks.finish(ending.cancel(services, generation_id))
     finally:
@@ -127,9 +138,3 @@ def _asks_cancel(text: str | None) -> bool:
     except ValueError:
         return False
     return isinstance(said, dict) and said.get("type") == "cancel"
-
-
-def _is_same_origin(socket: WebSocket) -> bool:
-    """Browsers let any page open a WebSocket to anywhere, so here is where another's page is refused."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")

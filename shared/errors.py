@@ -5,6 +5,9 @@
     │   ├── MalformedCursor
     │   ├── PayloadTooLarge
     │   └── IdempotencyConflict
+    ├── Unauthenticated            who asks says not who he is, or not so that we believe it
+    ├── Forbidden                  a token for one generation, used for more than it says
+    ├── IssuerUnavailable          whoever vouches for callers does not answer; try again
     ├── GenerationNotFound
     ├── GenerationGone
     ├── LogUnavailable             Redis did not answer, or refused; try again
@@ -58,6 +61,24 @@ class IdempotencyConflict(BadRequest):
     """This Idempotency-Key was used before with another body; use a new key for a new request."""
 
     code = "idempotency_conflict"
+
+
+class Unauthenticated(TokencastError):
+    """Send an API key or a token as `Authorization: Bearer ...`; none was sent, or it is not valid here."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(TokencastError):
+    """This token was made for less than that."""
+
+    code = "forbidden"
+
+
+class IssuerUnavailable(TokencastError):
+    """The issuer of tokens cannot be reached, so this one cannot be judged; try again shortly."""
+
+    code = "issuer_unavailable"
 
 
 class GenerationNotFound(TokencastError):

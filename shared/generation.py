@@ -4,6 +4,7 @@ Pure. `NewGeneration` is what `create` takes, `Meta` what a look at the log's me
 """
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from shared.cursor import START, Cursor
 
 ID_PREFIX: Final = "gen_"
 _ID_HEX: Final = 32
+
+_TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+=/-]{0,127}", re.ASCII)
+"""What issuers put into `sub`, and nothing that has a meaning in a Redis key or a pattern."""
 
 OnInterrupt = Literal["restart", "fail"]
 
@@ -55,6 +59,11 @@ def is_id(text: str) -> bool:
     return len(text) == len(ID_PREFIX) + _ID_HEX == len(ID_PREFIX) + len(digits) and set(digits) <= set(
         "0123456789abcdef"
     )
+
+
+def is_tenant(text: str) -> bool:
+    """Whether this can be a tenant's name; checked before it becomes part of a key."""
+    return _TENANT.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ class Keys:
         self.hints = f"{prefix}:hints"
         self.active = f"{prefix}:active"
         """Sorted set on the queue plane: queued or running generation -> when it ends at the latest."""
+        self.api_keys = f"{prefix}:api_keys"
+        """Hash on the queue plane: id of an API key -> whose it is, and the hash of its secret."""
         self.swept = f"{prefix}:swept"
         self.written = f"{prefix}:written"
 

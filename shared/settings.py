@@ -80,6 +80,22 @@ class Settings(BaseSettings):
     tool_threads: Count = 16
     """Tools that are not async run in threads, at most this many at once per worker process."""
 
+    # -- Who may do what ---------------------------------------------------------------------
+    auth: bool = False
+    """Whether callers must say who they are: by API key, or by a token of `jwt_issuer`. Without, all are one tenant."""
+    open_to_all: bool = False
+    """Serve without `auth` on other addresses than this machine's own, which is refused otherwise."""
+    signing_keys: SecretStr | None = None
+    """`<id>:<secret>,...` for tokens of single generations: the first signs, all are believed. Needed with `auth`."""
+    jwt_issuer: str | None = None
+    """`iss` of the tokens that are believed beside API keys, such as `https://login.example.com/`."""
+    jwt_audience: str | None = None
+    """`aud` they must have; needed with `jwt_issuer`, because a token for another service is none for us."""
+    jwt_jwks_url: str | None = Field(None, pattern="^https?://")
+    """Where their keys are; `<jwt_issuer>/.well-known/jwks.json` when not set."""
+    jwt_tenant_claim: str = "sub"
+    """The claim that names the tenant. By default each subject is one: the least that is shared."""
+
     # -- API ---------------------------------------------------------------------------------
     max_body_bytes: Count = 1_048_576
     """A larger request body is refused before it is parsed."""
@@ -115,6 +131,8 @@ class Settings(BaseSettings):
             raise ValueError("TOKENCAST_RETENTION_S is above TOKENCAST_MAX_RETENTION_S")
         if self.feed_bytes < self.max_event_bytes:
             raise ValueError("TOKENCAST_FEED_BYTES is below TOKENCAST_MAX_EVENT_BYTES")
+        if self.jwt_issuer and not self.jwt_audience:
+            raise ValueError("TOKENCAST_JWT_ISSUER needs TOKENCAST_JWT_AUDIENCE")
         return self
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import quote
+from typing import Any, cast
+from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.sse import Frame
+from tests.support.wire import Headers
 
 _NOT_EVENTS = frozenset({"heartbeat", "retry"})
 
@@ -44,12 +46,21 @@ class SocketStream:
 
 @asynccontextmanager
 async def open_socket(
-    base_url: str, generation_id: str, *, after: str | None = None, origin: str | None = None
+    base_url: str,
+    generation_id: str,
+    *,
+    after: str | None = None,
+    origin: str | None = None,
+    token: str | None = None,
+    headers: Headers = (),
 ) -> AsyncIterator[SocketStream]:
     """Open a generation's WebSocket, resuming after a cursor."""
-    query = "" if after is None else f"?after={quote(after, safe='')}"
-    url = f"{base_url.replace('http', 'ws', 1)}/v1/generations/{generation_id}/ws{query}"
-    async with connect(url, origin=origin, proxy=None, open_timeout=10, close_timeout=2) as connection:  # type: ignore[arg-type]
+    query = urlencode({name: value for name, value in (("after", after), ("token", token)) if value is not None})
+    url = f"{base_url.replace('http', 'ws', 1)}/v1/generations/{generation_id}/ws?{query}"
+    sent = [(name, str(value)) for name, value in headers]
+    async with connect(
+        url, origin=cast(Any, origin), additional_headers=sent, proxy=None, open_timeout=10, close_timeout=2
+    ) as connection:
         yield SocketStream(connection)
 
 
