@@ -65,7 +65,8 @@ def compose(ops: Iterable[Op]) -> list[Op]:
         made.append(kept := op.copy())
         if kind in ("set", "add"):
             told[path] = kept
-    return made
+    # What lay between two appends may have become part of an earlier value.
+    return list(_joined(made))
 
 
 def _holder(told: dict[str, Op], path: str) -> Op | None:
