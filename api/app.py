@@ -17,6 +17,7 @@ from api.hub import Hub
 from api.looks import Looks
 from api.measures import ApiMeasures
 from api.presence import PresenceTeller
+from api.probe import Probe
 from api.routes import router
 from api.services import Services
 from api.socket import router as socket_router
@@ -27,6 +28,7 @@ from shared.keys import Keys
 from shared.listing import Listing
 from shared.logreader import LogReader
 from shared.presence import Presence
+from shared.probe import ProbeLog
 from shared.queue import Queue
 from shared.settings import Settings, load
 from shared.sweep import Sweep
@@ -41,7 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
         services = _build(settings)
         app.state.services = services
         services.tasks.start(services.hub.run(), name="hub")
-        services.tasks.start(services.measures.run(), name="measures")
+        services.tasks.start(services.measures.run(services.hub.watched), name="measures")
+        services.tasks.start(services.probe.run(), name="probe")
         services.tasks.start(PresenceTeller(services.presence, services.hub.counts).run(), name="presence")
         sweep = Sweep(services.eventlog, services.queue, services.measures, lease_s=settings.lease_s)
         services.tasks.start(sweep.run(), name="sweep")
@@ -82,7 +85,8 @@ def _build(settings: Settings) -> Services:
     keys = Keys(settings.key_prefix)
     redis = connect(settings.redis_url)
     reader = LogReader(redis, keys)
-    hub = Hub(settings, reader, redis)
+    measures = ApiMeasures()
+    hub = Hub(settings, reader, redis, measures)
     return Services(
         settings=settings,
         credentials=Credentials.of(settings, redis, keys),
@@ -94,7 +98,8 @@ def _build(settings: Settings) -> Services:
         presence=Presence(redis, keys),
         queue=Queue(redis, keys, expiry_s=settings.delivery_expiry_s),
         hub=hub,
-        measures=ApiMeasures(hub.watched),
+        measures=measures,
+        probe=Probe(ProbeLog(redis, keys), hub, measures.probed),
         tasks=Tasks(),
         traces=traces_of("api", recorded=settings.traces),
     )

@@ -50,7 +50,8 @@ class Connection(asyncio.Protocol):
         self.is_full = False
         self.is_lost = False
         self.on_room: Callable[[], None] = nobody
-        self.on_lost: Callable[[], None] = nobody
+        self.on_lost: Callable[[bool], None] = _unheard
+        """Told whether the kernel gave it up, because nothing was acknowledged for too long."""
         self._written_bytes = 0
         self._accepted_bytes = 0
         self._since = 0.0
@@ -92,8 +93,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_full = self.is_lost = True
-        on_lost, self.on_lost, self.on_room = self.on_lost, nobody, nobody
-        on_lost()
+        on_lost, self.on_lost, self.on_room = self.on_lost, _unheard, nobody
+        on_lost(isinstance(exc, TimeoutError))
 
 
 class Http(HttpToolsProtocol):
@@ -134,6 +135,10 @@ def take_over(scope: Scope) -> Connection:
     connection = Connection()
     scope["extensions"][_HAND_OVER]["to"](connection)
     return connection
+
+
+def _unheard(_: bool) -> None:
+    """Until somebody listens."""
 
 
 @lru_cache(_FRAMED)

@@ -68,6 +68,10 @@ class Feed:
         """The position after the newest event."""
         return self.first + len(self._events)
 
+    def lag(self, newest: Cursor) -> int:
+        """Events of the same attempt that the log has and this feed has not read yet."""
+        return max(0, newest.seq - self.last.seq) if newest.epoch == self.last.epoch else 0
+
     def extend(self, events: Sequence[Logged]) -> bool:
         """Take in newer events. False when they show that the log lost something already shown: a
         terminal whose `cut` is not our last event; it was not taken in, and the feed has to restart."""

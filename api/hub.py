@@ -7,7 +7,7 @@ through here, so its cost grows with watched generations, never with viewers.
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from api import frames
 from api.feed import Ending, Feed
-from api.measures import Watched
+from api.measures import ApiMeasures, Watched
 from api.reader import TailReader
 from api.sink import Sink
 from api.viewer import Viewer
@@ -40,14 +40,16 @@ _LAST_S: Final = 1.0
 class Hub:
     """`run` owns the reader and the timers; `attach` adds a viewer."""
 
-    def __init__(self, settings: Settings, reader: LogReader, redis: Redis) -> None:
+    def __init__(self, settings: Settings, reader: LogReader, redis: Redis, measures: ApiMeasures) -> None:
         self.draining = False
         self._settings = settings
         self._reader = reader
+        self._measures = measures
         self._blocking = connect_blocking(settings.redis_url)
         self._tails = TailReader(self._blocking, redis, self._deliver, self._check_soon)
         self._feeds: dict[str, Feed] = {}
         self._by_key: dict[str, Feed] = {}
+        self._listeners: dict[str, Callable[[], None]] = {}
         self._filling: dict[str, asyncio.Task[None]] = {}
         self._pages: set[asyncio.Task[None]] = set()
         self._check_now = asyncio.Event()
@@ -79,7 +81,16 @@ class Hub:
 
     def watched(self) -> Watched:
         """What this process has open now."""
-        return Watched(sum(len(feed.viewers) for feed in self._feeds.values()), len(self._feeds))
+        return Watched(len(self._viewers), len(self._feeds))
+
+    def listen(self, key: str, after: Cursor, heard: Callable[[], None]) -> None:
+        """Read one more key, and tell of its events in the turn that writes to viewers, after them."""
+        self._listeners[key] = heard
+        self._tails.watch(key, after)
+
+    def forget(self, key: str) -> None:
+        self._listeners.pop(key, None)
+        self._tails.forget(key)
 
     def retry_frame(self) -> bytes:
         """A reconnect delay with jitter, so that a thousand cut viewers do not return at once."""
@@ -101,13 +112,16 @@ class Hub:
         except BaseException:
             self.detach(viewer)
             raise
+        self._measures.attached(viewer.behind)
         if self.draining:
             viewer.leave()
         viewer.advance()
         return viewer
 
-    def detach(self, viewer: Viewer) -> None:
+    def detach(self, viewer: Viewer, *, has_stalled: bool = False) -> None:
         """The viewer is gone; the generation goes on, and the feed stays warm for a while."""
+        if viewer in self._viewers:
+            self._measures.detached("stalled" if has_stalled else viewer.outcome)
         viewer.ended = True
         feed = viewer.feed
         feed.viewers.discard(viewer)
@@ -200,6 +214,8 @@ class Hub:
                 self._restart(feed)
             if feed.ending is not None:
                 self._tails.forget(key)
+        for key in self._listeners.keys() & tails.keys():
+            self._listeners[key]()
 
     def _advance(self, feed: Feed) -> None:
         for viewer in feed.viewers:
@@ -250,6 +266,10 @@ class Hub:
                 looks = await self._reader.looks([(f.generation_id, f.last) for f in open_feeds])
             except LogUnavailable:
                 continue
+            lags = [
+                feed.lag(meta.last) for feed, (meta, _) in zip(open_feeds, looks, strict=True) if isinstance(meta, Meta)
+            ]
+            self._measures.lagged(max(lags, default=0))
             for feed, (meta, has_last) in zip(open_feeds, looks, strict=True):
                 self._judge(feed, meta, has_last=has_last, now=loop.time())
 
@@ -273,6 +293,7 @@ class Hub:
             now = asyncio.get_running_loop().time()
             for viewer in list(self._viewers):
                 if viewer.sink.has_stalled(now, self._settings.stall_s):
+                    viewer.outcome = "stalled"
                     viewer.sink.cut()
 
     async def _beat_for_ever(self) -> None:

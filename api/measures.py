@@ -2,7 +2,7 @@
 
 Of several processes on one port each counts into files of its own, in a directory they share, and
 whichever is asked adds them up. Nothing is counted per delivered event: viewers and feeds are looked
-at once a second, the rest is told once per request.
+at once a second, the rest is told once per viewer, request or probe.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, cast
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from shared.measures import Measures
+from shared.measures import EVENTS, TURNS_S, Measures
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's own word: it decides by it, when it is imported, whether to count into files."""
@@ -36,13 +36,12 @@ class Watched(NamedTuple):
 class ApiMeasures(Measures):
     """One API process's; `run` keeps its gauges true."""
 
-    def __init__(self, watched: Callable[[], Watched]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._shared = os.environ.get(_DIRECTORY)
         if self._shared is None:
             ProcessCollector(registry=self.registry)
             GCCollector(registry=self.registry)
-        self._watched = watched
         self._viewers = self.gauge("viewers", "Open SSE and WebSocket responses.")
         self._feeds = self.gauge("feeds", "Watched generations whose log is held in memory.")
         self._active = self.gauge(
@@ -51,24 +50,45 @@ class ApiMeasures(Measures):
         self._queued = self.gauge(
             "queued_deliveries", "Deliveries no worker has claimed yet, of the whole fleet.", mode="livemostrecent"
         )
+        self._catch_up = self.histogram("catch_up_events", "Events a viewer was behind when it came.", EVENTS)
+        self._ended_viewers = self.counter("viewers_ended", "Viewers' responses that ended, by reason.", "reason")
+        self._append_to_viewer = self.histogram(
+            "append_to_viewer_seconds",
+            "From an append to the loop turn that writes it to viewers, by a probe.",
+            TURNS_S,
+        )
+        self._lag = self.gauge("reader_lag_events", "Events the feed that is furthest behind lacks.", mode="livemax")
         self._problems = self.counter("problems", "Requests answered with a problem, by its code.", "code")
 
-    async def run(self) -> None:
+    async def run(self, watched: Callable[[], Watched]) -> None:
         """Until cancelled."""
         while True:
+            now = watched()
+            self._viewers.set(now.viewers)
+            self._feeds.set(now.feeds)
             self.refresh()
             await asyncio.sleep(_REFRESH_S)
-
-    def refresh(self) -> None:
-        super().refresh()
-        now = self._watched()
-        self._viewers.set(now.viewers)
-        self._feeds.set(now.feeds)
 
     def backlog(self, active: float = nan, queued: float = nan) -> None:
         """What Redis says of the fleet; nothing when it does not answer."""
         self._active.set(active)
         self._queued.set(queued)
+
+    def attached(self, behind: int) -> None:
+        """A viewer came that was so many events behind."""
+        self._catch_up.observe(behind)
+
+    def detached(self, reason: str) -> None:
+        """A viewer's response ended."""
+        self._ended_viewers.labels(reason).inc()
+
+    def lagged(self, events: int) -> None:
+        """The feed that is furthest behind its log lacks so many."""
+        self._lag.set(events)
+
+    def probed(self, took_s: float) -> None:
+        """A probe came through."""
+        self._append_to_viewer.observe(took_s)
 
     def refused(self, code: str) -> None:
         """A request was answered with this problem."""

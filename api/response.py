@@ -46,7 +46,7 @@ class EventsResponse(EventSourceResponse):
         except (LogUnavailable, GenerationGone):
             connection.end(b"")
             return
-        connection.on_lost = lambda: hub.detach(viewer)
+        connection.on_lost = lambda has_stalled: hub.detach(viewer, has_stalled=has_stalled)
         if connection.is_lost:
             hub.detach(viewer)
 

@@ -14,6 +14,7 @@ from api.credentials import Credentials
 from api.hub import Hub
 from api.looks import Looks
 from api.measures import ApiMeasures
+from api.probe import Probe
 from api.tasks import Tasks
 from shared.eventlog import EventLog
 from shared.listing import Listing
@@ -39,6 +40,7 @@ class Services:
     queue: Queue
     hub: Hub
     measures: ApiMeasures
+    probe: Probe
     tasks: Tasks
     traces: Traces
 

@@ -30,7 +30,7 @@ class Viewer:
 
     __slots__ = (
         "_cursor", "_fold", "_incarnation", "_is_advancing", "_leaving", "_placed", "_position", "_preface",
-        "_read_page", "_retry", "_tasks", "ended", "feed", "quiet_ticks", "sink",
+        "_read_page", "_retry", "_tasks", "ended", "feed", "outcome", "quiet_ticks", "sink",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +51,14 @@ class Viewer:
         self._is_advancing = False
         self._leaving = False
         self.ended = False
+        self.outcome = "left"
+        """Why its response ends, in a word; until we know better, because the viewer goes."""
         sink.on_room = self.advance
+
+    @property
+    def behind(self) -> int:
+        """Events it lacks; where its place is not in memory, at most so many."""
+        return self.feed.end - (self._position or 0)
 
     def place(self, after: Cursor, position: int | None) -> None:
         """Go on after this event; without a position it is below the window."""
@@ -88,7 +95,7 @@ class Viewer:
 
     def leave(self) -> None:
         """End the response cleanly, without a terminal, so that the viewer resumes."""
-        self._leaving = True
+        self._leaving, self.outcome = True, "drained"
         self.advance()
 
     def _write_next(self) -> bool:
@@ -100,6 +107,8 @@ class Viewer:
             return True
         if self._leaving or self.feed.ending is not None:
             self.ended = True
+            if self.feed.ending is not None and not self._leaving:
+                self.outcome = self.feed.ending
             self.sink.end(b"" if self.feed.ending is Ending.TERMINAL and not self._leaving else self._retry)
         return False
 
@@ -131,7 +140,7 @@ class Viewer:
             events = await self._read_page(self.feed.generation_id, self._cursor, count)
             self._write_page(events)
         except LogUnavailable:
-            self._leaving = True
+            self._leaving, self.outcome = True, Ending.AWAY
         except Exception:
             self._give_up()
         finally:
@@ -143,7 +152,7 @@ class Viewer:
             return
         if not events:
             # Its retention has passed meanwhile: the viewer asks again and is told.
-            self._leaving = True
+            self._leaving, self.outcome = True, Ending.GONE
             return
         preface, self._preface = self._preface, b""
         events = _fitting(events)
@@ -153,7 +162,7 @@ class Viewer:
 
     def _give_up(self) -> None:
         # One viewer's broken response must not end the feed for all the others.
-        self.ended = True
+        self.ended, self.outcome = True, "broken"
         log.warning("a viewer of %s could not be written to", self.feed.generation_id, exc_info=True)
 
     def _is_below_window(self) -> bool:

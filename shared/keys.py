@@ -42,6 +42,10 @@ class Keys:
         """Hash: API process -> its number of viewers."""
         return self._of(generation_id, "viewers")
 
+    def probe(self, process: str) -> str:
+        """Stream: what one API process writes to see how late it reads. In any one of the partitions."""
+        return self._of(process, "probe")
+
     def delivery(self, generation_id: str) -> str:
         """String on the queue plane: number of the last delivery enqueued."""
         return f"{self.prefix}:delivery:{generation_id}"

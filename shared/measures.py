@@ -8,7 +8,7 @@ turn of a loop, never once per token or per delivered event. The list is deploy/
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from shared import connection
 
@@ -23,6 +23,10 @@ EVENTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384)
 _PREFIX: Final = "tokencast_"
 
 GaugeMode = Literal["livesum", "livemax", "livemostrecent"]
+
+
+# When each series began nobody asks, and it would double their number.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Measures:

@@ -117,6 +117,55 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
     await until(lambda: all_say(0), 15.0, "no viewers, whoever is asked")
 
 
+async def test_viewers_are_told_by_how_far_they_are_behind_and_how_they_end(stack: Stack) -> None:
+    """One that leaves, one that stays to the end, and one that comes when all has been said."""
+    url, gate = stack.urls[0], unique()
+    before = await figures(url)
+    generation_id = await stack.create(demo(tokens=40, pace_s=0, gate=gate, gate_after=20))
+    staying = asyncio.create_task(Viewer(generation_id, [url]).follow())
+    async with open_events(url, generation_id) as stream:
+        async for frame in stream:
+            if frame.event == "token":
+                break
+
+    async def ended(reason: str) -> float:
+        now = await figures(url)
+        return now.of("viewers_ended_total", reason=reason) - before.of("viewers_ended_total", reason=reason)
+
+    async def is_counted(reason: str, count: int) -> bool:
+        return await ended(reason) == count
+
+    await until(lambda: is_counted("left", 1), 5.0, "the one that left")
+    await stack.model.open_gate(gate)
+    await staying
+    await Viewer(generation_id, [url]).follow()
+    await until(lambda: is_counted("terminal", 2), 5.0, "the two that saw the end")
+    now = await figures(url)
+    assert now.of("catch_up_events_count") - before.of("catch_up_events_count") == 3
+    # The last to come lacked all: at least `queued`, `attempt`, a token and the end.
+    assert now.of("catch_up_events_sum") - before.of("catch_up_events_sum") >= 4
+
+
+async def test_a_probe_says_how_late_events_reach_viewers(stack: Stack) -> None:
+    """While anybody watches, and on every process that has a viewer; with nobody there is none."""
+    url, gate = stack.urls[0], unique()
+    generation_id = await stack.create(demo(tokens=5, pace_s=0, gate=gate, gate_after=2))
+    before = await figures(url)
+    watching = [asyncio.create_task(Viewer(generation_id, [url]).follow()) for _ in range(4)]
+
+    async def probed(count: int) -> bool:
+        now = await figures(url)
+        return now.of("append_to_viewer_seconds_count") - before.of("append_to_viewer_seconds_count") >= count
+
+    await until(lambda: probed(3), 15.0, "three probes", every_s=0.1)
+    now = await figures(url)
+    took_s = now.of("append_to_viewer_seconds_sum") - before.of("append_to_viewer_seconds_sum")
+    assert 0 < took_s < 15.0
+    assert now.of("reader_lag_events") == 0
+    await stack.model.open_gate(gate)
+    await asyncio.gather(*watching)
+
+
 async def test_problems_and_cancels_are_counted(stack: Stack) -> None:
     """By code and by outcome, over all processes."""
     url = stack.urls[0]

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.hub import Hub
+from api.measures import ApiMeasures
 from api.sink import SendSink
 from shared.cursor import START, Cursor
 from shared.eventlog import EventLog
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.anyio
 async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncIterator[Hub]:
     """A running hub that heals for no longer than lease/3 + 1 s with a short lease."""
     settings = load({"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_LEASE_S": "0.3"})
-    async with running_hub(Hub(settings, LogReader(redis, keys), redis)) as made:
+    async with running_hub(Hub(settings, LogReader(redis, keys), redis, ApiMeasures())) as made:
         yield made
 
 

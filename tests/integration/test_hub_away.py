@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.hub import Hub
+from api.measures import ApiMeasures
 from shared.connection import connect
 from shared.cursor import START, Cursor
 from shared.eventlog import EventLog
@@ -42,7 +43,7 @@ async def redis(server: RedisServer) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def hub(server: RedisServer, redis: Redis) -> AsyncIterator[Hub]:
     settings = load({"TOKENCAST_REDIS_URL": server.url, "TOKENCAST_LEASE_S": "0.3"})
-    async with running_hub(Hub(settings, LogReader(redis, KEYS), redis)) as made:
+    async with running_hub(Hub(settings, LogReader(redis, KEYS), redis, ApiMeasures())) as made:
         yield made
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import Metric
 
-from api.measures import ApiMeasures, Watched
+from api.measures import ApiMeasures
 from shared.measures import Measures
 from worker.measures import WorkerMeasures
 
@@ -17,7 +17,7 @@ OURS: Final = "tokencast_"
 def measures() -> dict[str, Measures]:
     """What each side has."""
     return {
-        "API": ApiMeasures(lambda: Watched(0, 0)),
+        "API": ApiMeasures(),
         "worker": WorkerMeasures(slots=1, running=lambda: 0),
     }
 

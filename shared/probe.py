@@ -1,0 +1,31 @@
+"""Owns a log that says nothing: one API process writes it, and reads it as it reads all others.
+
+So it learns how late events reach it, by its own clock alone: an event of a generation carries no
+time, and a time of another machine would say little. Raises `LogUnavailable`.
+"""
+
+import secrets
+from typing import Final
+
+from redis.asyncio import Redis
+
+from shared.connection import replies_of, translated
+from shared.keys import Keys
+
+_EXPIRY_MS: Final = 60_000
+
+
+class ProbeLog:
+    """This process's own."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self.key = keys.probe(secrets.token_hex(8))
+
+    async def write(self, number: int) -> None:
+        """One event, the only one kept. Numbers rise, so no clock of the server's is asked."""
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.xadd(self.key, {"type": "probe", "data": "{}"}, id=f"{number}-0", maxlen=1, approximate=False)
+                pipe.pexpire(self.key, _EXPIRY_MS)
+                await replies_of(pipe)
