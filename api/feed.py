@@ -1,16 +1,19 @@
-"""Owns one process's shared copy of one log: recent frames, encoded once for all viewers.
+"""Owns one process's shared copy of one log: recent events, told once on each wire for all viewers.
 
 No I/O. A viewer is a position in here, not a queue: catching up and following live are the same
 question, and a slow viewer costs one integer. The window is bounded by bytes; what fell out of it
 is read again from the log in pages.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from api import frames
+from api.rendition import Rendition
+from api.wires.wire import Place, Told, Wire
 from shared.cursor import START, Cursor
 from shared.logreader import PAGE, Logged
 
@@ -52,11 +55,14 @@ class Feed:
         self.first = 0
         self.idle_since: float | None = None
         self.lost_since: float | None = None
+        self.renditions: dict[Wire, Rendition] = {}
+        """By each wire that has been asked for; see `render`."""
+        self.rendering = asyncio.Lock()
+        """Held by whoever reads the log for a new one, so that it is read once."""
         self._limit_bytes = limit_bytes
         self._events: list[Logged] = []
-        self._frames: list[bytes] = []
         self._bytes = 0
-        self._chunks: dict[tuple[int, bool], Chunk] = {}
+        self._chunks: dict[tuple[int, Wire], Chunk] = {}
 
     @property
     def last(self) -> Cursor:
@@ -84,66 +90,83 @@ class Feed:
                 if cut is not None and cut != str(self.last):
                     return False
                 self.ending = Ending.TERMINAL
-            encoded = frames.frame(event)
             self._events.append(event)
-            self._frames.append(encoded)
-            self._bytes += len(encoded)
+            self._bytes += len(event.data) + sum(each.add(event) for each in self.renditions.values())
         self._chunks = {place: chunk for place, chunk in self._chunks.items() if chunk.end != end}
         if self._bytes > self._limit_bytes:
             self._trim()
         return True
 
+    def render(self, rendition: Rendition) -> None:
+        """Tell the window on one more wire. The rendition has been given all before it."""
+        self.renditions[rendition.wire] = rendition
+        self._bytes += sum(map(rendition.add, self._events))
+
     def restart(self) -> None:
         """Forget the window: it is told again from the log's first event."""
         self._events.clear()
-        self._frames.clear()
         self._chunks.clear()
+        for rendition in self.renditions.values():
+            rendition.restart()
         self._bytes = self.first = 0
         self.incarnation += 1
         self.ending = self.lost_since = None
 
-    def position_after(self, cursor: Cursor) -> int | None:
-        """Where a viewer that has seen `cursor` goes on; None when it is not in the window."""
-        if cursor == START:
-            return 0 if self.first == 0 else None
-        index = bisect_left(self._events, cursor, key=lambda event: event.cursor)
-        if index < len(self._events) and self._events[index].cursor == cursor:
-            return self.first + index + 1
+    def position_after(self, place: Place, wire: Wire) -> tuple[int, bytes] | None:
+        """Where a viewer that has seen `place` goes on, and what comes before that: the rest of an
+        event it was told in part. None when the place is not in the window."""
+        if isinstance(place, Told):
+            found = self.renditions[wire].after(place)
+            return None if found is None else (self.first + found[0], found[1])
+        if place == START:
+            return (0, b"") if self.first == 0 else None
+        index = bisect_left(self._events, place, key=lambda event: event.cursor)
+        if index < len(self._events) and self._events[index].cursor == place:
+            return self.first + index + 1, b""
         return None
 
-    def is_below_window(self, cursor: Cursor) -> bool:
-        """Whether the cursor, if it is in the log at all, must be looked for there."""
-        return self.first > 0 and cursor < self._events[0].cursor
+    def is_below_window(self, place: Place, wire: Wire) -> bool:
+        """Whether the place, if it is in the log at all, must be looked for there."""
+        if isinstance(place, Told):
+            return self.renditions[wire].is_below(place)
+        return self.first > 0 and place < self._events[0].cursor
 
-    def chunk(self, position: int, *, fold: bool) -> Chunk:
-        """The frames from `position` on, as one write."""
-        made = self._chunks.get((position, fold))
+    def is_ahead(self, place: Place, wire: Wire) -> bool:
+        """Whether the place is beyond all that is known of the log."""
+        return place > self.renditions[wire].told if isinstance(place, Told) else place > self.last
+
+    def chunk(self, position: int, wire: Wire) -> Chunk:
+        """The frames from `position` on, as one write. The wire has been rendered."""
+        made = self._chunks.get((position, wire))
         if made is None:
             if len(self._chunks) == _CHUNKS:
                 self._chunks.clear()
             # Nearly all viewers ask from the same places, so what is remembered serves them all.
-            made = self._chunks[position, fold] = self._make(position, fold=fold)
+            made = self._chunks[position, wire] = self._make(position, self.renditions[wire])
         return made
 
     def count_of(self, size_bytes: int) -> int:
         """About how many events have this size, as far as those held here tell."""
-        return max(1, min(PAGE, size_bytes * len(self._frames) // (self._bytes or 1)))
+        return max(1, min(PAGE, size_bytes * len(self._events) // (self._bytes or 1)))
 
-    def _make(self, position: int, *, fold: bool) -> Chunk:
+    def _make(self, position: int, rendition: Rendition) -> Chunk:
         start = index = position - self.first
         size = 0
-        while index < len(self._frames) and size < _CHUNK_BYTES:
-            size += len(self._frames[index])
+        while index < len(self._events) and size < _CHUNK_BYTES:
+            size += rendition.size_of(index)
             index += 1
-        data = frames.folded(self._events[start:index]) if fold else b"".join(self._frames[start:index])
+        data = rendition.joined(self._events[start:index], start, index)
         return Chunk(data, self.first + index, self._events[index - 1].cursor)
 
     def _trim(self) -> None:
         """Drop the older half by bytes: a little every time would cost a copy every time."""
         index = 0
-        while self._bytes > self._limit_bytes // 2 and index < len(self._frames) - 1:
-            self._bytes -= len(self._frames[index])
+        while self._bytes > self._limit_bytes // 2 and index < len(self._events) - 1:
+            self._bytes -= len(self._events[index].data)
+            self._bytes -= sum(each.size_of(index) for each in self.renditions.values())
             index += 1
-        del self._frames[:index], self._events[:index]
+        del self._events[:index]
+        for rendition in self.renditions.values():
+            rendition.trim(index)
         self._chunks.clear()
         self.first += index

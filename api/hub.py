@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from api import frames
 from api.feed import Ending, Feed
 from api.measures import ApiMeasures, Watched
 from api.reader import TailReader
+from api.rendering import render
 from api.sink import Sink
 from api.viewer import Viewer
+from api.wires.wire import Place, Told, Wire
 from shared.connection import BLOCK_S, connect_blocking
 from shared.cursor import START, Cursor
 from shared.errors import GenerationGone, LogUnavailable
@@ -92,15 +93,15 @@ class Hub:
         self._listeners.pop(key, None)
         self._tails.forget(key)
 
-    def retry_frame(self) -> bytes:
+    def retry_s(self) -> float:
         """A reconnect delay with jitter, so that a thousand cut viewers do not return at once."""
-        return frames.retry(self._settings.retry_s * random.uniform(1, 3))
+        return self._settings.retry_s * random.uniform(1, 3)
 
-    async def attach(self, generation_id: str, after: Cursor, sink: Sink, *, fold: bool) -> Viewer:
+    async def attach(self, generation_id: str, after: Place, sink: Sink, wire: Wire) -> Viewer:
         """Add a viewer that has seen `after`, and bring it up to date. Raises `LogUnavailable`,
         `GenerationGone`."""
         feed = self._feeds.get(generation_id) or self._open(generation_id)
-        viewer = Viewer(feed, sink, self._reader.page, self._pages, fold=fold, retry=self.retry_frame())
+        viewer = Viewer(feed, sink, self._reader.page, self._pages, wire, wire.farewell(self.retry_s()))
         feed.viewers.add(viewer)
         self._viewers.add(viewer)
         self._empty.clear()
@@ -108,6 +109,7 @@ class Hub:
         try:
             if (filling := self._filling.get(generation_id)) is not None:
                 await asyncio.shield(filling)
+            await render(feed, wire, self._reader)
             await self._place(viewer, after)
         except BaseException:
             self.detach(viewer)
@@ -176,28 +178,33 @@ class Hub:
         if feed.ending is None:
             self._tails.watch(self._reader.log_key(feed.generation_id), feed.last)
 
-    async def _place(self, viewer: Viewer, after: Cursor) -> None:
-        """Where the viewer goes on; `reset` when its cursor is not in the log (R8)."""
-        feed = viewer.feed
-        position = feed.position_after(after)
-        if after == START or position is not None:
-            viewer.place(after, position)
-        elif feed.is_below_window(after) and await self._reader.has(feed.generation_id, after):
+    async def _place(self, viewer: Viewer, after: Place) -> None:
+        """Where the viewer goes on; `reset` when its place is not in the log (R8)."""
+        feed, wire = viewer.feed, viewer.wire
+        found = feed.position_after(after, wire)
+        if found is None and await self._is_below_window(feed, after, wire):
             viewer.place(after, None)
-        elif (position := await self._healed(feed, after)) is not None:
-            viewer.place(after, position)
+            return
+        found = found or await self._healed(feed, after, wire)
+        if found is not None:
+            viewer.place(after, *found)
         else:
             viewer.reset("unknown_cursor")
 
-    async def _healed(self, feed: Feed, after: Cursor) -> int | None:
-        """A cursor ahead of an open log may be one a failover lost, perhaps with its attempt: its
-        worker writes it again when it next renews. Polled, because it is rare and a future per cursor is
+    async def _is_below_window(self, feed: Feed, after: Place, wire: Wire) -> bool:
+        if after == START or not feed.is_below_window(after, wire):
+            return after == START
+        return isinstance(after, Told) or await self._reader.has(feed.generation_id, after)
+
+    async def _healed(self, feed: Feed, after: Place, wire: Wire) -> tuple[int, bytes] | None:
+        """A place ahead of an open log may be one a failover lost, perhaps with its attempt: its
+        worker writes it again when it next renews. Polled, because it is rare and a future per place is
         not worth it."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._heal_s
-        while feed.ending is None and after > feed.last and loop.time() < until:
+        while feed.ending is None and feed.is_ahead(after, wire) and loop.time() < until:
             await asyncio.sleep(_HEAL_POLL_S)
-        return feed.position_after(after)
+        return feed.position_after(after, wire)
 
     @property
     def _heal_s(self) -> float:

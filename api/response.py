@@ -5,7 +5,7 @@ write itself. Here a response is over for ASGI once its headers are sent: the co
 viewer's (`connection.py`), and frames, heartbeats and shutdown reach it through the hub.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from sse_starlette import EventSourceResponse
@@ -13,7 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from api.connection import take_over
 from api.hub import Hub
-from shared.cursor import Cursor
+from api.sink import nobody
+from api.viewer import Viewer
+from api.wires.native import NATIVE
+from api.wires.wire import Place, Wire
 from shared.errors import GenerationGone, LogUnavailable
 
 _HEADERS: Final = {"Cache-Control": "no-store, no-transform"}
@@ -23,15 +26,24 @@ class EventsResponse(EventSourceResponse):
     """The events of one generation after a cursor."""
 
     def __init__(
-        self, hub: Hub, generation_id: str, *, after: Cursor, fold: bool, headers: Mapping[str, str] | None = None
+        self,
+        hub: Hub,
+        generation_id: str,
+        *,
+        after: Place,
+        wire: Wire,
+        headers: Mapping[str, str] | None = None,
+        on_left: Callable[[], None] = nobody,
     ) -> None:
+        """`on_left` is called when the viewer leaves before it was told everything."""
         super().__init__(_nothing(), headers={**_HEADERS, **(headers or {})}, sep="\n")
         # The base class says keep-alive; this connection carries nothing else any more.
         self.headers["Connection"] = "close"
         self._hub = hub
         self._generation_id = generation_id
         self._after = after
-        self._fold = fold
+        self._wire = wire
+        self._on_left = on_left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -40,15 +52,20 @@ class EventsResponse(EventSourceResponse):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         hub, connection = self._hub, take_over(scope)
         # At once, so that proxies and clients see an open stream before there is an event.
-        connection.write(hub.retry_frame())
+        connection.write(self._wire.opening(hub.retry_s()))
         try:
-            viewer = await hub.attach(self._generation_id, self._after, connection, fold=self._fold)
+            viewer = await hub.attach(self._generation_id, self._after, connection, self._wire)
         except (LogUnavailable, GenerationGone):
-            connection.end(b"")
+            connection.end(self._wire.farewell(hub.retry_s()))
             return
-        connection.on_lost = lambda has_stalled: hub.detach(viewer, has_stalled=has_stalled)
+        connection.on_lost = lambda has_stalled: self._lost(viewer, has_stalled=has_stalled)
         if connection.is_lost:
-            hub.detach(viewer)
+            self._lost(viewer)
+
+    def _lost(self, viewer: Viewer, *, has_stalled: bool = False) -> None:
+        if not viewer.ended:
+            self._on_left()
+        self._hub.detach(viewer, has_stalled=has_stalled)
 
 
 class AwayResponse(EventSourceResponse):
@@ -56,7 +73,7 @@ class AwayResponse(EventSourceResponse):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(_nothing(), headers=_HEADERS, sep="\n")
-        self._retry = hub.retry_frame()
+        self._retry = NATIVE.farewell(hub.retry_s())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b"" if scope["method"] == "HEAD" else self._retry

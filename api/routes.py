@@ -32,12 +32,12 @@ from api.services import Provided, Services
 from api.snapshot import Reduction
 from api.tokens import as_cookie, mint
 from api.wire import Json, read_object
+from api.wires.native import NATIVE, UNFOLDED
 from shared.codec import decode_json
 from shared.cursor import START, Cursor
 from shared.errors import BadRequest, GenerationNotFound, LogUnavailable
 from shared.generation import CLOSED, Meta, Status, is_id
 from shared.listing import Place
-from shared.logreader import PAGE
 from shared.measures import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ async def create(
     urls = _urls(new.id)
     headers = {"Location": urls["self"]}
     if _wants_events(request):
-        return EventsResponse(services.hub, new.id, after=START, fold=True, headers=headers)
+        return EventsResponse(services.hub, new.id, after=START, wire=NATIVE, headers=headers)
     created = Created(
         id=new.id, status=Status(made.status).value, model=new.model, created_at=made.created_at, urls=urls
     )
@@ -94,10 +94,7 @@ async def snapshot(generation_id: str, services: Provided, tenant: MayView) -> R
     """The answer so far, in one piece."""
     await _meta(services, generation_id, tenant)
     reduction = Reduction()
-    page = await services.reader.page(generation_id, START)
-    reduction.add(page)
-    while len(page) == PAGE:
-        page = await services.reader.page(generation_id, reduction.cursor)
+    async for page in services.reader.pages(generation_id):
         reduction.add(page)
     # Status, cursor and text come from the entries read and so agree. Meta may already be further;
     # it is read last, so that it has the times of whatever the entries say, and gives only those.
@@ -139,7 +136,7 @@ async def events(
         return AwayResponse(services.hub)
     if meta.terminal is not None and cursor == meta.terminal:
         return Response(status_code=204)
-    return EventsResponse(services.hub, generation_id, after=cursor, fold=fold)
+    return EventsResponse(services.hub, generation_id, after=cursor, wire=NATIVE if fold else UNFOLDED)
 
 
 @router.get(f"{_PATH}/{{generation_id}}/viewers", tags=["generations"], responses=openapi.VIEWERS)

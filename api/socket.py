@@ -19,6 +19,7 @@ from api.auth import is_same_origin, viewer_of
 from api.connection import cut_of
 from api.services import Provided, Services
 from api.sink import SendSink
+from api.wires.native import NATIVE
 from shared.codec import decode_json
 from shared.cursor import Cursor
 from shared.errors import (
@@ -86,8 +87,8 @@ async def _follow(
     socket: WebSocket, services: Services, generation_id: str, after: Cursor, *, may_cancel: bool
 ) -> None:
     sink = SendSink(Downward(socket.send), cut_of(socket.scope))
-    sink.write(services.hub.retry_frame())
-    viewer = await services.hub.attach(generation_id, after, sink, fold=True)
+    sink.write(NATIVE.opening(services.hub.retry_s()))
+    viewer = await services.hub.attach(generation_id, after, sink, NATIVE)
     try:
         while (message := await socket.receive())["type"] != "websocket.disconnect":
             if may_cancel and _asks_cancel(message.get("text")):

@@ -9,12 +9,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from api import frames
 from api.feed import Ending, Feed
+from api.rendition import Replay
 from api.sink import Sink
+from api.wires.wire import Place, Wire
 from shared.cursor import START, Cursor
 from shared.errors import LogUnavailable
-from shared.logreader import Logged
+from shared.logreader import PAGE, Logged
 
 log = logging.getLogger(__name__)
 
@@ -29,21 +30,23 @@ class Viewer:
     """`advance` may be called at any time and any number of times; it never waits."""
 
     __slots__ = (
-        "_cursor", "_fold", "_incarnation", "_is_advancing", "_leaving", "_placed", "_position", "_preface",
-        "_read_page", "_retry", "_tasks", "ended", "feed", "outcome", "quiet_ticks", "sink",
+        "_after", "_farewell", "_incarnation", "_is_advancing", "_leaving", "_placed", "_position", "_preface",
+        "_read_page", "_replay", "_tasks", "ended", "feed", "outcome", "quiet_ticks", "sink", "wire",
     )  # fmt: skip
 
     def __init__(
-        self, feed: Feed, sink: Sink, read_page: ReadPage, tasks: set[asyncio.Task[None]], *, fold: bool, retry: bytes
+        self, feed: Feed, sink: Sink, read_page: ReadPage, tasks: set[asyncio.Task[None]], wire: Wire, farewell: bytes
     ) -> None:
+        """`farewell` is said where the log has not ended."""
         self.feed = feed
         self.sink = sink
+        self.wire = wire
         self.quiet_ticks = 0
         self._read_page = read_page
         self._tasks = tasks
-        self._fold = fold
-        self._retry = retry
-        self._cursor: Cursor = START
+        self._farewell = farewell
+        self._after: Place = START
+        self._replay: Replay | None = None
         self._position: int | None = None
         self._incarnation = feed.incarnation
         self._preface = b""
@@ -60,15 +63,22 @@ class Viewer:
         """Events it lacks; where its place is not in memory, at most so many."""
         return self.feed.end - (self._position or 0)
 
-    def place(self, after: Cursor, position: int | None) -> None:
-        """Go on after this event; without a position it is below the window."""
-        self._cursor, self._position = after, position
+    def place(self, after: Place, position: int | None, rest: bytes = b"") -> None:
+        """Go on after what it has seen, first with the `rest` of an event it was told in part; without
+        a position it is below the window."""
+        self._after, self._position, self._replay = after, position, None
+        self._preface += rest
         self._placed = True
 
     def reset(self, reason: str) -> None:
-        """Say `reset`, then everything from the start."""
-        self._preface = frames.reset(reason)
-        self.place(START, self.feed.position_after(START))
+        """Say `reset`, then everything from the start. A wire that cannot say it ends here."""
+        preface = self.wire.reset(reason)
+        self._preface = preface or b""
+        found = self.feed.position_after(START, self.wire)
+        self.place(START, None if found is None else found[0])
+        if preface is None:
+            self._farewell = self.wire.lost(reason)
+            self._leaving = True
 
     def advance(self) -> None:
         """Write what is new, as far as the sink takes it and if it is known from where."""
@@ -90,7 +100,7 @@ class Viewer:
     def beat(self) -> None:
         """A heartbeat, unless the sink is full: what waits there says as much."""
         if not self.sink.is_full and not self.ended:
-            self._preface += frames.HEARTBEAT
+            self._preface += self.wire.heartbeat
             self.advance()
 
     def leave(self) -> None:
@@ -105,11 +115,12 @@ class Viewer:
             self.quiet_ticks = 0
             self.sink.write(data)
             return True
-        if self._leaving or self.feed.ending is not None:
+        if self._leaving or self.feed.ending is not None or self.feed.renditions[self.wire].is_over:
             self.ended = True
             if self.feed.ending is not None and not self._leaving:
                 self.outcome = self.feed.ending
-            self.sink.end(b"" if self.feed.ending is Ending.TERMINAL and not self._leaving else self._retry)
+            is_whole = not self._leaving and self.feed.ending in (None, Ending.TERMINAL)
+            self.sink.end(b"" if is_whole else self._farewell)
         return False
 
     def _next(self) -> bytes:
@@ -117,14 +128,16 @@ class Viewer:
         feed = self.feed
         if self._leaving:
             return b""
-        preface, self._preface = self._preface, b""
         if self._incarnation != feed.incarnation:
             self._incarnation = feed.incarnation
-            preface = frames.reset("log_changed")
-            self.place(START, feed.position_after(START))
-        if self._position is None or self._position == feed.end:
+            self.reset("log_changed")
+        preface, self._preface = self._preface, b""
+        if self._leaving or self._position is None:
             return preface
-        data, self._position, self._cursor = feed.chunk(self._position, fold=self._fold)
+        # Some events are nothing on some wires.
+        data = b""
+        while not data and self._position < feed.end:
+            data, self._position, self._after = feed.chunk(self._position, self.wire)
         return preface + data if preface else data
 
     def _start_paging(self) -> None:
@@ -135,10 +148,13 @@ class Viewer:
 
     async def _page(self) -> None:
         """Write one page from the log, for a viewer that is below the window, and go on."""
+        if self._replay is None:
+            self._position = None
+            self._replay = Replay(self.wire, self.feed.renditions[self.wire].head, self._after)
         try:
-            count = self.feed.count_of(_PAGE_BYTES)
-            events = await self._read_page(self.feed.generation_id, self._cursor, count)
-            self._write_page(events)
+            count = PAGE if self._replay.is_passing_over else self.feed.count_of(_PAGE_BYTES)
+            events = await self._read_page(self.feed.generation_id, self._replay.cursor, count)
+            self._write_page(self._replay, events)
         except LogUnavailable:
             self._leaving, self.outcome = True, Ending.AWAY
         except Exception:
@@ -147,7 +163,7 @@ class Viewer:
             self._is_advancing = False
         self.advance()
 
-    def _write_page(self, events: Sequence[Logged]) -> None:
+    def _write_page(self, replay: Replay, events: Sequence[Logged]) -> None:
         if self.ended or self._incarnation != self.feed.incarnation:
             return
         if not events:
@@ -155,10 +171,9 @@ class Viewer:
             self._leaving, self.outcome = True, Ending.GONE
             return
         preface, self._preface = self._preface, b""
-        events = _fitting(events)
-        self.place(events[-1].cursor, self.feed.position_after(events[-1].cursor))
-        self.quiet_ticks = 0
-        self.sink.write(preface + (frames.folded(events) if self._fold else b"".join(map(frames.frame, events))))
+        if data := preface + replay.take(events, _PAGE_BYTES):
+            self.quiet_ticks = 0
+            self.sink.write(data)
 
     def _give_up(self) -> None:
         # One viewer's broken response must not end the feed for all the others.
@@ -169,15 +184,11 @@ class Viewer:
         if self._incarnation != self.feed.incarnation:
             # What it has seen is of another log; it begins at the start of this one.
             return False
+        if self._replay is not None:
+            found = self.feed.position_after(self._replay.cursor, self.wire)
+            if found is not None:
+                self.place(self._replay.cursor, found[0])
+            elif self._replay.cursor > self.feed.last:
+                # Its page brought more than the feed has been brought so far: the feed will catch up.
+                return False
         return self._position is None or self._position < self.feed.first
-
-
-def _fitting(events: Sequence[Logged]) -> Sequence[Logged]:
-    """As many as make one write, and one at least. What is left is read again: it was larger than
-    what the feed holds led to expect."""
-    size = 0
-    for index, event in enumerate(events):
-        size += len(event.data)
-        if size > _PAGE_BYTES and index:
-            return events[:index]
-    return events

@@ -4,13 +4,13 @@ Knows nothing of viewers. Raw XREAD with an id that is not in the log waits sile
 whoever continues from a cursor first asks `has` (R8). Raises `LogUnavailable`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
 from shared.connection import BLOCK_S, replies_of, translated
-from shared.cursor import Cursor
+from shared.cursor import START, Cursor
 from shared.errors import GenerationGone, GenerationNotFound
 from shared.generation import DELETED, META_FIELDS, Meta, meta_of
 from shared.keys import Keys
@@ -64,6 +64,25 @@ class LogReader:
         with translated():
             entries = await self._redis.xrange(self._keys.log(generation_id), f"({after}", "+", count=count)
         return [logged(entry_id, fields) for entry_id, fields in entries]
+
+    async def pages(self, generation_id: str) -> AsyncIterator[list[Logged]]:
+        """The whole log as far as it goes now, page by page."""
+        page = await self.page(generation_id, START)
+        yield page
+        while len(page) == PAGE:
+            page = await self.page(generation_id, page[-1].cursor)
+            yield page
+
+    async def asked(self, generation_id: str) -> tuple[bytes, bytes]:
+        """The request as stored, and the caller's metadata. Raises `GenerationGone`."""
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.get(self._keys.request(generation_id))
+                pipe.hget(self._keys.meta(generation_id), "metadata")
+                request, metadata = await replies_of(pipe)
+        if request is None or metadata is None:
+            raise GenerationGone
+        return request, metadata
 
     async def has(self, generation_id: str, cursor: Cursor) -> bool:
         """Whether this very event is in the log now."""

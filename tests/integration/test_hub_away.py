@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from api.hub import Hub
 from api.measures import ApiMeasures
+from api.wires.native import UNFOLDED
 from shared.connection import connect
 from shared.cursor import START, Cursor
 from shared.eventlog import EventLog
@@ -56,7 +57,7 @@ async def test_a_redis_that_stays_away_sends_its_viewers_elsewhere(
     eventlog = EventLog(redis, KEYS, logs.LIMITS)
     generation_id, _ = await logs.running(eventlog)
     screen = Screen()
-    viewer = await hub.attach(generation_id, START, screen.sink(), fold=False)
+    viewer = await hub.attach(generation_id, START, screen.sink(), UNFOLDED)
     await until(screen.shows("attempt"), 5, "the beginning")
     server.kill()
     await until(lambda: screen.ended, 10, "the end of the response")
@@ -73,7 +74,7 @@ async def test_a_redis_that_comes_back_with_less_is_noticed(server: RedisServer,
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     screen = Screen()
-    viewer = await hub.attach(generation_id, START, screen.sink(), fold=False)
+    viewer = await hub.attach(generation_id, START, screen.sink(), UNFOLDED)
     await until(lambda: len(screen.frames) == 4, 5, "all of it")
     # The last entry goes; meta stays, as after a crash in the middle of an fsync.
     await redis.xdel(KEYS.log(generation_id), f"{taken.epoch}-2")
@@ -98,14 +99,14 @@ async def test_an_attempt_a_failover_lost_is_waited_for(server: RedisServer, red
     taken = await eventlog.take(generation_id, "one")
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
     seeing, coming = Screen(), Screen()
-    viewer = await hub.attach(generation_id, START, seeing.sink(), fold=False)
+    viewer = await hub.attach(generation_id, START, seeing.sink(), UNFOLDED)
     await until(seeing.shows("token"), 5, "what will be lost")
     for key, value in kept.items():
         await redis.restore(key, 0, value, replace=True)
     server.kill()
     await server.start()
     await until(lambda: viewer.feed.lost_since is not None, 10, "a look at the log without it")
-    late = asyncio.ensure_future(hub.attach(generation_id, Cursor(taken.epoch, 1), coming.sink(), fold=False))
+    late = asyncio.ensure_future(hub.attach(generation_id, Cursor(taken.epoch, 1), coming.sink(), UNFOLDED))
     await eventlog.heal(generation_id, "one", taken)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     await until(lambda: seeing.kinds.count("token") == 2, 10, "what follows")

@@ -2,6 +2,9 @@
 
 from api import frames
 from api.feed import Ending, Feed
+from api.rendition import Rendition
+from api.wires.native import UNFOLDED
+from api.wires.wire import Head
 from shared.codec import encode
 from shared.cursor import START, Cursor
 from shared.events import Cancelled, Completed, Event, Token, Usage
@@ -18,6 +21,7 @@ def _event(seq: int, event: Event | None = None, epoch: int = EPOCH) -> Logged:
 
 def _feed(count: int, limit_bytes: int = 1_000_000) -> Feed:
     feed = Feed("gen_x", limit_bytes)
+    feed.render(Rendition(UNFOLDED, Head(b"{}", b"{}")))
     assert feed.extend([_event(seq) for seq in range(count)])
     return feed
 
@@ -26,20 +30,20 @@ def test_every_position_gets_the_rest_of_the_log() -> None:
     """Catching up and following live are the same question."""
     feed = _feed(5)
     for seq in range(4):
-        position = feed.position_after(Cursor(EPOCH, seq))
-        assert position == seq + 1
+        position = feed.position_after(Cursor(EPOCH, seq), UNFOLDED)
+        assert position == (seq + 1, b"")
         data = b"".join(frames.frame(_event(s)) for s in range(seq + 1, 5))
-        assert feed.chunk(position, fold=False) == (data, 5, Cursor(EPOCH, 4))
-    assert feed.position_after(START) == 0
-    assert feed.position_after(Cursor(EPOCH, 4)) == feed.end
+        assert feed.chunk(position[0], UNFOLDED) == (data, 5, Cursor(EPOCH, 4))
+    assert feed.position_after(START, UNFOLDED) == (0, b"")
+    assert feed.position_after(Cursor(EPOCH, 4), UNFOLDED) == (feed.end, b"")
 
 
 def test_a_cursor_that_is_not_in_the_window_has_no_position() -> None:
     """Of another epoch, of the future."""
     feed = _feed(5)
-    assert feed.position_after(Cursor(EPOCH, 5)) is None
-    assert feed.position_after(Cursor(EPOCH - 1, 0)) is None
-    assert not feed.is_below_window(Cursor(EPOCH - 1, 0))
+    assert feed.position_after(Cursor(EPOCH, 5), UNFOLDED) is None
+    assert feed.position_after(Cursor(EPOCH - 1, 0), UNFOLDED) is None
+    assert not feed.is_below_window(Cursor(EPOCH - 1, 0), UNFOLDED)
 
 
 def test_what_comes_twice_is_taken_once() -> None:
@@ -59,18 +63,18 @@ def test_the_window_is_bounded_and_positions_survive_its_trimming() -> None:
 
     assert feed.end == 1_000
     assert 0 < held * len(frames.frame(_event(0))) <= 4_000
-    assert feed.position_after(START) is None
-    assert feed.is_below_window(Cursor(EPOCH, 5))
-    assert feed.position_after(Cursor(EPOCH, 998)) == 999
+    assert feed.position_after(START, UNFOLDED) is None
+    assert feed.is_below_window(Cursor(EPOCH, 5), UNFOLDED)
+    assert feed.position_after(Cursor(EPOCH, 998), UNFOLDED) == (999, b"")
 
 
 def test_one_write_stays_bounded() -> None:
     """A long catch-up comes in several chunks, without a hole."""
-    feed = Feed("gen_x", 100_000_000)
+    feed = _feed(0, 100_000_000)
     feed.extend([_event(seq, Token("x" * 10_000)) for seq in range(100)])
     position, whole = 0, b""
     while position < feed.end:
-        data, position, _ = feed.chunk(position, fold=False)
+        data, position, _ = feed.chunk(position, UNFOLDED)
         assert len(data) < 80_000
         whole += data
     assert whole == b"".join(frames.frame(_event(seq, Token("x" * 10_000))) for seq in range(100))
