@@ -22,6 +22,7 @@ from api.routes import router
 from api.services import Services
 from api.socket import router as socket_router
 from api.tasks import Tasks
+from api.wires.registry import ROUTERS
 from shared.connection import connect
 from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
@@ -70,6 +71,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.include_router(router)
     app.include_router(socket_router)
+    for wire_router in ROUTERS:
+        app.include_router(wire_router)
     page.install(app)
     errors.install(app)
     openapi.install(app)

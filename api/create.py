@@ -19,7 +19,7 @@ from api.wire import canonical
 from shared.answers import Answer, CreateReply
 from shared.codec import encode_json
 from shared.errors import BadRequest, GenerationGone, IdempotencyConflict
-from shared.generation import NewGeneration, Status, derived_id, new_id
+from shared.generation import ECHO, NewGeneration, Status, derived_id, new_id
 from shared.settings import Settings
 from shared.traces import Value, checked
 from shared.usage import estimate_prompt
@@ -41,9 +41,15 @@ class Made(NamedTuple):
 
 
 def described(
-    body: dict[str, Any], idempotency_key: str | None, tenant: str, settings: Settings, traceparent: str | None = None
+    body: dict[str, Any],
+    idempotency_key: str | None,
+    tenant: str,
+    settings: Settings,
+    traceparent: str | None = None,
+    *,
+    echo: dict[str, Any] | None = None,
 ) -> NewGeneration:
-    """What `body` asks for. Raises `BadRequest`; touches nothing."""
+    """What `body` asks for; `echo` is stored beside it. Raises `BadRequest`; touches nothing."""
     if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.")
     body_hash = sha256(canonical(body)).hexdigest()
@@ -53,11 +59,12 @@ def described(
         raise BadRequest(sentences(error.errors(include_input=False, include_url=False))) from error
     # Taken from the body, not from the model: the provider gets every value exactly as it was sent.
     upstream = {name: value for name, value in body.items() if name not in OUR_FIELDS | STREAM_FIELDS}
+    stored = upstream if echo is None else upstream | {ECHO: echo}
     return NewGeneration(
         id=new_id() if idempotency_key is None else derived_id(tenant, idempotency_key),
         tenant=tenant,
         model=asked.model,
-        request=encode_json(upstream),
+        request=encode_json(stored),
         metadata=encode_json(asked.metadata or {}),
         body_hash=body_hash,
         prompt_tokens=estimate_prompt(upstream),

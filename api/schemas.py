@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 
 from shared.codec import encode_json
-from shared.generation import OnInterrupt
+from shared.generation import ECHO, OnInterrupt
 
-OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token"})
+OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO})
 """Ours, not the provider's: never sent upstream."""
 
 STREAM_FIELDS: Final = frozenset({"stream", "stream_options"})

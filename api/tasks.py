@@ -31,10 +31,14 @@ class Tasks:
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end even if the caller is cancelled (its client left, the server stops): a
         command cut off half way would leave its reply to the next user of the connection."""
+        return await asyncio.shield(self.begin(work))
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """The same, for a caller that does not wait."""
         task = asyncio.create_task(work)
         self._finishing.add(task)
         task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        return task
 
     async def close(self) -> None:
         """Stop what runs for ever, wait for what ends by itself."""

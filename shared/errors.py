@@ -44,6 +44,11 @@ class BadRequest(TokencastError):
 
     code = "bad_request"
 
+    def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
+        """`param` is the part of the request that is not valid, where one can be named."""
+        super().__init__(message)
+        self.param = param
+
 
 class MalformedCursor(BadRequest):
     """The event id to resume from is not `<epoch>-<seq>`; send the last id you got, or none."""

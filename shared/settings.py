@@ -6,7 +6,7 @@ under our prefix is an error, so a typo dies at start instead of being ignored f
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     # -- API ---------------------------------------------------------------------------------
     max_body_bytes: Count = 1_048_576
     """A larger request body is refused before it is parsed."""
+    on_disconnect: Literal["continue", "cancel"] = "continue"
+    """What becomes of an answer asked for in OpenAI's shapes when its client leaves; a header overrides it."""
     heartbeat_s: Seconds = 15.0
     """A comment to quiet viewers. Proxies commonly cut a silent connection after 60 s."""
     retry_s: Seconds = 1.0

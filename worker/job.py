@@ -17,6 +17,7 @@ from shared.codec import decode_json
 from shared.errors import LogUnavailable, LostPlace
 from shared.eventlog import EventLog
 from shared.events import Failed, Terminal
+from shared.generation import ECHO
 from shared.logreader import LogReader
 from shared.queue import Queue
 from shared.sweep import fail_lost
@@ -103,7 +104,7 @@ class Job:
         self._measures.began(taken.reason)
         publication = self._publisher.open(generation_id, token, taken)
         attempt = Attempt(
-            decode_json(taken.request),
+            _upstream_request(taken.request),
             publication,
             self._upstream,
             self._clocks,
@@ -215,3 +216,10 @@ async def _stop(task: asyncio.Task[Any]) -> None:
     """Cancel and wait until it has really ended, so that its sockets are closed."""
     task.cancel()
     await asyncio.wait({task})
+
+
+def _upstream_request(stored: bytes) -> dict[str, Any]:
+    """Without what is stored beside it for the API alone."""
+    request: dict[str, Any] = decode_json(stored)
+    request.pop(ECHO, None)
+    return request

@@ -1,0 +1,38 @@
+"""Owns the names OpenAI's clients know a generation by: its own hex digits behind their prefixes.
+
+Some clients look at a prefix to tell what an id is of. Any of these names is taken for the
+generation, on each wire; headers say its own. Pure.
+"""
+
+from typing import Final
+
+from shared.errors import GenerationNotFound
+from shared.generation import ID_PREFIX, is_id
+
+CHAT: Final = "chatcmpl-"
+RESPONSE: Final = "resp_"
+
+
+def named(prefix: str, generation_id: str) -> str:
+    return prefix + generation_id.removeprefix(ID_PREFIX)
+
+
+def generation_of(name: str) -> str:
+    """The generation's own id. Raises `GenerationNotFound` when this can be none."""
+    for prefix in (CHAT, RESPONSE):
+        if name.startswith(prefix):
+            name = ID_PREFIX + name.removeprefix(prefix)
+    if not is_id(name):
+        raise GenerationNotFound
+    return name
+
+
+def headers_of(generation_id: str) -> dict[str, str]:
+    """Where the generation is. The SDKs show `X-Request-Id` as the `_request_id` of what they return."""
+    own = f"/v1/generations/{generation_id}"
+    return {
+        "Location": own,
+        "X-Request-Id": generation_id,
+        "X-Tokencast-Generation": generation_id,
+        "X-Tokencast-Events": f"{own}/events",
+    }

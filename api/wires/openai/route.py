@@ -1,0 +1,69 @@
+"""Owns how routes of OpenAI's wires refuse: whatever is raised in one is answered in OpenAI's shape.
+
+The status, code and headers are those that `api/errors.py` gives the same exception elsewhere.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from api.errors import problem_of
+from api.wire import Json
+from api.wires.openai import failures
+from api.wires.openai.failures import Failure
+from api.wires.openai.ids import headers_of
+from shared.codec import decode_json
+from shared.errors import BadRequest, TokencastError
+
+NOT_AGAIN: Final = {"X-Should-Retry": "false"}
+"""Both SDKs heed it. Without it they would ask twice more for an answer that was made, and failed."""
+
+
+class OpenAiRoute(APIRoute):
+    """A route that raises as all others do."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (TokencastError, RequestValidationError, HTTPException) as error:
+                return _refusal(error)
+
+        return answer
+
+
+class Failed(HTTPException):
+    """An answer was asked for and is not to be had whole: told to whoever waited for it."""
+
+    def __init__(self, generation_id: str, body: Failure, status: int) -> None:
+        super().__init__(status, body["error"]["message"], headers=NOT_AGAIN | headers_of(generation_id))
+        self.body = body
+
+
+def failed(generation_id: str, terminal: Mapping[str, Any]) -> Failed:
+    """It failed as its last event says."""
+    return Failed(generation_id, failures.failed(terminal), failures.status_of(terminal["code"]))
+
+
+def unfinished(generation_id: str) -> Failed:
+    """It goes on, but this server cannot wait for its end: it drains, or Redis is away."""
+    told = failures.failure(503, "resume", "The answer goes on; ask for it again, by the id in the headers.")
+    return Failed(generation_id, told, 503)
+
+
+def _refusal(error: Exception) -> Response:
+    if isinstance(error, Failed):
+        return Json(error.body, status_code=error.status_code, headers=dict(error.headers or {}))
+    problem = problem_of(error)
+    told = decode_json(bytes(problem.body))
+    param = error.param if isinstance(error, BadRequest) else None
+    headers = {name: value for name, value in problem.headers.items() if not name.lower().startswith("content-")}
+    return Json(
+        failures.failure(problem.status_code, told["code"], told["detail"], param), problem.status_code, headers
+    )

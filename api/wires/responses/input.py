@@ -1,0 +1,105 @@
+"""Owns what the input of a Responses request means as chat messages.
+
+Pure. Items of one turn of the model become one message: text and the calls behind it. Reasoning is
+left out, for chat providers refuse it in what they are sent.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from shared.errors import BadRequest
+
+Message = dict[str, Any]
+Messages = list[Message]
+
+_TEXTS: Final = ("input_text", "output_text", "text")
+
+
+def messages_of(given: Any) -> Messages:
+    """The messages of a string or a list of items. Raises `BadRequest`."""
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
+    if not isinstance(given, list) or not given:
+        raise BadRequest("`input` must be a string or a list of items.", param="input")
+    messages: Messages = []
+    for i, item in enumerate(given):
+        _add(messages, item, f"input[{i}]")
+    return messages
+
+
+def _add(messages: Messages, item: Any, place: str) -> None:
+    if not isinstance(item, dict):
+        raise BadRequest("An item must be an object.", param=place)
+    match item.get("type", "message"):
+        case "message":
+            messages.append(_message(item, place))
+        case "function_call":
+            _add_call(messages, item)
+        case "function_call_output":
+            content = _content(item.get("output"), f"{place}.output")
+            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+        case "reasoning":
+            pass
+        case kind:
+            raise BadRequest(f"Items of type `{kind}` are not supported here.", param=place)
+
+
+def _add_call(messages: Messages, item: dict[str, Any]) -> None:
+    function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
+    call = {"id": item.get("call_id"), "type": "function", "function": function}
+    if messages and messages[-1]["role"] == "assistant":
+        messages[-1].setdefault("tool_calls", []).append(call)
+    else:
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+
+
+def _message(item: dict[str, Any], place: str) -> Message:
+    role = item.get("role")
+    if not isinstance(role, str) or not role:
+        raise BadRequest("A message must have a role.", param=f"{place}.role")
+    return {"role": role, "content": _content(item.get("content"), f"{place}.content")}
+
+
+def _content(content: Any, place: str) -> str | list[Any]:
+    """A string wherever there is only text: many chat servers take nothing else."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise BadRequest("Content must be a string or a list of parts.", param=place)
+    parts = [_part(part, f"{place}[{i}]") for i, part in enumerate(content)]
+    if all(part["type"] == "text" for part in parts):
+        return "".join(part["text"] for part in parts)
+    return parts
+
+
+def _part(part: Any, place: str) -> dict[str, Any]:
+    kind = part.get("type") if isinstance(part, dict) else None
+    translate = _PARTS.get(str(kind))
+    if translate is None:
+        raise BadRequest(f"Parts of type `{kind}` are not supported here.", param=place)
+    return translate(part)
+
+
+def _image(part: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "image_url",
+        "image_url": _given({"url": part.get("image_url"), "detail": part.get("detail")}.items()),
+    }
+
+
+def _file(part: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "file", "file": _given((name, part.get(name)) for name in ("file_id", "filename", "file_data"))}
+
+
+def _given(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if value is not None}
+
+
+_PARTS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    **dict.fromkeys(_TEXTS, lambda part: {"type": "text", "text": str(part.get("text", ""))}),
+    # What the model refused is something it said.
+    "refusal": lambda part: {"type": "text", "text": str(part.get("refusal", ""))},
+    "input_image": _image,
+    "input_file": _file,
+    "input_audio": lambda part: {"type": "input_audio", "input_audio": part.get("input_audio")},
+}

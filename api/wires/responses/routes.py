@@ -1,0 +1,118 @@
+"""Owns the HTTP surface of Responses: create, retrieve, go on, cancel, delete."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from api import ending
+from api.auth import Tenant
+from api.services import Provided, Services
+from api.wire import Json, read_object
+from api.wires.openai.asking import Asker
+from api.wires.openai.ids import RESPONSE, generation_of, headers_of, named
+from api.wires.openai.route import OpenAiRoute, failed, unfinished
+from api.wires.responses.former import conversation
+from api.wires.responses.input import Messages
+from api.wires.responses.request import chat_of, echo_of
+from api.wires.responses.translator import ResponsesTranslator
+from api.wires.responses.wire import RESPONSES
+from api.wires.wire import Head, Told
+from shared.codec import decode_json
+from shared.errors import BadRequest, GenerationGone, GenerationNotFound
+
+# OpenAI's own document says what these are; ours would only say it again.
+router = APIRouter(route_class=OpenAiRoute, include_in_schema=False)
+
+_PATH = "/v1/responses/{name}"
+
+
+@router.post("/v1/responses")
+async def create(request: Request, services: Provided, tenant: Tenant) -> Response:
+    """Ask; be told as it comes, when it is whole, or at once that it is under way."""
+    body = await read_object(request)
+    former = await _former(services, tenant, body.get("previous_response_id"))
+    asker = Asker(request, services, tenant)
+    generation_id = await asker.make(chat_of(body, former), echo_of(body))
+    if body.get("stream"):
+        return asker.watch(generation_id, RESPONSES)
+    if body.get("background"):
+        return _shown(generation_id, await _told(services, generation_id))
+    if (left := await asker.wait(generation_id)) is not None:
+        return left
+    told = await _told(services, generation_id)
+    if told.failed is not None:
+        raise failed(generation_id, told.failed)
+    if told.response["status"] in ("queued", "in_progress"):
+        raise unfinished(generation_id)
+    return _shown(generation_id, told)
+
+
+@router.get(_PATH)
+async def retrieve(
+    name: str,
+    request: Request,
+    services: Provided,
+    tenant: Tenant,
+    stream: Annotated[bool, Query()] = False,
+    starting_after: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=2**53)] = None,
+) -> Response:
+    """The response so far, or its events after a number, and then each new one as it happens."""
+    generation_id = generation_of(name)
+    await services.looks.meta(generation_id, tenant)
+    if not stream:
+        return _shown(generation_id, await _told(services, generation_id))
+    last = starting_after if last_event_id is None else last_event_id
+    after = Told(0 if last is None else last + 1)
+    return Asker(request, services, tenant).watch(generation_id, RESPONSES, after)
+
+
+@router.post(f"{_PATH}/cancel")
+async def cancel(name: str, services: Provided, tenant: Tenant) -> Response:
+    """Stop it. What has ended already stays as it ended."""
+    generation_id = generation_of(name)
+    await services.reader.meta(generation_id, tenant)
+    await services.tasks.finish(ending.cancel(services, generation_id))
+    return _shown(generation_id, await _told(services, generation_id))
+
+
+@router.delete(_PATH)
+async def delete(name: str, services: Provided, tenant: Tenant) -> Response:
+    """Stop it if need be, and forget it."""
+    generation_id = generation_of(name)
+    meta = await services.reader.meta(generation_id, tenant)
+    await services.tasks.finish(ending.delete(services, generation_id, tenant, meta))
+    return Json({"id": named(RESPONSE, generation_id), "object": "response", "deleted": True})
+
+
+async def _former(services: Services, tenant: str, name: Any) -> Messages:
+    """The conversation a response follows. Raises `BadRequest`."""
+    if name is None:
+        return []
+    if not isinstance(name, str):
+        raise BadRequest("`previous_response_id` must be a string.", param="previous_response_id")
+    try:
+        generation_id = generation_of(name)
+        meta = await services.reader.meta(generation_id, tenant)
+        request, _ = await services.reader.asked(generation_id)
+        told = await _told(services, generation_id)
+    except (GenerationNotFound, GenerationGone) as error:
+        raise BadRequest(
+            "The previous response is not known here, or not any more.", param="previous_response_id"
+        ) from error
+    if not meta.is_closed:
+        raise BadRequest("The previous response has not ended yet.", param="previous_response_id")
+    return conversation(decode_json(request), told.response["output"])
+
+
+async def _told(services: Services, generation_id: str) -> ResponsesTranslator:
+    """The whole log, told. Raises `GenerationGone`, `LogUnavailable`."""
+    translator = ResponsesTranslator(Head(*await services.reader.asked(generation_id)))
+    async for page in services.reader.pages(generation_id):
+        for event in page:
+            translator.tell(event)
+    return translator
+
+
+def _shown(generation_id: str, told: ResponsesTranslator) -> Response:
+    return Json(told.response, headers=headers_of(generation_id))

@@ -1,0 +1,123 @@
+"""One log on several wires, from a hub that holds little of it: every place is continued, byte for byte."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from api.hub import Hub
+from api.measures import ApiMeasures
+from api.wires.chat.wire import CHAT
+from api.wires.native import UNFOLDED
+from api.wires.responses.wire import RESPONSES
+from api.wires.wire import Place, Told, Wire
+from shared.cursor import START, Cursor
+from shared.eventlog import EventLog
+from shared.keys import Keys
+from shared.logreader import LogReader
+from shared.settings import load
+from tests.integration import logs
+from tests.integration.screens import Screen, running_hub
+from tests.support.redis_server import RedisServer
+from tests.support.sse import Frame
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+WORDS = 60
+
+
+@pytest.fixture
+async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncIterator[Hub]:
+    """Its feeds hold the last few events only."""
+    small = {"TOKENCAST_FEED_BYTES": "2000", "TOKENCAST_MAX_EVENT_BYTES": "2000", "TOKENCAST_LEASE_S": "0.3"}
+    settings = load({"TOKENCAST_REDIS_URL": redis_server.url, **small})
+    async with running_hub(Hub(settings, LogReader(redis, keys), redis, ApiMeasures())) as made:
+        yield made
+
+
+async def _told(hub: Hub, generation_id: str, wire: Wire, after: Place) -> list[Frame]:
+    screen = Screen()
+    viewer = await hub.attach(generation_id, after, screen.sink(), wire)
+    await until(lambda: screen.ended, 5, f"the end after {after}")
+    hub.detach(viewer)
+    return screen.frames
+
+
+async def _log(eventlog: EventLog) -> str:
+    generation_id, taken = await logs.running(eventlog)
+    await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, *(f"{n:03}" for n in range(WORDS))))
+    await logs.append(eventlog, logs.completion(generation_id, taken.epoch, WORDS + 1, chars=3 * WORDS))
+    return generation_id
+
+
+@pytest.mark.rule("R51")
+async def test_every_number_is_continued_though_the_window_has_passed_it(hub: Hub, eventlog: EventLog) -> None:
+    """Also from the middle of an event that is told in several frames."""
+    generation_id = await _log(eventlog)
+    whole = await _told(hub, generation_id, RESPONSES, START)
+
+    assert [frame.data["sequence_number"] for frame in whole] == list(range(WORDS + 9))
+    for number in range(len(whole)):
+        rest = await _told(hub, generation_id, RESPONSES, Told(number + 1))
+        assert [frame.raw for frame in rest] == [frame.raw for frame in whole[number + 1 :]]
+
+
+@pytest.mark.rule("R49")
+async def test_every_cursor_is_continued_on_the_chat_wire(hub: Hub, eventlog: EventLog) -> None:
+    """After its last id nothing comes; after any other, what was not told in full."""
+    generation_id = await _log(eventlog)
+    whole = await _told(hub, generation_id, CHAT, START)
+
+    assert whole[-1].text == "[DONE]"
+    ids = [frame.id or "" for frame in whole]
+    for last in ids:
+        rest = await _told(hub, generation_id, CHAT, Cursor.parse(last))
+        # An event's id stands first on its own last frame, and then on what is told of the next.
+        assert [frame.raw for frame in rest] == [frame.raw for frame in whole[ids.index(last) + 1 :]]
+
+
+@pytest.mark.rule("R51")
+async def test_wires_opened_late_and_early_tell_the_same(hub: Hub, eventlog: EventLog) -> None:
+    """Whether the log was followed live, or read again because the feed had let go of its beginning."""
+    generation_id, taken = await logs.running(eventlog)
+    early = {wire: Screen() for wire in (UNFOLDED, CHAT, RESPONSES)}
+    viewers = [await hub.attach(generation_id, START, screen.sink(), wire) for wire, screen in early.items()]
+    for number in range(WORDS):
+        await logs.append(
+            eventlog, logs.tokens(generation_id, taken.epoch, number + 1, f"{number:03}", chars=3 * number)
+        )
+    await logs.append(eventlog, logs.completion(generation_id, taken.epoch, WORDS + 1, chars=3 * WORDS))
+    await until(lambda: all(screen.ended for screen in early.values()), 5, "all ends")
+    for viewer in viewers:
+        hub.detach(viewer)
+
+    for wire, screen in early.items():
+        assert [frame.raw for frame in await _told(hub, generation_id, wire, START)] == [f.raw for f in screen.frames]
+
+
+@pytest.mark.rule("R52")
+async def test_a_number_nobody_heals_is_an_error_the_sdk_raises(hub: Hub, eventlog: EventLog) -> None:
+    """There is no `reset` on this wire."""
+    generation_id, _ = await logs.running(eventlog)
+    (frame,) = await _told(hub, generation_id, RESPONSES, Told(99))
+    assert frame.data["error"]["code"] == "unknown_cursor"
+
+
+@pytest.mark.rule("R52")
+async def test_a_viewer_sent_away_is_told_that_this_is_not_the_end(hub: Hub, eventlog: EventLog) -> None:
+    """The SDKs would take a mere end for success."""
+    generation_id, _ = await logs.running(eventlog)
+    screens = {wire: Screen() for wire in (UNFOLDED, CHAT, RESPONSES)}
+    viewers = [await hub.attach(generation_id, START, screen.sink(), wire) for wire, screen in screens.items()]
+    draining = asyncio.create_task(hub.drain())
+    await until(lambda: all(screen.ended for screen in screens.values()), 5, "all ends")
+    for viewer in viewers:
+        hub.detach(viewer)
+    await draining
+
+    assert screens[UNFOLDED].kinds[-1] == "attempt"
+    assert screens[UNFOLDED].retry_ms is not None
+    for wire in (CHAT, RESPONSES):
+        assert screens[wire].frames[-1].data["error"]["code"] == "resume"

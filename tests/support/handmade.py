@@ -1,0 +1,26 @@
+"""Owns logs written by hand: events, one attempt after another, as entries."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.codec import encode
+from shared.cursor import Cursor
+from shared.events import Attempt, Event, Queued, Usage
+from shared.logreader import Logged
+
+EPOCH: Final = 1_795_330_013_450
+ID: Final = "gen_0123456789abcdef0123456789abcdef"
+USAGE: Final = Usage(3, 5, 8)
+
+
+def log_of(*attempts: Sequence[Event]) -> list[Logged]:
+    """`queued`, then each attempt in an epoch of its own; the last event of the last closes it or not."""
+    entries = [_entry(EPOCH, 0, Queued(ID, "demo", 1_795_330_013.25))]
+    for number, said in enumerate(attempts, start=1):
+        events = [Attempt(number, "started" if number == 1 else "worker_lost"), *said]
+        entries += [_entry(EPOCH + number, seq, event) for seq, event in enumerate(events)]
+    return entries
+
+
+def _entry(epoch: int, seq: int, event: Event) -> Logged:
+    return Logged(Cursor(epoch, seq), event.type.value.encode(), encode(event))

@@ -1,0 +1,41 @@
+"""Owns OpenAI's Python SDK as tests use it: pointed at Tokencast, or at the demo model itself."""
+
+from typing import Any, Final
+
+from openai import AsyncOpenAI
+from openai.lib.streaming.chat import ChatCompletionStreamState
+
+from tests.support.stack import PROMPT
+
+OURS: Final = ("id", "created", "system_fingerprint")
+"""What differs between two answers that are the same."""
+
+
+def connected(base_url: str) -> AsyncOpenAI:
+    """As its user has it: an address, a key, and whatever it does by itself. To be closed."""
+    return AsyncOpenAI(base_url=f"{base_url}/v1", api_key="sk-none-needed")
+
+
+def asked(model: str, prompt: str = PROMPT, **fields: Any) -> dict[str, Any]:
+    """The arguments of `chat.completions.create`."""
+    return {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
+
+
+async def streamed(sdk: AsyncOpenAI, **fields: Any) -> dict[str, Any]:
+    """What the SDK's accumulator makes of a stream, without what may differ."""
+    state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
+    async for chunk in await sdk.chat.completions.create(stream=True, **fields):
+        state.handle_chunk(chunk)
+    return same(state.current_completion_snapshot.to_dict())
+
+
+def same(completion: dict[str, Any]) -> dict[str, Any]:
+    """A completion without what differs between two that are the same, and without what is absent."""
+    return {name: _present(value) for name, value in completion.items() if name not in OURS and value is not None}
+
+
+def _present(value: Any) -> Any:
+    if isinstance(value, dict):
+        # The accumulator adds a parsed value, and keeps the place of a call in its list.
+        return {k: _present(v) for k, v in value.items() if v is not None and k not in ("parsed", "index")}
+    return [_present(each) for each in value] if isinstance(value, list) else value
