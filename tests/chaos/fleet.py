@@ -74,7 +74,13 @@ class Fleet:
             workers=workers,
             redis=RedisServer(tcp=True),
             prefix="tc",
-            settings={"lease_s": LEASE_S, "drain_s": 0.3, "feed_linger_s": 2, **(settings or {})},
+            settings={
+                "lease_s": LEASE_S,
+                "drain_s": 0.3,
+                "viewer_drain_s": 0.5,
+                "feed_linger_s": 2,
+                **(settings or {}),
+            },
         )
         self._links = {process: Link(process, self.redis.port) for process in (*self.workers, *self.apis)}
         for worker in self.workers:

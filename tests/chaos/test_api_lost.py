@@ -1,7 +1,5 @@
 """An API process goes, with hundreds of viewers: they resume on another, and miss nothing."""
 
-import time
-
 import pytest
 
 from tests.bench.table import percentile
@@ -14,8 +12,8 @@ pytestmark = pytest.mark.anyio
 
 VIEWERS = 300
 RECOVERY_S = 2.0
-EXIT_S = 16.0
-"""The drain, and the grace after it (`api/server.py`)."""
+EXIT_S = 8.0
+"""The drain, a second for what waits for those who read, and a busy machine."""
 
 PACE_S, TOKENS = 0.05, 60
 
@@ -46,7 +44,6 @@ async def test_terminate(trial: Trial) -> None:
         trial.strike()
         leaving.terminate()
         assert await leaving.wait(EXIT_S) == 0
-        trial.notes["s until exit"] = round(time.monotonic() - trial.struck_at)
     await trial.settle(by="connection", answer_s=PACE_S * TOKENS, recovering=[watched])
     ends = [
         entry.note
