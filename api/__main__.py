@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from api.credentials import Credentials
 from api.server import is_own, listen, serve
+from shared import logs
 from shared.connection import connect_blocking
 from shared.errors import LogUnavailable, SettingsError, UnfitRedis
 from shared.keys import Keys
@@ -29,6 +30,7 @@ def main() -> None:
     arguments = _arguments()
     try:
         settings = load(os.environ)
+        logs.configure("api", settings.log_format)
         # Each process makes its own; here it is only found out whether it can.
         traces_of("api", recorded=settings.traces).close()
         _check_reach(arguments.host, settings)

@@ -23,6 +23,7 @@ from api.services import Services
 from api.socket import router as socket_router
 from api.tasks import Tasks
 from api.wires.registry import ROUTERS
+from shared import logs
 from shared.connection import connect
 from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
@@ -81,7 +82,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 def app_from_environ() -> FastAPI:
     """For uvicorn, which builds the app anew in each of its processes. Raises `SettingsError`."""
-    return create_app(load(os.environ))
+    settings = load(os.environ)
+    logs.configure("api", settings.log_format)
+    return create_app(settings)
 
 
 def _build(settings: Settings) -> Services:

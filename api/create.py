@@ -16,6 +16,7 @@ from api.errors import sentences
 from api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest
 from api.services import Services
 from api.wire import canonical
+from shared import logs
 from shared.answers import Answer, CreateReply
 from shared.codec import encode_json
 from shared.errors import BadRequest, GenerationGone, IdempotencyConflict
@@ -86,7 +87,10 @@ async def check_schema(body: dict[str, Any]) -> None:
 async def make(services: Services, new: NewGeneration) -> Made:
     """Create and enqueue. Raises `IdempotencyConflict`, `GenerationGone` and `LogUnavailable`."""
     told: dict[str, Value] = {"tokencast.generation.id": new.id, "gen_ai.request.model": new.model[:_MODEL_CHARS]}
-    with services.traces.under(new.trace).child("create generation", "server", told) as span:
+    with (
+        services.traces.under(new.trace).child("create generation", "server", told) as span,
+        logs.about(generation=new.id, trace=span.trace_id),
+    ):
         return await _make(services, replace(new, trace=span.traceparent))
 
 

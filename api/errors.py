@@ -85,6 +85,13 @@ def problem_of(error: Exception) -> ProblemResponse:
     return ProblemResponse(500, TokencastError.code, _INTERNAL)
 
 
+def refusal(request: Request, error: Exception) -> ProblemResponse:
+    """The same, for this request, and counted."""
+    problem = problem_of(error)
+    services_of(request).measures.refused(problem.code)
+    return problem
+
+
 def sentences(errors: object) -> str:
     """pydantic's complaints as text. What was sent is not repeated: it may be a secret, or huge."""
     found = errors if isinstance(errors, list | tuple) else []
@@ -96,9 +103,7 @@ def install(app: FastAPI) -> None:
     """Give every exception its answer."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        problem = problem_of(error)
-        services_of(request).measures.refused(problem.code)
-        return problem
+        return refusal(request, error)
 
     for kind in (TokencastError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)

@@ -230,7 +230,7 @@ class Hub:
 
     def _restart(self, feed: Feed) -> None:
         """The log is not the one we showed: read it again from its start and reset the viewers."""
-        log.warning("the log of %s lost events that were shown; viewers are reset", feed.generation_id)
+        log.warning("the log lost events that were shown; viewers are reset", extra={"generation": feed.generation_id})
         self._tails.forget(self._reader.log_key(feed.generation_id))
         self._start_filling(feed, self._refill(feed))
 

@@ -4,13 +4,14 @@ This file and `connection.py` know uvicorn, no other. Knows nothing of generatio
 must drain first.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
 import socket
 import threading
 from ipaddress import ip_address
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from uvicorn import Config, Server
 from uvicorn.supervisors import multiprocess
@@ -18,6 +19,8 @@ from uvicorn.supervisors import multiprocess
 from api.connection import Http, Socket
 from api.hub import Hub
 from api.measures import shared_between_processes
+
+log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 4096
 """A reconnect storm arrives all at once; the kernel's default would make most of it try again."""
@@ -30,14 +33,6 @@ _KEEP_ALIVE_S: Final = 75
 
 _UPWARD_BYTES: Final = 4096
 """All a viewer has to say on a WebSocket is `cancel`."""
-
-_LOG_CONFIG: Final[dict[str, Any]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-}
 
 
 def listen(host: str, port: int, *, stall_s: float) -> socket.socket:
@@ -85,7 +80,8 @@ def serve(app_factory: str, sock: socket.socket, *, workers: int) -> None:
         # Tokens are too small to gain by it, and a window per viewer costs more than its feed.
         ws_per_message_deflate=False,
         lifespan="on",
-        log_config=_LOG_CONFIG,
+        # Ours, made in each process by the app factory (`shared/logs.py`).
+        log_config=None,
         log_level="warning",
         access_log=False,
         # Nothing here depends on who the client is, so nobody's word for it has to be trusted.
@@ -110,7 +106,7 @@ class DrainingServer(Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
-            print(f"Tokencast API (pid {os.getpid()}) serves {url_of(sockets[0])}", flush=True)
+            log.info("serves %s", url_of(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Closed first, so that a viewer sent away by the drain comes back to somebody else.

@@ -178,7 +178,7 @@ class Viewer:
     def _give_up(self) -> None:
         # One viewer's broken response must not end the feed for all the others.
         self.ended, self.outcome = True, "broken"
-        log.warning("a viewer of %s could not be written to", self.feed.generation_id, exc_info=True)
+        log.warning("a viewer could not be written to", exc_info=True, extra={"generation": self.feed.generation_id})
 
     def _is_below_window(self) -> bool:
         if self._incarnation != self.feed.incarnation:

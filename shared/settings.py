@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """First part of every key of ours, so that several Tokencasts can share one Redis."""
 
     # -- Watching it ---------------------------------------------------------------------------
+    log_format: Literal["console", "json"] = "console"
+    """`console` is for people; `json` has a line per record, with generation, attempt and trace where known."""
     traces: bool = False
     """OpenTelemetry traces by OTLP; where to is `OTEL_EXPORTER_OTLP_ENDPOINT`'s to say. Needs `tokencast[otel]`."""
 

@@ -55,7 +55,7 @@ class Sweep:
         match due.answer:
             case Answer.OK:
                 if await self._queue.enqueue(generation_id, due.delivery):
-                    log.warning("generation %s is overdue; delivery %d enqueued", generation_id, due.delivery)
+                    log.warning("overdue; delivery %d enqueued", due.delivery, extra={"generation": generation_id})
             case Answer.PAST_DEADLINE:
                 message = "The answer was not finished by its deadline."
                 reply = await self._log.fail(generation_id, "deadline_exceeded", message, retryable=True)

@@ -1,23 +1,21 @@
 """`python -m worker`: settings from the environment, one event loop, a clear word when it cannot start."""
 
-import logging
 import os
 import sys
 
 import uvloop
 
+from shared import logs
 from shared.errors import SettingsError, UnfitRedis
 from shared.settings import load
 from worker.main import run
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    # One line per request and per job adds nothing to our own.
-    for noisy in ("httpx2", "arq.worker"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        uvloop.run(run(load(os.environ)))
+        settings = load(os.environ)
+        logs.configure("worker", settings.log_format)
+        uvloop.run(run(settings))
     except (SettingsError, UnfitRedis) as error:
         print(f"tokencast worker: {error.message}", file=sys.stderr)
         return 2

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from shared import logs
 from shared.answers import Answer, TakeReply
 from shared.codec import decode_json
 from shared.errors import LogUnavailable, LostPlace
@@ -96,7 +97,10 @@ class Job:
             "tokencast.attempt.reason": taken.reason,
             "tokencast.age_s": taken.age_s,
         }
-        with self._traces.under(taken.trace).child("attempt", "consumer", told) as span:
+        with (
+            self._traces.under(taken.trace).child("attempt", "consumer", told) as span,
+            logs.about(generation=generation_id, attempt=taken.attempt, trace=span.trace_id),
+        ):
             return await self._attempt(generation_id, token, taken, span)
 
     async def _attempt(self, generation_id: str, token: str, taken: TakeReply, span: Span) -> bool:
@@ -116,7 +120,7 @@ class Job:
             return await self._guard(attempt, publication)
         except LostPlace as lost:
             span.fail(lost.answer)
-            log.info("generation %s attempt %d ended: the log answered %s", generation_id, taken.attempt, lost.answer)
+            log.info("place lost: the log answered %s", lost.answer)
             return False
         finally:
             if publication.is_over:
@@ -130,11 +134,12 @@ class Job:
                     await self._measure_cancel(generation_id)
 
     def _count(self, terminal: Terminal | None, span: Span) -> None:
-        if isinstance(terminal, Failed):
-            span.fail(terminal.code)
-            self._measures.ended(terminal.type, terminal.code)
-        elif terminal is not None:
-            self._measures.ended(terminal.type)
+        code = terminal.code if isinstance(terminal, Failed) else ""
+        if terminal is not None:
+            self._measures.ended(terminal.type, code)
+            log.info("generation %s%s", terminal.type, f": {code}" if code else "")
+        if code:
+            span.fail(code)
 
     async def _measure_cancel(self, generation_id: str) -> None:
         """The upstream's socket is closed by now, because somebody else closed the log."""
@@ -173,7 +178,7 @@ class Job:
             raise
         except Exception:
             # Ours, not the provider's. Viewers must not wait for a worker that has given up.
-            log.exception("generation %s failed inside the worker", publication.outbox.generation_id)
+            log.exception("failed inside the worker")
             await publication.close(
                 attempt.failed("internal", "Something went wrong inside Tokencast.", retryable=True)
             )
@@ -187,7 +192,8 @@ class Job:
         if not taken.may_restart or taken.counted >= self._log.max_attempts:
             await publication.close(attempt.failed_by(interrupted.cause))
             return False
-        log.warning("generation %s attempt %d: %s", publication.outbox.generation_id, taken.attempt, interrupted.cause)
+        # Its code and not its words: a provider may repeat what it was asked.
+        log.warning("the provider broke off: %s", interrupted.cause.failed_code)
         # Before the release, because until then the generation is nobody else's.
         await asyncio.sleep(restart_wait_s())
         while True:
@@ -209,7 +215,7 @@ class Job:
             if reply.answer is Answer.OK:
                 await self._queue.enqueue(generation_id, reply.delivery)
         except LogUnavailable:
-            log.warning("generation %s could not be handed over; its lease runs out instead", generation_id)
+            log.warning("could not be handed over; its lease runs out instead")
 
 
 async def _stop(task: asyncio.Task[Any]) -> None:

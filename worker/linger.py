@@ -81,7 +81,7 @@ class Linger:
         now = asyncio.get_running_loop().time()
         for publication, until in list(self._kept.items()):
             if now >= until:
-                log.warning("no replica has the end of generation %s yet", publication.outbox.generation_id)
+                log.warning("no replica has the end yet", extra={"generation": publication.outbox.generation_id})
                 self._let_go(publication)
 
     def _let_go(self, publication: Publication) -> None:

@@ -174,7 +174,7 @@ class Publisher:
             return
         if reply.answer is Answer.OK:
             self._measures.ended("failed", "capacity")
-        log.warning("generation %s given up: redis is full", publication.outbox.generation_id)
+        log.warning("given up: redis is full", extra={"generation": publication.outbox.generation_id})
         publication.lose(Answer.GONE if reply.answer is Answer.GONE else Answer.CLOSED)
         self.forget(publication)
 

@@ -173,10 +173,11 @@ async def test_problems_and_cancels_are_counted(stack: Stack) -> None:
     for _ in range(5):
         assert (await request("GET", f"{url}/v1/generations/gen_{'0' * 32}")).status == 404
     assert (await stack.post(chat(QUICK, deadline_s=-1))).status == 400
+    assert (await request("POST", f"{url}/v1/chat/completions", body={"model": QUICK})).status == 400
     await stack.cancel(await stack.create(demo(pace_s=1)))
     now = await figures(url)
     assert now.of("problems_total", code="not_found") - before.of("problems_total", code="not_found") == 5
-    assert now.of("problems_total", code="bad_request") - before.of("problems_total", code="bad_request") == 1
+    assert now.of("problems_total", code="bad_request") - before.of("problems_total", code="bad_request") == 2
     ended = {"outcome": "cancelled", "code": ""}
     assert now.of("generations_ended_total", **ended) - before.of("generations_ended_total", **ended) == 1
 

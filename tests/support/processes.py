@@ -179,6 +179,10 @@ class OsProcess:
             file.seek(max(0, self._output.stat().st_size - _TAIL_BYTES))
             return file.read().decode(errors="replace")
 
+    def everything(self) -> str:
+        """All it has printed so far, over all its lives."""
+        return self._output.read_text(errors="replace") if self._output is not None else self._last_output
+
     def has_printed(self, words: str) -> bool:
         """Whether it has said this since it was started last."""
         if self._output is None:

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from api.errors import problem_of
+from api.errors import refusal
 from api.wire import Json
 from api.wires.openai import failures
 from api.wires.openai.failures import Failure
@@ -33,7 +33,7 @@ class OpenAiRoute(APIRoute):
             try:
                 return await handle(request)
             except (TokencastError, RequestValidationError, HTTPException) as error:
-                return _refusal(error)
+                return _refusal(request, error)
 
         return answer
 
@@ -57,10 +57,10 @@ def unfinished(generation_id: str) -> Failed:
     return Failed(generation_id, told, 503)
 
 
-def _refusal(error: Exception) -> Response:
+def _refusal(request: Request, error: Exception) -> Response:
     if isinstance(error, Failed):
         return Json(error.body, status_code=error.status_code, headers=dict(error.headers or {}))
-    problem = problem_of(error)
+    problem = refusal(request, error)
     told = decode_json(bytes(problem.body))
     param = error.param if isinstance(error, BadRequest) else None
     headers = {name: value for name, value in problem.headers.items() if not name.lower().startswith("content-")}
