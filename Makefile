@@ -71,7 +71,7 @@ unit integration e2e: $(SYNCED)
 
 # Every fault once. Its table is printed at the end, as `make chaos` prints it of many runs.
 chaos-short: $(SYNCED) programs
-	$(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m pytest -m "not long" tests/chaos
 
 chaos: $(SYNCED) programs
 	CHAOS_RUNS='$(or $(RUNS),5)' CHAOS_SEED='$(or $(SEED),1)' \

@@ -15,9 +15,9 @@ from typing import Final, NoReturn
 from api.credentials import Credentials
 from api.server import is_own, listen, serve
 from shared import logs
-from shared.connection import connect_blocking
 from shared.errors import LogUnavailable, SettingsError, UnfitRedis
 from shared.keys import Keys
+from shared.plane import Planes
 from shared.requirements import require_fit
 from shared.settings import Settings, load
 from shared.traces import traces_of
@@ -64,15 +64,15 @@ def _check_reach(host: str, settings: Settings) -> None:
 
 
 async def _inspect(settings: Settings) -> None:
-    redis = connect_blocking(settings.redis_url)
+    planes = Planes(settings)
     try:
-        Credentials.of(settings, redis, Keys(settings.key_prefix))
-        await require_fit(redis)
+        Credentials.of(settings, planes.queue, Keys(settings.key_prefix))
+        await require_fit(await planes.servers())
     except LogUnavailable:
         # We serve all the same, and say so at /readyz; no worker begins before it has looked.
         logging.getLogger(__name__).warning("redis does not answer yet")
     finally:
-        await redis.aclose()
+        await planes.aclose()
 
 
 def _arguments() -> argparse.Namespace:

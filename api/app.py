@@ -24,11 +24,11 @@ from api.socket import router as socket_router
 from api.tasks import Tasks
 from api.wires.registry import ROUTERS
 from shared import logs
-from shared.connection import connect
 from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
 from shared.listing import Listing
 from shared.logreader import LogReader
+from shared.plane import Planes
 from shared.presence import Presence
 from shared.probe import ProbeLog
 from shared.queue import Queue
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield {"hub": services.hub}
         finally:
             await services.tasks.close()
-            await services.redis.aclose()
+            await services.planes.aclose()
             services.traces.close()
 
     app = FastAPI(
@@ -89,20 +89,21 @@ def app_from_environ() -> FastAPI:
 
 def _build(settings: Settings) -> Services:
     keys = Keys(settings.key_prefix)
-    redis = connect(settings.redis_url)
+    planes = Planes(settings)
+    redis = planes.log.client
     reader = LogReader(redis, keys)
     measures = ApiMeasures()
-    hub = Hub(settings, reader, redis, measures)
+    hub = Hub(settings, reader, planes.log, measures)
     return Services(
         settings=settings,
-        credentials=Credentials.of(settings, redis, keys),
-        redis=redis,
+        credentials=Credentials.of(settings, planes.queue, keys),
+        planes=planes,
         eventlog=EventLog(redis, keys, LogLimits.of(settings)),
         reader=reader,
         looks=Looks(reader),
         listing=Listing(redis, keys),
         presence=Presence(redis, keys),
-        queue=Queue(redis, keys, expiry_s=settings.delivery_expiry_s),
+        queue=Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s),
         hub=hub,
         measures=measures,
         probe=Probe(ProbeLog(redis, keys), hub, measures.probed),

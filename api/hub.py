@@ -11,20 +11,19 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from redis.asyncio import Redis
-
 from api.feed import Ending, Feed
 from api.measures import ApiMeasures, Watched
-from api.reader import TailReader
 from api.rendering import render
 from api.sink import Sink
+from api.tails import Tails
 from api.viewer import Viewer
 from api.wires.wire import Place, Told, Wire
-from shared.connection import BLOCK_S, connect_blocking
+from shared.connection import BLOCK_S
 from shared.cursor import START, Cursor
 from shared.errors import GenerationGone, LogUnavailable
 from shared.generation import Meta
 from shared.logreader import PAGE, Logged, LogReader
+from shared.plane import LogPlane
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,13 +40,12 @@ _LAST_S: Final = 1.0
 class Hub:
     """`run` owns the reader and the timers; `attach` adds a viewer."""
 
-    def __init__(self, settings: Settings, reader: LogReader, redis: Redis, measures: ApiMeasures) -> None:
+    def __init__(self, settings: Settings, reader: LogReader, plane: LogPlane, measures: ApiMeasures) -> None:
         self.draining = False
         self._settings = settings
         self._reader = reader
         self._measures = measures
-        self._blocking = connect_blocking(settings.redis_url)
-        self._tails = TailReader(self._blocking, redis, self._deliver, self._check_soon)
+        self._tails = Tails(plane, self._deliver, self._check_soon)
         self._feeds: dict[str, Feed] = {}
         self._by_key: dict[str, Feed] = {}
         self._listeners: dict[str, Callable[[], None]] = {}
@@ -62,14 +60,13 @@ class Hub:
         """Until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._tails.run(), name="tail reader")
+                tasks.create_task(self._tails.run(), name="tails")
                 tasks.create_task(self._check_for_ever(), name="check feeds")
                 tasks.create_task(self._beat_for_ever(), name="heartbeats")
                 tasks.create_task(self._cut_for_ever(), name="cut stalled viewers")
         finally:
             for task in [*self._filling.values(), *self._pages]:
                 task.cancel()
-            await self._blocking.aclose()
 
     def viewers_of(self, generation_id: str) -> int:
         """Viewers of this generation on this process."""
@@ -264,9 +261,9 @@ class Hub:
                 pass
             self._check_now.clear()
             loop = asyncio.get_running_loop()
-            away_since = self._tails.away_since
-            if away_since is not None and loop.time() - away_since > _AWAY_S:
-                for feed in list(self._feeds.values()):
+            for feed in list(self._feeds.values()):
+                away_since = self._tails.away_since(self._reader.log_key(feed.generation_id))
+                if away_since is not None and loop.time() - away_since > _AWAY_S:
                     self._end(feed, Ending.AWAY)
             open_feeds = [f for f in self._feeds.values() if f.ending is None and f.generation_id not in self._filling]
             try:

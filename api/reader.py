@@ -1,4 +1,4 @@
-"""Owns the one blocking read of this process: new events of all watched logs, as they come.
+"""Owns one blocking read: new events of the watched logs of one group, as they come.
 
 One Redis connection however many viewers. A log that is added while the read waits would be missed
 until the read ends; so the read is ended from another connection (CLIENT UNBLOCK, 0.5 ms). Knows
@@ -8,7 +8,7 @@ nothing of feeds.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from redis.asyncio import Redis
@@ -36,13 +36,14 @@ class TailReader:
     def __init__(
         self,
         blocking: Redis,
-        redis: Redis,
+        unblock: Callable[[int], Awaitable[None]],
         deliver: Callable[[Mapping[str, Sequence[Logged]]], None],
         reconnected: Callable[[], None],
     ) -> None:
-        """`reconnected` is called after an outage: the server may be another one since."""
+        """`unblock` ends a read that waits on the connection of this id. `reconnected` is called after
+        an outage: the server may be another one since."""
         self._blocking = blocking
-        self._redis = redis
+        self._unblock = unblock
         self._deliver = deliver
         self._reconnected = reconnected
         self._cursors: dict[str, Cursor] = {}
@@ -74,6 +75,8 @@ class TailReader:
         delay_s = _AWAY_FIRST_S
         while True:
             if not self._cursors:
+                # With nothing to read nobody learns that Redis is back.
+                self.away_since, delay_s = None, _AWAY_FIRST_S
                 self._added.clear()
                 await self._added.wait()
             try:
@@ -121,8 +124,7 @@ class TailReader:
                 client_id = self._client_id
                 try:
                     if client_id is not None:
-                        with translated():
-                            await self._redis.client_unblock(client_id)
+                        await self._unblock(client_id)
                 except LogUnavailable:
                     break
                 await asyncio.sleep(_NUDGE_S)

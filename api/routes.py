@@ -198,7 +198,7 @@ async def readyz(services: Provided) -> Response:
         return unavailable("draining", "This process is shutting down.")
     try:
         async with asyncio.timeout(_READY_S):
-            await services.eventlog.ping()
+            await services.planes.ping()
     except (LogUnavailable, TimeoutError):
         return unavailable(LogUnavailable.code, "Redis does not answer.")
     return Json(Health(status="ok"))

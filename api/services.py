@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
-from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
 from api.credentials import Credentials
@@ -19,6 +18,7 @@ from api.tasks import Tasks
 from shared.eventlog import EventLog
 from shared.listing import Listing
 from shared.logreader import LogReader
+from shared.plane import Planes
 from shared.presence import Presence
 from shared.queue import Queue
 from shared.settings import Settings
@@ -31,7 +31,7 @@ class Services:
 
     settings: Settings
     credentials: Credentials | None
-    redis: Redis
+    planes: Planes
     eventlog: EventLog
     reader: LogReader
     looks: Looks

@@ -3,20 +3,21 @@
 The only place that knows connection options. Knows nothing of generations.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 
+from shared.address import Address, Host, Kind, parse
 from shared.errors import LogFull, LogUnavailable
+from shared.sockets import CANCELLABLE, LOCATED, Find
 
 BLOCK_S: Final = 5.0
 """The longest blocking read. Finite, because BLOCK does not wake when a key expires or is deleted:
@@ -24,16 +25,19 @@ whoever waits looks at meta at least this often."""
 
 _ANSWER_S: Final = 5.0
 _CONNECT_S: Final = 2.0
+_SENTINEL_S: Final = 1.0
 
 # `OSError` because redis-py lets the builtin ConnectionRefusedError of a restarting server through
 # its own retry untouched. Every write of ours may be repeated: the scripts are idempotent.
 _PASSING: Final[list[Any]] = [redis_errors.ConnectionError, redis_errors.TimeoutError, OSError]
 
 # A server that cannot serve now says so with one of these words; anything else is our mistake.
-# UNBLOCKED: a blocking read was ended because the server has just become a replica.
+# UNBLOCKED: a blocking read was ended because the server has just become a replica. ASK, MOVED and
+# TRYAGAIN: a slot is being moved, and we asked more often than it is worth. NOSCRIPT: the server was
+# replaced between loading a script and running it.
 _UNAVAILABLE: Final = frozenset({
-    "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM", "NOREPLICAS", "READONLY", "TRYAGAIN",
-    "UNBLOCKED", "WRONGPASS",
+    "ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH", "NOPERM", "NOREPLICAS",
+    "READONLY", "TRYAGAIN", "UNBLOCKED", "WRONGPASS",
 })  # fmt: skip
 
 
@@ -42,19 +46,25 @@ failures: Final[Counter[str]] = Counter()
 here, where all are seen: it is for the measures to tell."""
 
 
-def connect(url: str, *, connections: int = 32) -> Redis:
+def connect(url: str, *, connections: int = 32, retries: int = 3) -> Redis:
     """A client for short commands. When all its connections are busy, callers wait their turn."""
-    return Redis.from_pool(pool(url, connections=connections))
+    return Redis.from_pool(pool(url, connections=connections, retries=retries))
 
 
-def connect_blocking(url: str) -> Redis:
+def connect_blocking(url: str, *, find: Find | None = None) -> Redis:
     """A client for one blocking read at a time, on one connection, without hidden retries: whoever
     reads must notice a reconnect, because the server may be another one since."""
-    return Redis.from_pool(pool(url, connections=1, answer_s=BLOCK_S + _ANSWER_S, retries=0))
+    return Redis.from_pool(pool(url, connections=1, answer_s=BLOCK_S + _ANSWER_S, retries=0, find=find))
 
 
-def pool(url: str, *, connections: int = 32, answer_s: float = _ANSWER_S, retries: int = 3) -> BlockingConnectionPool:
-    """The connections behind a client, for a library that makes its own client (arq)."""
+def pool(
+    url: str, *, connections: int = 32, answer_s: float = _ANSWER_S, retries: int = 3, find: Find | None = None
+) -> BlockingConnectionPool:
+    """The connections behind a client, for a library that makes its own client (arq). With `find`
+    each looks for its server when it connects."""
+    address = parse(url)
+    if address.kind is Kind.SENTINEL:
+        find = partial(_ask_sentinels, address)
     options: dict[str, Any] = {
         "max_connections": connections,
         "timeout": _ANSWER_S,
@@ -64,55 +74,44 @@ def pool(url: str, *, connections: int = 32, answer_s: float = _ANSWER_S, retrie
     }
     if retries:
         options["retry_on_error"] = _PASSING
-    if not url.startswith("unix:"):
+    if not address.url.startswith("unix:"):
         options["socket_keepalive"] = True
-    made = BlockingConnectionPool.from_url(url, **options)
-    made.connection_class = _CANCELLABLE[made.connection_class]
+    made = BlockingConnectionPool.from_url(address.url, **options)
+    made.connection_class = (LOCATED if find else CANCELLABLE)[made.connection_class]
+    if find:
+        made.connection_kwargs["find"] = find
     return made
 
 
-class _Cancellable(AbstractConnection):
-    """Sends without `asyncio.wait_for`, which on Python 3.11 returns as if nothing had happened when
-    the send ends just as its task is cancelled: one in twenty cancellations was lost in a loop of
-    PINGs, and a service that is never cancelled keeps its process from ending. 3.12 mended it."""
-
-    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
-        limit_s, self.socket_timeout = self.socket_timeout, None
-        try:
-            async with asyncio.timeout(limit_s):
-                await super().send_packed_command(command, check_health)
-        except TimeoutError as error:
-            raise redis_errors.TimeoutError("Timeout writing to socket") from error
-        except RuntimeError as error:
-            # uvloop's word for a transport that was reset just now. redis-py has disconnected by then;
-            # while it is connected the mistake is ours.
-            if self.is_connected:
-                raise
-            raise redis_errors.ConnectionError("Connection lost before writing") from error
-        finally:
-            self.socket_timeout = limit_s
-
-
-class _Tcp(_Cancellable, Connection):
-    pass
+async def _ask_sentinels(address: Address, _again: bool) -> Host:
+    """The primary as the first Sentinel that answers knows it. Connections to Sentinels are not kept:
+    they are asked when a server was lost, not more."""
+    username, password = address.sentinel_login
+    # redis-py leaves this class without types.
+    asked = Sentinel(  # type: ignore[no-untyped-call]
+        address.hosts,
+        sentinel_kwargs={
+            "username": username,
+            "password": password,
+            "socket_timeout": _SENTINEL_S,
+            "socket_connect_timeout": _SENTINEL_S,
+        },
+    )
+    try:
+        host, port = await asked.discover_master(address.service)
+    finally:
+        for sentinel in asked.sentinels:
+            await sentinel.aclose()
+    return host, port
 
 
-class _Tls(_Cancellable, SSLConnection):
-    pass
+class Pipe(Protocol):
+    """A pipeline, to one server or to the nodes of a cluster."""
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]: ...
 
 
-class _Unix(_Cancellable, UnixDomainSocketConnection):
-    pass
-
-
-_CANCELLABLE: Final[dict[type[AbstractConnection], type[AbstractConnection]]] = {
-    Connection: _Tcp,
-    SSLConnection: _Tls,
-    UnixDomainSocketConnection: _Unix,
-}
-
-
-async def replies_of(pipe: Pipeline) -> list[Any]:
+async def replies_of(pipe: Pipe) -> list[Any]:
     """Run a pipeline. Raises the first refusal as the server said it: redis-py would put words before
     it, and the one that tells what it is would not come first any more."""
     replies = await pipe.execute(raise_on_error=False)
@@ -147,6 +146,8 @@ def _kind_of(error: BaseException) -> str | None:
     match error:
         case redis_errors.OutOfMemoryError():
             return "full"
+        case redis_errors.NoScriptError():
+            return "noscript"
         case redis_errors.ReadOnlyError():
             return "readonly"
         case redis_errors.ClusterDownError():

@@ -6,20 +6,21 @@ shapes. Safety rests on the epoch alone, never on leases or on clocks agreeing (
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
-from redis.asyncio import Redis
-
 from shared import scripts
 from shared.answers import Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
+from shared.cluster import Client, Cluster
 from shared.codec import encode_json
 from shared.connection import translated
-from shared.errors import TokencastError
+from shared.errors import LogUnavailable, TokencastError
 from shared.events import EventType
 from shared.generation import NewGeneration
 from shared.keys import PARTITIONS, Keys, partition_of
+from shared.replies import answer_of, delivery_reply, seq_reply, take_reply
 from shared.settings import Settings
 
 _CREATE: Final = scripts.load("create")
@@ -29,6 +30,7 @@ _APPEND_TERMINAL: Final = scripts.load("append", allow_oom=True)
 _RENEW: Final = scripts.load("renew", allow_oom=True)
 _RELEASE: Final = scripts.load("release", allow_oom=True)
 _REQUEUE: Final = scripts.load("requeue", allow_oom=True)
+_TURN: Final = scripts.load("turn", on_log=False, allow_oom=True)
 _OVERDUE: Final = scripts.load("overdue", on_log=False, allow_oom=True)
 _FINISH: Final = scripts.load("finish", allow_oom=True)
 _DELETE: Final = scripts.load("delete", allow_oom=True)
@@ -87,18 +89,19 @@ class Renewal(NamedTuple):
 class EventLog:
     """All logs on one Redis."""
 
-    def __init__(self, redis: Redis, keys: Keys, limits: LogLimits) -> None:
+    def __init__(self, redis: Client, keys: Keys, limits: LogLimits) -> None:
         self._redis = redis
         self._keys = keys
+        # A script on a cluster may touch the keys of one partition only.
+        self._is_spread = isinstance(redis, Cluster)
         self._lease_ms = _ms(limits.lease_s)
         self.max_attempts = limits.max_attempts
         self._horizon_ms = _ms(limits.max_deadline_s + limits.max_retention_s + _TOMBSTONE_S)
 
-    async def ping(self) -> list[SeqReply | TokencastError]:
-        """Whether Redis answers; the empty renewal."""
+    async def ping(self) -> None:
+        """Whether Redis answers; on a cluster, whether all who have logs do."""
         with translated():
             await self._redis.ping()
-        return []
 
     async def create(self, new: NewGeneration) -> CreateReply:
         """NEW; EXISTING when this id has the same body; CONFLICT when another; GONE after its end."""
@@ -112,12 +115,12 @@ class EventLog:
         keys = [*self._keys.of_script(new.id), self._keys.index(partition_of(new.id), new.tenant)]
         answer, *rest = await scripts.run(self._redis, scripts.Call(_CREATE, keys, args))
         if not rest:
-            return CreateReply(_answer(answer))
-        return CreateReply(_answer(answer), rest[0].decode(), int(rest[1]) / 1000)
+            return CreateReply(answer_of(answer))
+        return CreateReply(answer_of(answer), rest[0].decode(), int(rest[1]) / 1000)
 
     async def take(self, generation_id: str, token: str) -> TakeReply:
         """Begin an attempt. `token` names this execution, so that repeating it begins no second one."""
-        return _take_reply(
+        return take_reply(
             await self._run(_TAKE, generation_id, token, _noise(), self._lease_ms, self.max_attempts, 0, "", "", 0)
         )
 
@@ -127,7 +130,7 @@ class EventLog:
             _TAKE, generation_id, token, 0, self._lease_ms, self.max_attempts,
             taken.epoch, taken.attempt, taken.reason, taken.counted,
         )  # fmt: skip
-        return _answer(reply[0])
+        return answer_of(reply[0])
 
     async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
         """Append each batch behind the fence, all in one pipeline; one reply each, in order.
@@ -135,12 +138,13 @@ class EventLog:
         A reply that is an error (`LogFull`, say) stands for every batch of one call; none of them
         was written. Raises `LogUnavailable` when the pipeline broke: then any part may be in the log.
         """
-        calls = list(_calls_of(batches))
-        replies = await scripts.run_many(self._redis, [self._append_call(call) for call in calls])
-        found: list[SeqReply | TokencastError] = []
+        calls = list(_calls_of(batches, partition_of if self._is_spread else lambda _: 0))
+        replies = await scripts.run_many(self._redis, [self._append_call([batches[i] for i in call]) for call in calls])
+        found: dict[int, SeqReply | TokencastError] = {}
         for call, reply in zip(calls, replies, strict=True):
-            found += [reply] * len(call) if isinstance(reply, TokencastError) else map(_seq_reply, reply)
-        return found
+            answers = [reply] * len(call) if isinstance(reply, TokencastError) else map(seq_reply, reply)
+            found.update(zip(call, answers, strict=True))
+        return [found[i] for i in range(len(batches))]
 
     async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | TokencastError]:
         """Renew these leases in one pipeline; one reply each, in order."""
@@ -149,23 +153,33 @@ class EventLog:
             for i, epoch, remaining_s in renewals
         ]
         replies = await scripts.run_many(self._redis, calls)
-        return [reply if isinstance(reply, TokencastError) else _seq_reply(reply) for reply in replies]
+        return [reply if isinstance(reply, TokencastError) else seq_reply(reply) for reply in replies]
 
     async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
         """Hand over: whoever takes next begins a new attempt for `reason`."""
-        return _delivery_reply(await self._run(_RELEASE, generation_id, epoch, reason))
+        return delivery_reply(await self._run(_RELEASE, generation_id, epoch, reason))
 
     async def overdue(self, period_s: float) -> list[str]:
         """Ids of open generations that should have moved by now, a bounded number at a time. Of all
         processes that ask within one period, the first is told."""
-        keys = [self._keys.swept, *(self._keys.deadlines(partition) for partition in range(PARTITIONS))]
-        args = (_OVERDUE_AT_ONCE, self._lease_ms, _ms(period_s))
-        reply = await scripts.run(self._redis, scripts.Call(_OVERDUE, keys, args))
-        return [generation_id.decode() for generation_id in reply]
+        try:
+            if not await scripts.run(self._redis, scripts.Call(_TURN, [self._keys.swept], [_ms(period_s)])):
+                return []
+        except LogUnavailable:
+            # The generations of a cluster's other nodes do not wait for this one: then everybody looks.
+            if not self._is_spread:
+                raise
+        args = (_OVERDUE_AT_ONCE, self._lease_ms)
+        deadlines = [self._keys.deadlines(partition) for partition in range(PARTITIONS)]
+        calls = [
+            scripts.Call(_OVERDUE, k, args) for k in ([[key] for key in deadlines] if self._is_spread else [deadlines])
+        ]
+        replies = await scripts.run_many(self._redis, calls)
+        return [found.decode() for reply in replies if not isinstance(reply, TokencastError) for found in reply]
 
     async def requeue(self, generation_id: str) -> DeliveryReply:
         """The sweep's question about one overdue generation; OK to exactly one asker."""
-        return _delivery_reply(await self._run(_REQUEUE, generation_id, self._lease_ms, self.max_attempts))
+        return delivery_reply(await self._run(_REQUEUE, generation_id, self._lease_ms, self.max_attempts))
 
     async def fail(self, generation_id: str, code: str, message: str, *, retryable: bool) -> FinishReply:
         """Close as failed, on behalf of an owner that is not there to do it."""
@@ -186,12 +200,12 @@ class EventLog:
         """Remove the log and leave a tombstone for a day."""
         keys = [*self._keys.of_script(generation_id), self._keys.index(partition_of(generation_id), tenant)]
         reply = await scripts.run(self._redis, scripts.Call(_DELETE, keys, [generation_id]))
-        return _answer(reply[0])
+        return answer_of(reply[0])
 
     async def _finish(self, generation_id: str, status: EventType, words: dict[str, Any]) -> FinishReply:
         head = encode_json(words)[:-1] + b","
         answer, *rest = await self._run(_FINISH, generation_id, _noise(), status.value, head)
-        return FinishReply(_answer(answer), rest[0].decode() if rest else "")
+        return FinishReply(answer_of(answer), rest[0].decode() if rest else "")
 
     def _append_call(self, batches: Sequence[Batch]) -> scripts.Call:
         terminal = batches[0].terminal
@@ -215,22 +229,24 @@ class EventLog:
         )
 
 
-def _calls_of(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
-    """Which batches go together in one script call: all that fit, but a terminal goes alone."""
-    call: list[Batch] = []
-    events = 0
-    for batch in batches:
-        full = len(call) == _CALL_GENERATIONS or events + len(batch.entries) > _CALL_EVENTS
+def _calls_of(batches: Sequence[Batch], group_of: Callable[[str], int]) -> Iterator[list[int]]:
+    """Which batches, by index, go together in one script call: all of a group that fit, but a terminal
+    alone. The batches of one generation stay in order."""
+    calls: dict[int, list[int]] = {}
+    events: Counter[int] = Counter()
+    for i, batch in enumerate(batches):
+        group = group_of(batch.generation_id)
+        call = calls.get(group, [])
+        full = len(call) == _CALL_GENERATIONS or events[group] + len(batch.entries) > _CALL_EVENTS
         if call and (batch.terminal or full):
-            yield call
-            call, events = [], 0
+            yield calls.pop(group)
+            events[group] = 0
         if batch.terminal:
-            yield [batch]
+            yield [i]
         else:
-            call.append(batch)
-            events += len(batch.entries)
-    if call:
-        yield call
+            calls.setdefault(group, []).append(i)
+            events[group] += len(batch.entries)
+    yield from calls.values()
 
 
 def _noise() -> int:
@@ -239,37 +255,3 @@ def _noise() -> int:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _answer(word: bytes) -> Answer:
-    return Answer(word.decode())
-
-
-def _seq_reply(reply: list[bytes]) -> SeqReply:
-    return SeqReply(_answer(reply[0]), int(reply[1]) if len(reply) > 1 else -1)
-
-
-def _delivery_reply(reply: list[bytes]) -> DeliveryReply:
-    answer = _answer(reply[0])
-    if answer is Answer.OK:
-        return DeliveryReply(answer, delivery=int(reply[1]))
-    return DeliveryReply(answer, reason=reply[1].decode() if len(reply) > 1 else "")
-
-
-def _take_reply(reply: list[bytes]) -> TakeReply:
-    answer = _answer(reply[0])
-    if answer is not Answer.OK:
-        return TakeReply(answer, reason=reply[1].decode() if len(reply) > 1 else "")
-    _, epoch, attempt, counted, remaining_ms, age_ms, reason, on_interrupt, trace, request = reply
-    return TakeReply(
-        answer,
-        epoch=int(epoch),
-        attempt=int(attempt),
-        counted=int(counted),
-        remaining_s=int(remaining_ms) / 1000,
-        age_s=int(age_ms) / 1000,
-        reason=reason.decode(),
-        may_restart=on_interrupt == b"restart",
-        trace=trace.decode(),
-        request=request,
-    )

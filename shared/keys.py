@@ -23,8 +23,7 @@ class Keys:
         """Sorted set on the queue plane: queued or running generation -> when it ends at the latest."""
         self.api_keys = f"{prefix}:api_keys"
         """Hash on the queue plane: id of an API key -> whose it is, and the hash of its secret."""
-        self.swept = f"{prefix}:swept"
-        self.written = f"{prefix}:written"
+        self.swept = f"{prefix}:{{00}}:swept"
 
     def meta(self, generation_id: str) -> str:
         """Hash: state, epoch, seq, lease, totals. Outlives the log by a day, as a tombstone."""
@@ -53,6 +52,10 @@ class Keys:
     def deadlines(self, partition: int) -> str:
         """Sorted set: open generation -> when it must have moved by, in Redis ms."""
         return f"{self.prefix}:{{{partition:02d}}}:deadlines"
+
+    def written(self, partition: int) -> str:
+        """String: a word for WAIT to speak of."""
+        return f"{self.prefix}:{{{partition:02d}}}:written"
 
     def index(self, partition: int, tenant: str) -> str:
         """Sorted set: generation -> created, for listing."""

@@ -7,8 +7,7 @@ others are deleted. Raises `LogUnavailable`.
 
 from typing import Final, NamedTuple, Self
 
-from redis.asyncio import Redis
-
+from shared.cluster import Client
 from shared.connection import translated
 from shared.errors import BadRequest
 from shared.generation import is_id
@@ -39,7 +38,7 @@ class Place(NamedTuple):
 class Listing:
     """The indexes of all tenants on one Redis."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
+from shared.cluster import Client
 from shared.connection import BLOCK_S, replies_of, translated
 from shared.cursor import START, Cursor
 from shared.errors import GenerationGone, GenerationNotFound
@@ -30,7 +31,7 @@ class Logged(NamedTuple):
 class LogReader:
     """Reads all logs on one Redis over a shared client of short commands."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 

@@ -8,9 +8,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from redis.asyncio import Redis
-
 from shared import scripts
+from shared.cluster import Client
 from shared.keys import Keys
 
 EXPIRY_S: Final = 15.0
@@ -23,7 +22,7 @@ _VIEWERS: Final = scripts.load("viewers", allow_oom=True)
 class Presence:
     """One API process's voice among those on one Redis."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
         self._process = secrets.token_hex(8)

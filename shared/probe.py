@@ -7,8 +7,7 @@ time, and a time of another machine would say little. Raises `LogUnavailable`.
 import secrets
 from typing import Final
 
-from redis.asyncio import Redis
-
+from shared.cluster import Client
 from shared.connection import replies_of, translated
 from shared.keys import Keys
 
@@ -18,7 +17,7 @@ _EXPIRY_MS: Final = 60_000
 class ProbeLog:
     """This process's own."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self.key = keys.probe(secrets.token_hex(8))
 

@@ -5,7 +5,7 @@ INFO alone: hosted servers often forbid CONFIG. Knows nothing of generations.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -20,8 +20,14 @@ _LEAST: Final = (7, 0)
 _POLICY: Final = "noeviction"
 
 
-async def require_fit(redis: Redis) -> None:
-    """Raises `UnfitRedis`, with what to change, and `LogUnavailable` when it does not answer."""
+async def require_fit(servers: Iterable[Redis]) -> None:
+    """All that is written to. Raises `UnfitRedis`, with what to change, and `LogUnavailable` when one
+    does not answer."""
+    for redis in servers:
+        await _require_fit(redis)
+
+
+async def _require_fit(redis: Redis) -> None:
     try:
         with translated():
             info = await redis.info()

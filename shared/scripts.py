@@ -10,9 +10,9 @@ from hashlib import sha1
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from shared.cluster import Client
 from shared.connection import translate, translated
 from shared.errors import TokencastError
 
@@ -48,7 +48,7 @@ class Call(NamedTuple):
         return ("EVALSHA", self.script.digest, len(self.keys), *self.keys, *self.args)
 
 
-async def run(redis: Redis, call: Call) -> Any:
+async def run(redis: Client, call: Call) -> Any:
     """One call's reply. Raises `LogUnavailable`."""
     with translated():
         try:
@@ -58,7 +58,7 @@ async def run(redis: Redis, call: Call) -> Any:
             return await _send(redis, call)
 
 
-async def run_many(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+async def run_many(redis: Client, calls: Sequence[Call]) -> list[Any]:
     """The replies to all calls, sent as one pipeline; a reply may be a `TokencastError`.
 
     Raises `LogUnavailable` when the whole pipeline failed: then any part of it may have run.
@@ -73,12 +73,12 @@ async def run_many(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     return [_ours(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
 
-async def _send(redis: Redis, call: Call) -> Any:
+async def _send(redis: Client, call: Call) -> Any:
     # redis-py leaves this one method without types.
     return await redis.execute_command(*call.words())  # type: ignore[no-untyped-call]
 
 
-async def _pipeline(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+async def _pipeline(redis: Client, calls: Sequence[Call]) -> list[Any]:
     with translated():
         async with redis.pipeline(transaction=False) as pipe:
             for call in calls:
@@ -86,7 +86,7 @@ async def _pipeline(redis: Redis, calls: Sequence[Call]) -> list[Any]:
             return list(await pipe.execute(raise_on_error=False))
 
 
-async def _load_all(redis: Redis, calls: Iterable[Call]) -> None:
+async def _load_all(redis: Client, calls: Iterable[Call]) -> None:
     with translated():
         for script in {call.script for call in calls}:
             await redis.script_load(script.text)

@@ -8,9 +8,10 @@ under our prefix is an error, so a typo dies at start instead of being ignored f
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared import address
 from shared.errors import SettingsError
 
 PREFIX: Final = "TOKENCAST_"
@@ -27,7 +28,9 @@ class Settings(BaseSettings):
 
     # -- Redis -------------------------------------------------------------------------------
     redis_url: str = "redis://127.0.0.1:6379/0"
-    """Queue and log: `redis://`, `rediss://` or `unix://`."""
+    """The queue, and the logs too unless they are elsewhere: `redis://`, `rediss://`, `unix://` or `redis+sentinel://`."""
+    log_url: str | None = None
+    """The logs, where they are apart from the queue: one of the same, or `redis+cluster://`."""
     key_prefix: str = Field("tc", pattern=r"^[A-Za-z0-9_.:-]{1,40}$")
     """First part of every key of ours, so that several Tokencasts can share one Redis."""
 
@@ -123,9 +126,20 @@ class Settings(BaseSettings):
     """The provider's key; only the worker needs it."""
 
     @property
+    def log_plane_url(self) -> str:
+        return self.log_url or self.redis_url
+
+    @property
     def delivery_expiry_s(self) -> float:
         """How long a delivery may wait in the queue: no generation lives that long."""
         return self.max_deadline_s + _DELIVERY_SLACK_S
+
+    @field_validator("redis_url", "log_url")
+    @classmethod
+    def _check_address(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is not None and address.parse(url).kind is address.Kind.CLUSTER and info.field_name == "redis_url":
+            raise ValueError("the queue cannot be on a cluster; name it in TOKENCAST_LOG_URL, and one Redis here")
+        return url
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -10,8 +10,7 @@ import logging
 import random
 from typing import Final
 
-from shared.errors import LogUnavailable
-from shared.replicas import Replicas
+from shared.replicas import Replicas, Standing
 from worker.publication import Publication
 from worker.publisher import Publisher
 
@@ -63,19 +62,17 @@ class Linger:
     async def _ask(self) -> bool:
         """Let go of what is safe; whether Redis answered."""
         asked = list(self._kept)
-        try:
-            if await self._replicas.count():
-                if not await self._replicas.have_all():
-                    return True
-                # Asked afterwards: who answered may be a server promoted meanwhile, without these events.
-                if not await self._publisher.verify(asked):
-                    return False
-        except LogUnavailable:
-            return False
+        standing = await self._replicas.standing(publication.outbox.generation_id for publication in asked)
+        by_standing: dict[Standing, list[Publication]] = {one: [] for one in Standing}
         for publication in asked:
+            by_standing[standing[publication.outbox.generation_id]].append(publication)
+        # Asked afterwards: who answered may be a server promoted meanwhile, without these events.
+        copied = by_standing[Standing.COPIED]
+        verified = await self._publisher.verify(copied)
+        for publication in by_standing[Standing.ALONE] + (copied if verified else []):
             if publication.is_over or publication.lost.is_set():
                 self._let_go(publication)
-        return True
+        return verified and not by_standing[Standing.UNKNOWN]
 
     def _let_go_late(self) -> None:
         now = asyncio.get_running_loop().time()

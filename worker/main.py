@@ -9,11 +9,12 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from shared.connection import connect, connect_blocking, pool
+from shared.connection import connect_blocking, pool
 from shared.errors import LogUnavailable
 from shared.eventlog import EventLog, LogLimits
 from shared.keys import Keys
 from shared.logreader import LogReader
+from shared.plane import Planes
 from shared.queue import Queue
 from shared.replicas import Replicas
 from shared.requirements import require_fit
@@ -45,10 +46,11 @@ async def run(settings: Settings) -> None:
     tools = load_tools(settings.tools)
     traces = traces_of("worker", recorded=settings.traces)
     keys = Keys(settings.key_prefix)
-    redis = connect(settings.redis_url)
-    waking, hinting, waiting = (connect_blocking(settings.redis_url) for _ in range(3))
-    eventlog = EventLog(redis, keys, LogLimits.of(settings))
-    queue = Queue(redis, keys, expiry_s=settings.delivery_expiry_s)
+    planes = Planes(settings)
+    waking, hinting = (connect_blocking(settings.redis_url) for _ in range(2))
+    replicas = Replicas(planes.log, keys)
+    eventlog = EventLog(planes.log.client, keys, LogLimits.of(settings))
+    queue = Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s)
     measures = WorkerMeasures(slots=settings.slots, running=lambda: worker.job_counter)
     publisher = Publisher(
         eventlog,
@@ -57,13 +59,13 @@ async def run(settings: Settings) -> None:
         lease_s=settings.lease_s,
         full_s=settings.full_s,
     )
-    linger = Linger(Replicas(waiting, keys), publisher, limit=settings.slots)
+    linger = Linger(replicas, publisher, limit=settings.slots)
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
     client = connect_upstream(settings.openai_base_url, key, connections=settings.slots)
     clocks = Clocks(settings.first_token_s, settings.between_tokens_s)
     tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
     toolbox = Toolbox(tools, Threads(settings.tool_threads), tool_limits)
-    reader = LogReader(redis, keys)
+    reader = LogReader(planes.log.client, keys)
     job = Job(eventlog, reader, queue, publisher, linger, ChatUpstream(client), clocks, toolbox, measures, traces)
     worker = ArqWorker(
         queue,
@@ -78,11 +80,11 @@ async def run(settings: Settings) -> None:
     stop = _stop_signal()
 
     async def is_ready() -> bool:
-        return not stop.is_set() and await _answers(eventlog)
+        return not stop.is_set() and await _answer(planes)
 
     try:
         async with serving(settings.worker_port, is_ready, measures.exposition):
-            if await _until_fit(redis, stop):
+            if await _until_fit(planes, stop):
                 publisher.settle()
             async with asyncio.TaskGroup() as tasks:
                 services = [
@@ -101,18 +103,20 @@ async def run(settings: Settings) -> None:
                     task.cancel()
     finally:
         await client.close()
-        for each in (redis, waking, hinting, waiting, worker.pool):
+        for mine in (planes, replicas):
+            await mine.aclose()
+        for each in (waking, hinting, worker.pool):
             # arq's client does not close by itself a pool that it was given.
             await each.aclose(close_connection_pool=True)
         traces.close()
 
 
-async def _until_fit(redis: Redis, stop: asyncio.Event) -> bool:
+async def _until_fit(planes: Planes, stop: asyncio.Event) -> bool:
     """Whether it had to be waited for."""
     waited = False
     while not stop.is_set():
         try:
-            await require_fit(redis)
+            await require_fit(await planes.servers())
             break
         except LogUnavailable:
             waited = True
@@ -123,10 +127,10 @@ async def _until_fit(redis: Redis, stop: asyncio.Event) -> bool:
     return waited
 
 
-async def _answers(eventlog: EventLog) -> bool:
+async def _answer(planes: Planes) -> bool:
     try:
         async with asyncio.timeout(_ANSWER_S):
-            await eventlog.ping()
+            await planes.ping()
     except (LogUnavailable, TimeoutError):
         return False
     return True

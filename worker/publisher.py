@@ -202,25 +202,38 @@ class Publisher:
             if not self._reachable.is_set():
                 wait_s = min(_RETRY_FIRST_S * 2 ** min(self._failures, _RETRY_DOUBLINGS), self._retry_most_s)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))
-            if await self._renew(list(self._open.values())):
+            # Servers that we write nothing to now, too: what their owners could not renew for want of
+            # them is not ours to take the moment they are back.
+            if await self._renew(list(self._open.values())) and await self._all_answer():
                 self._find_redis()
 
-    async def _renew(self, publications: list[Publication]) -> bool:
-        """Renew these leases and act on the answers; whether Redis answered at all."""
-        renewals = [Renewal(*p.place, p.remaining_s) for p in publications]
+    async def _all_answer(self) -> bool:
         try:
-            replies = await (self._log.renew(renewals) if renewals else self._log.ping())
+            await self._log.ping()
         except LogUnavailable:
             self._lose_redis()
             return False
+        return True
+
+    async def _renew(self, publications: list[Publication]) -> bool:
+        """Renew these leases and act on the answers; whether all were answered."""
+        renewals = [Renewal(*p.place, p.remaining_s) for p in publications]
+        try:
+            replies = await self._log.renew(renewals)
+        except LogUnavailable:
+            self._lose_redis()
+            return False
+        answered = True
         for publication, reply in zip(publications, replies, strict=True):
             if isinstance(reply, TokencastError):
-                self._lose_redis()
-                return False
+                answered = False
+                continue
             # What is in flight may pass a renewal: only a seq below what was acknowledged is a loss.
             if reply.answer is not Answer.OK or reply.seq < publication.outbox.acknowledged:
                 await self._settle(publication, reply)
-        return True
+        if not answered:
+            self._lose_redis()
+        return answered
 
     def _lose_redis(self) -> None:
         self._failures += 1

@@ -6,7 +6,7 @@ import os
 import sys
 
 from deploy.doctor.findings import Finding, Grade
-from deploy.doctor.looks import at_machine, at_redis, at_upstream
+from deploy.doctor.looks import at_machine, at_planes, at_upstream
 from shared.errors import SettingsError
 from shared.settings import Settings, load
 
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 async def _look(settings: Settings, *, upstream: bool) -> list[Finding]:
-    found = await at_redis(settings.redis_url)
+    found = await at_planes(settings)
     if upstream:
         found.append(await at_upstream(settings))
     return [*found, at_machine()]

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
@@ -14,8 +15,9 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from deploy.doctor import findings
 from deploy.doctor.findings import Finding, Grade
-from shared.connection import connect, translated
+from shared.connection import translated
 from shared.errors import LogUnavailable
+from shared.plane import open_log_plane
 from shared.settings import Settings
 
 _PINGS: Final = 20
@@ -23,18 +25,47 @@ _REDIS_S: Final = 10.0
 _UPSTREAM_S: Final = 10.0
 
 
-async def at_redis(url: str) -> list[Finding]:
-    """Version, persistence, eviction, latency and clock. Never repeats the URL: it may hold a password."""
-    async with aclosing(connect(url, connections=1)) as redis:
+async def at_planes(settings: Settings) -> list[Finding]:
+    """The queue's server, and where they are apart all that have logs."""
+    if settings.log_url is None:
+        return await _at_plane("TOKENCAST_REDIS_URL", settings.redis_url)
+    return [
+        *await _at_plane("TOKENCAST_REDIS_URL", settings.redis_url),
+        *await _at_plane("TOKENCAST_LOG_URL", settings.log_url),
+    ]
+
+
+async def _at_plane(setting: str, url: str) -> list[Finding]:
+    """Each of its servers. Never repeats the URL: it may hold a password."""
+    async with aclosing(open_log_plane(url)) as plane:
         try:
             async with asyncio.timeout(_REDIS_S):
-                with translated():
-                    return [*await _server(redis), await _latency(redis), await _clock(redis)]
+                servers = await plane.servers()
+                found = [await _at_server(server) for server in servers]
         except (LogUnavailable, TimeoutError) as error:
             refused = any(isinstance(cause, AuthenticationError) for cause in _causes(error))
             says = "It refuses us." if refused else "It does not answer."
-            do = "Check user and password in TOKENCAST_REDIS_URL." if refused else "Check TOKENCAST_REDIS_URL."
+            do = f"Check user and password in {setting}." if refused else f"Check {setting}."
             return [Finding(Grade.WRONG, "redis", says, do)]
+    if len(servers) == 1:
+        return found[0]
+    # Of many, which one is meant.
+    return [
+        replace(finding, about=f"{finding.about} {_name(server)}")
+        for server, theirs in zip(servers, found, strict=True)
+        for finding in theirs
+    ]
+
+
+async def _at_server(redis: Redis) -> list[Finding]:
+    """Version, persistence, eviction, latency and clock."""
+    with translated():
+        return [*await _server(redis), await _latency(redis), await _clock(redis)]
+
+
+def _name(redis: Redis) -> str:
+    where = redis.connection_pool.connection_kwargs
+    return f"{where['host']}:{where['port']}"
 
 
 async def at_upstream(settings: Settings) -> Finding:

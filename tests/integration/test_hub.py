@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from shared.cursor import START, Cursor
 from shared.eventlog import EventLog
 from shared.keys import Keys
 from shared.logreader import LogReader
+from shared.plane import OneServer
 from shared.settings import load
 from tests.integration import logs
 from tests.integration.screens import Screen, running_hub
@@ -28,7 +30,10 @@ pytestmark = pytest.mark.anyio
 async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncIterator[Hub]:
     """A running hub that heals for no longer than lease/3 + 1 s with a short lease."""
     settings = load({"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_LEASE_S": "0.3"})
-    async with running_hub(Hub(settings, LogReader(redis, keys), redis, ApiMeasures())) as made:
+    async with (
+        aclosing(OneServer(redis_server.url)) as plane,
+        running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMeasures())) as made,
+    ):
         yield made
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +15,7 @@ from shared.cursor import START, Cursor
 from shared.eventlog import EventLog
 from shared.keys import Keys
 from shared.logreader import LogReader
+from shared.plane import OneServer
 from shared.settings import load
 from tests.integration import logs
 from tests.integration.screens import Screen, running_hub
@@ -44,7 +46,10 @@ async def redis(server: RedisServer) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def hub(server: RedisServer, redis: Redis) -> AsyncIterator[Hub]:
     settings = load({"TOKENCAST_REDIS_URL": server.url, "TOKENCAST_LEASE_S": "0.3"})
-    async with running_hub(Hub(settings, LogReader(redis, KEYS), redis, ApiMeasures())) as made:
+    async with (
+        aclosing(OneServer(server.url)) as plane,
+        running_hub(Hub(settings, LogReader(redis, KEYS), plane, ApiMeasures())) as made,
+    ):
         yield made
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from shared.cursor import START, Cursor
 from shared.eventlog import EventLog
 from shared.keys import Keys
 from shared.logreader import LogReader
+from shared.plane import OneServer
 from shared.settings import load
 from tests.integration import logs
 from tests.integration.screens import Screen, running_hub
@@ -33,7 +35,10 @@ async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncItera
     """Its feeds hold the last few events only."""
     small = {"TOKENCAST_FEED_BYTES": "2000", "TOKENCAST_MAX_EVENT_BYTES": "2000", "TOKENCAST_LEASE_S": "0.3"}
     settings = load({"TOKENCAST_REDIS_URL": redis_server.url, **small})
-    async with running_hub(Hub(settings, LogReader(redis, keys), redis, ApiMeasures())) as made:
+    async with (
+        aclosing(OneServer(redis_server.url)) as plane,
+        running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMeasures())) as made,
+    ):
         yield made
 
 

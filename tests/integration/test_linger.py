@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from shared.connection import connect, connect_blocking
+from shared.connection import connect
 from shared.keys import Keys
+from shared.plane import OneServer
 from shared.replicas import Replicas
 from tests.integration.logs import said
 from tests.integration.publishing import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
@@ -57,15 +58,17 @@ async def _replica_of(primary: RedisServer) -> AsyncIterator[RedisServer]:
 
 @asynccontextmanager
 async def _lingering(primary: RedisServer, publisher: Publisher, *, limit: int = 10) -> AsyncIterator[Linger]:
-    blocking = connect_blocking(primary.url)
-    linger = Linger(Replicas(blocking, KEYS), publisher, limit=limit)
+    plane = OneServer(primary.url)
+    replicas = Replicas(plane, KEYS)
+    linger = Linger(replicas, publisher, limit=limit)
     running = asyncio.create_task(linger.run())
     try:
         yield linger
     finally:
         running.cancel()
         await asyncio.wait({running})
-        await blocking.aclose()
+        await replicas.aclose()
+        await plane.aclose()
 
 
 @pytest.mark.rule("R26")

@@ -8,12 +8,12 @@ import random
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
 
-from redis.asyncio import Redis
-
 from shared.keys import Keys
+from shared.plane import open_log_plane
 from tests.support.invariants import LogEntry
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import STOP_S, OsProcess, stop_all
@@ -191,12 +191,10 @@ class Stack:
 
     async def log(self, generation_id: str) -> list[LogEntry]:
         """The log itself, read past the API."""
-        client = Redis.from_url(self.redis.url, decode_responses=True)
-        try:
-            entries = await client.xrange(self.keys.log(generation_id))
-        finally:
-            await client.aclose()
-        return [(entry_id, fields["type"], fields["data"]) for entry_id, fields in entries]
+        url = self.environ.get("TOKENCAST_LOG_URL") or self.redis.url
+        async with aclosing(open_log_plane(url)) as plane:
+            entries = await plane.client.xrange(self.keys.log(generation_id))
+        return [(entry_id.decode(), fields[b"type"].decode(), fields[b"data"].decode()) for entry_id, fields in entries]
 
     async def _stop(self) -> None:
         try:

@@ -1,0 +1,95 @@
+"""Owns what we change in redis-py's connections: cancelling, and finding the server.
+
+Knows no options and no commands; `connection.py` puts these to use.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+from redis import exceptions as redis_errors
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+
+from shared.address import Host
+
+Find = Callable[[bool], Awaitable[Host]]
+"""Where the server is now. The argument: what was said before does not hold, so ask again."""
+
+_ELSEWHERE: Final = ("MOVED ", "ASK ")
+
+
+class _Cancellable(AbstractConnection):
+    """Sends without `asyncio.wait_for`, which on Python 3.11 returns as if nothing had happened when
+    the send ends just as its task is cancelled: one in twenty cancellations was lost in a loop of
+    PINGs, and a service that is never cancelled keeps its process from ending. 3.12 mended it."""
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        limit_s, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(limit_s):
+                await super().send_packed_command(command, check_health)
+        except TimeoutError as error:
+            raise redis_errors.TimeoutError("Timeout writing to socket") from error
+        except RuntimeError as error:
+            # uvloop's word for a transport that was reset just now. redis-py has disconnected by then;
+            # while it is connected the mistake is ours.
+            if self.is_connected:
+                raise
+            raise redis_errors.ConnectionError("Connection lost before writing") from error
+        finally:
+            self.socket_timeout = limit_s
+
+
+class _Located(_Cancellable):
+    """Finds its server each time it connects. A server that says it is not the one any more (a demoted
+    primary, a node whose slot moved) is left, so that the next use finds the other."""
+
+    def __init__(self, *, find: Find, **options: Any) -> None:
+        super().__init__(**options)
+        self._find = find
+        self._found = False
+
+    async def _connect(self) -> None:
+        self.host, self.port = await self._find(self._found)
+        self._found = True
+        await super()._connect()  # type: ignore[no-untyped-call,safe-super]  # the class beside this one has it, without types
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except redis_errors.ResponseError as error:
+            if isinstance(error, redis_errors.ReadOnlyError) or str(error).startswith(_ELSEWHERE):
+                await self.disconnect(nowait=True)
+                raise redis_errors.ConnectionError("The server is another one now") from error
+            raise
+
+
+class _Tcp(_Cancellable, Connection):
+    pass
+
+
+class _Tls(_Cancellable, SSLConnection):
+    pass
+
+
+class _Unix(_Cancellable, UnixDomainSocketConnection):
+    pass
+
+
+class _LocatedTcp(_Located, Connection):
+    pass
+
+
+class _LocatedTls(_Located, SSLConnection):
+    pass
+
+
+CANCELLABLE: Final[dict[type[AbstractConnection], type[AbstractConnection]]] = {
+    Connection: _Tcp,
+    SSLConnection: _Tls,
+    UnixDomainSocketConnection: _Unix,
+}
+LOCATED: Final[dict[type[AbstractConnection], type[AbstractConnection]]] = {
+    Connection: _LocatedTcp,
+    SSLConnection: _LocatedTls,
+}

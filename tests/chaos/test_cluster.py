@@ -1,0 +1,104 @@
+"""Logs on a Redis Cluster: a primary is killed, a partition moves; answers pause and lose nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.slots import slot_of
+from tests.chaos.trial import Answer, Trial
+from tests.chaos.wide import WideFleet
+from tests.support.redis_cluster import Node, RedisCluster
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+NODE_TIMEOUT_S = 1.0
+FAILOVER_S = 15.0
+"""What a cluster may take to replace a primary: by its timeouts about twice the one above, and its
+nodes share two cores with all that runs here."""
+
+
+@pytest.fixture(scope="module")
+async def cluster(anyio_backend: str) -> AsyncIterator[RedisCluster]:
+    async with RedisCluster(timeout_s=NODE_TIMEOUT_S) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def fleet(anyio_backend: str, cluster: RedisCluster) -> AsyncIterator[WideFleet]:
+    """The queue on a Redis of its own."""
+    queue = RedisServer(name="queue")
+    await queue.start()
+    try:
+        async with WideFleet(queue.url, cluster.url, cluster.mend) as running:
+            yield running
+    finally:
+        await queue.stop()
+
+
+async def owner(cluster: RedisCluster, answer: Answer, trial: Trial) -> Node:
+    """The node that has this answer's log."""
+    return await cluster.owner(slot_of(trial.fleet.stack.keys.log(answer.generation_id)))
+
+
+@pytest.mark.rule("R1", "R2", "R7", "R54")
+@pytest.mark.fault("cluster: a primary killed, 100 answers")
+async def test_a_primary_killed(trial: Trial, cluster: RedisCluster) -> None:
+    """A third of the logs has no server until its replica is one; no attempt is lost, and the workers
+    say again what the replica had not got."""
+    answers = [await trial.begin(viewers=1, pace_s=0.05, tokens=120) for _ in range(100)]
+    await trial.seen(tokens=2)
+    dead = await owner(cluster, answers[0], trial)
+    theirs = [answer for answer in answers if await owner(cluster, answer, trial) is dead]
+    trial.strike()
+    dead.kill()
+    await cluster.promoted(dead)
+    trial.heal()
+    await trial.settle(by="event", answer_s=0.05 * 120 + FAILOVER_S, recovering=theirs)
+    assert {answer.snapshot["status"] for answer in answers} == {"completed"}
+    assert {tuple(answer.reasons) for answer in answers} == {("started",)}
+    assert trial.notes["resets"] == 0
+
+
+@pytest.mark.rule("R1", "R7", "R54")
+@pytest.mark.fault("cluster: a partition moved key by key")
+async def test_a_partition_moved_key_by_key(trial: Trial, cluster: RedisCluster) -> None:
+    """While keys of one generation are at two nodes neither runs a script on them: a pause."""
+    answer = await trial.begin(viewers=3, pace_s=0.02, tokens=150)
+    await trial.seen(tokens=5)
+    slot = slot_of(trial.fleet.stack.keys.log(answer.generation_id))
+    source = await cluster.owner(slot)
+    target = next(node for node in await cluster.owners() if node is not source)
+
+    async def pause() -> None:
+        # Half of the keys here, half there, for as long as a large partition would take.
+        await asyncio.sleep(0.5)
+
+    trial.strike()
+    await cluster.move(slot, target, between=pause)
+    trial.heal()
+    late = await trial.join(answer)
+    await trial.settle(by="event", answer_s=5)
+    assert answer.reasons == ["started"]
+    assert trial.notes["resets"] == 0
+    assert late.transcript.terminal is not None
+    assert await owner(cluster, answer, trial) is target
+
+
+@pytest.mark.rule("R1", "R7", "R54")
+@pytest.mark.fault("cluster: a partition moved at once")
+async def test_a_partition_moved_at_once(trial: Trial, cluster: RedisCluster) -> None:
+    """Where the server can (Valkey 9): no key is ever at two nodes."""
+    answer = await trial.begin(viewers=3, pace_s=0.02, tokens=150)
+    await trial.seen(tokens=5)
+    slot = slot_of(trial.fleet.stack.keys.log(answer.generation_id))
+    source = await cluster.owner(slot)
+    target = next(node for node in await cluster.owners() if node is not source)
+    trial.strike()
+    if not await cluster.move_at_once(slot, target):
+        pytest.skip("this server moves slots key by key only")
+    trial.heal()
+    await trial.settle(by="event", answer_s=5)
+    assert answer.reasons == ["started"]
+    assert trial.notes["resets"] == 0
