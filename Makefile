@@ -64,6 +64,14 @@ programs:
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --no-install-recommends $$missing >/dev/null; fi
+	@command -v promtool .tools/promtool >/dev/null || ! command -v apt-get >/dev/null || $(MAKE) --no-print-directory .tools/promtool
+
+# Prometheus' judge of rules alone, out of Debian's package (19 MB): installed, it would start a server.
+.tools/promtool:
+	@mkdir -p .tools && echo '*' > .tools/.gitignore
+	@cd .tools && apt-get download -qq prometheus 2>/dev/null && dpkg-deb --fsys-tarfile prometheus_*.deb \
+		| tar -xO ./usr/bin/promtool > promtool.new && chmod +x promtool.new && mv promtool.new promtool; \
+		rm -f prometheus_*.deb promtool.new; test -x promtool || echo "promtool is not to be had; alerts are judged without it." >&2
 
 # Two files at a time: real processes are waited for more than they work.
 unit integration e2e: $(SYNCED)

@@ -15,9 +15,9 @@ from tests.support.processes import ROOT
 
 DEPLOY: Final = ROOT / "deploy"
 KUBERNETES: Final = DEPLOY / "kubernetes"
-OVERLAYS: Final = ("base", "overlays/demo", "overlays/keda")
-FOREIGN: Final = ("keda.sh/v1alpha1",)
-"""Kinds of which Kubernetes itself has no schema; KEDA is installed apart."""
+OVERLAYS: Final = ("base", "overlays/demo", "overlays/keda", "overlays/monitor")
+FOREIGN: Final = ("keda.sh/v1alpha1", "monitoring.coreos.com/v1")
+"""Kinds of which Kubernetes itself has no schema: what brings them is installed apart."""
 
 HAND_OVER_S: Final = 5.0
 """What a worker takes at most after its drain; `worker/main.py`."""

@@ -1,9 +1,13 @@
 """deploy/METRICS.md is what the code measures, and what dashboards and alerts ask for is there."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
+import yaml
 from prometheus_client import Metric
 
 from api.measures import ApiMeasures
@@ -12,6 +16,12 @@ from worker.measures import WorkerMeasures
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 OURS: Final = "tokencast_"
+ASKING: Final = (
+    "prometheus/alerts.yaml",
+    "prometheus/alerts.test.yaml",
+    "grafana/dashboard.json",
+    "kubernetes/overlays/keda/scaling.yaml",
+)
 
 
 def measures() -> dict[str, Measures]:
@@ -54,6 +64,48 @@ def metrics_table() -> str:
 def test_the_list_of_metrics_is_what_is_measured() -> None:
     """`python -m tests.unit.test_metrics` prints the table to paste."""
     assert metrics_table() in (DEPLOY / "METRICS.md").read_text()
+
+
+@pytest.mark.parametrize("file", ASKING)
+def test_whoever_asks_for_a_metric_asks_for_one_that_is_there(file: str) -> None:
+    """With the parts of a histogram. A name that is not there is no error for Prometheus: it is silence."""
+    known = set()
+    for _, _, metric in ours():
+        parts = ("_bucket", "_sum", "_count") if metric.type == "histogram" else ("",)
+        known |= {told(metric) + part for part in parts}
+    asked = set(re.findall(r"\btokencast_[a-z_]+", (DEPLOY / file).read_text()))
+    assert asked
+    assert asked <= known
+
+
+def test_each_alert_leads_to_an_entry_of_the_runbook() -> None:
+    """And each entry says what alert brings one there."""
+    rules = [rule for group in yaml.safe_load(alerts().read_text())["groups"] for rule in group["rules"]]
+    entries = re.findall(r"^### (.+)$", (DEPLOY / "README.md").read_text().partition("## Runbook")[2], re.MULTILINE)
+    assert {rule["annotations"]["runbook"] for rule in rules} == set(entries)
+    assert {rule["labels"]["severity"] for rule in rules} == {"page", "ticket"}
+
+
+def test_the_dashboard_is_one_that_grafana_takes() -> None:
+    """Panels with ids of their own, none over another, each with something to show."""
+    dashboard = json.loads((DEPLOY / "grafana/dashboard.json").read_text())
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    assert all(panel["targets"] for panel in panels)
+    taken: set[tuple[int, int]] = set()
+    for place in (panel["gridPos"] for panel in dashboard["panels"]):
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+
+
+def alerts() -> Path:
+    return DEPLOY / "prometheus/alerts.yaml"
 
 
 def test_each_metric_says_its_unit_and_what_it_is() -> None:
