@@ -19,6 +19,7 @@ from uvicorn.supervisors import multiprocess
 from api.connection import Http, Socket
 from api.hub import Hub
 from api.measures import shared_between_processes
+from shared.garbage import look_seldom
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class DrainingServer(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        look_seldom()
         if self.started and sockets:
             log.info("serves %s", url_of(sockets[0]))
 

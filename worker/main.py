@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from shared.connection import connect_blocking, pool
 from shared.errors import LogUnavailable
 from shared.eventlog import EventLog, LogLimits
+from shared.garbage import look_seldom
 from shared.keys import Keys
 from shared.logreader import LogReader
 from shared.plane import Planes
@@ -94,6 +95,7 @@ async def run(settings: Settings) -> None:
                     tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
                 ]
                 claiming = tasks.create_task(worker.claim_for_ever(), name="claim")
+                look_seldom()
                 log.info("worker ready, %d slots, %d tools", settings.slots, len(tools))
                 await stop.wait()
                 worker.stop_claiming()
