@@ -110,9 +110,21 @@ async def read_tails(redis: Redis, cursors: Mapping[str, Cursor], *, count: int)
     `redis` is a client of `connect_blocking`. An empty result means: time passed, look at meta.
     """
     streams: dict[Any, Any] = {key: str(cursor) for key, cursor in cursors.items()}
+    # As it comes: a dict of two fields for each event was an eighth of a busy API process's CPU.
+    redis.set_response_callback("XREAD", _as_it_comes)
     with translated():
         reply = await redis.xread(streams, count=count, block=round(BLOCK_S * 1000))
-    return {key.decode(): [logged(entry_id, fields) for entry_id, fields in entries] for key, entries in reply}
+    return {key.decode(): [_told(entry_id, words) for entry_id, words in entries] for key, entries in reply or ()}
+
+
+def _as_it_comes(response: Any, **kwargs: Any) -> Any:
+    return response
+
+
+def _told(entry_id: bytes, words: Sequence[bytes]) -> Logged:
+    # Every script writes the two fields in this order: `type`, `data`.
+    epoch, _, seq = entry_id.partition(b"-")
+    return Logged(Cursor(int(epoch), int(seq)), words[1], words[3])
 
 
 def logged(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Logged:
