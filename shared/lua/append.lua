@@ -7,10 +7,13 @@
 -- ARGV: lease, terminal, then of each batch: epoch, first seq, totals, number of events, events.
 local lease_ms, terminal = tonumber(ARGV[1]), ARGV[2]
 local now = now_ms()
+-- Once for all batches, as text: making text of a number costs as much as a small command.
+local lease = int(now + lease_ms)
 
 local function append(META, LOG, at)
-  local epoch_text, first, chars, tokens = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
-  local epoch, last = tonumber(epoch_text), first + tonumber(ARGV[at + 4]) - 1
+  local epoch_text, first_text, chars, tokens = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local epoch, first = tonumber(epoch_text), tonumber(first_text)
+  local last = first + tonumber(ARGV[at + 4]) - 1
 
   local m = redis.call('HMGET', META, 'status', 'epoch', 'seq', 'released', 'retention')
   local status, current, seq = m[1], tonumber(m[2]), tonumber(m[3])
@@ -24,19 +27,21 @@ local function append(META, LOG, at)
   if first > seq + 1 then return { 'GAP', int(seq) } end
   if last <= seq then return { 'DUP', int(seq) } end
 
+  local text
   for s = seq + 1, last do
     local event = at + 5 + (s - first) * 2
-    redis.call('XADD', LOG, epoch_text .. '-' .. int(s), 'type', ARGV[event], 'data', ARGV[event + 1])
+    text = s == first and first_text or int(s)
+    redis.call('XADD', LOG, epoch_text .. '-' .. text, 'type', ARGV[event], 'data', ARGV[event + 1])
   end
   if terminal ~= '' then
-    redis.call('HSET', META, 'seq', int(last), 'chars', chars, 'tokens', tokens)
-    close(ARGV[#ARGV], terminal, epoch_text .. '-' .. int(last), tonumber(m[5]), now)
+    redis.call('HSET', META, 'seq', text, 'chars', chars, 'tokens', tokens)
+    close(ARGV[#ARGV], terminal, epoch_text .. '-' .. text, tonumber(m[5]), now)
   elseif m[4] == '0' then
-    redis.call('HSET', META, 'seq', int(last), 'chars', chars, 'tokens', tokens, 'lease', int(now + lease_ms))
+    redis.call('HSET', META, 'seq', text, 'chars', chars, 'tokens', tokens, 'lease', lease)
   else
-    redis.call('HSET', META, 'seq', int(last), 'chars', chars, 'tokens', tokens)
+    redis.call('HSET', META, 'seq', text, 'chars', chars, 'tokens', tokens)
   end
-  return { 'OK', int(last) }
+  return { 'OK', text }
 end
 
 if terminal ~= '' then return { append(META, LOG, 3) } end
