@@ -26,7 +26,7 @@ _NUDGE_S: Final = 0.001
 _AWAY_FIRST_S: Final = 0.05
 _AWAY_MOST_S: Final = 1.0
 
-_ROUND_S: Final = 0.03
+_ROUND_S: Final = 0.04
 """The longest that events gather when this process is busy: below what a reader of text notices."""
 
 

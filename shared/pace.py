@@ -13,8 +13,8 @@ _BUSY: Final = 0.1
 """Of the time: with less than this used there is nothing to save."""
 
 _LEAST_S: Final = 0.001
-_REST: Final = 3.0
-"""Times a round's own cost: rounds then take a quarter of the process."""
+_REST: Final = 4.0
+"""Times a round's own cost: rounds then take a fifth of the process."""
 
 
 class Pace:
