@@ -16,6 +16,7 @@ from api.measures import ApiMeasures, Watched
 from api.rendering import render
 from api.sink import Sink
 from api.tails import Tails
+from api.turns import Turns
 from api.viewer import Viewer
 from api.wires.wire import Place, Told, Wire
 from shared.connection import BLOCK_S
@@ -53,6 +54,7 @@ class Hub:
         self._pages: set[asyncio.Task[None]] = set()
         self._check_now = asyncio.Event()
         self._viewers: set[Viewer] = set()
+        self._turns = Turns()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -61,6 +63,7 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tails.run(), name="tails")
+                tasks.create_task(self._turns.run(), name="write to viewers")
                 tasks.create_task(self._check_for_ever(), name="check feeds")
                 tasks.create_task(self._beat_for_ever(), name="heartbeats")
                 tasks.create_task(self._cut_for_ever(), name="cut stalled viewers")
@@ -213,17 +216,13 @@ class Hub:
             if feed is None or feed.ending is not None:
                 continue
             if feed.extend(events):
-                self._advance(feed)
+                self._turns.add(feed.viewers)
             else:
                 self._restart(feed)
             if feed.ending is not None:
                 self._tails.forget(key)
         for key in self._listeners.keys() & tails.keys():
             self._listeners[key]()
-
-    def _advance(self, feed: Feed) -> None:
-        for viewer in feed.viewers:
-            viewer.advance()
 
     def _restart(self, feed: Feed) -> None:
         """The log is not the one we showed: read it again from its start and reset the viewers."""
@@ -234,11 +233,11 @@ class Hub:
     async def _refill(self, feed: Feed) -> None:
         feed.restart()
         await self._fill(feed)
-        self._advance(feed)
+        self._turns.add(feed.viewers)
 
     def _end(self, feed: Feed, ending: Ending) -> None:
         feed.ending = feed.ending or ending
-        self._advance(feed)
+        self._turns.add(feed.viewers)
         self._drop(feed)
 
     def _drop(self, feed: Feed) -> None:
