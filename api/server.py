@@ -29,6 +29,10 @@ _BACKLOG: Final = 4096
 _GRACE_S: Final = 10
 """uvicorn's own default is to wait for the last response for ever, and a viewer's can be endless."""
 
+_START_S: Final = 30
+"""A process that answers its supervisor no sooner is killed and started again. Importing takes longer than
+uvicorn's 5 s where several start on a busy core, and they would be killed for ever."""
+
 _KEEP_ALIVE_S: Final = 75
 """Above the 60 s common in proxies: the side that may send the next request should close first."""
 
@@ -91,6 +95,7 @@ def serve(app_factory: str, sock: socket.socket, *, workers: int) -> None:
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
+        timeout_worker_healthcheck=_START_S,
     )
     if workers == 1:
         DrainingServer(config).run([sock])

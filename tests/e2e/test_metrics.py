@@ -1,7 +1,10 @@
 """Measures of real processes: a worker's, and the API's over all of its processes."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +19,7 @@ from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 
-PROCESSES = 3
+PROCESSES = 2
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,12 @@ async def stack(redis_server: RedisServer, port: int) -> AsyncIterator[Stack]:
     several = ("--workers", str(PROCESSES))
     async with Stack(redis=redis_server, settings={"worker_port": port}, api_arguments=several) as running:
         yield running
+
+
+def children(pid: int) -> list[int]:
+    """The processes that serve, of one that oversees them; not multiprocessing's own helper."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> None:
@@ -109,6 +118,16 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
         return await viewers() == {count}
 
     await until(lambda: all_say(12), 15.0, "12 viewers, whoever is asked")
+    # One that is killed can count nobody out; its viewers come back, and are counted where they are now.
+    killed = children(stack.apis[0].pid)[0]
+    os.kill(killed, signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        now = children(stack.apis[0].pid)
+        return killed not in now and len(now) == PROCESSES
+
+    await until(is_replaced, 30.0, "another process in its place")
+    await until(lambda: all_say(12), 30.0, "12 viewers again, whoever is asked")
     said = await figures(url)
     assert said.of("active_generations") == 1
     assert 1 <= said.of("feeds") <= PROCESSES
