@@ -7,7 +7,7 @@ through here, so its cost grows with watched generations, never with viewers.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from api.measures import ApiMeasures, Watched
 from api.rendering import render
 from api.sink import Sink
 from api.tails import Tails
-from api.turns import Turns
+from api.turns import Behind, Turns
 from api.viewer import Viewer
 from api.wires.wire import Place, Told, Wire
 from shared.connection import BLOCK_S
@@ -49,7 +49,7 @@ class Hub:
         self._tails = Tails(plane, self._deliver, self._check_soon)
         self._feeds: dict[str, Feed] = {}
         self._by_key: dict[str, Feed] = {}
-        self._listeners: dict[str, Callable[[], None]] = {}
+        self._listeners: dict[str, Behind] = {}
         self._filling: dict[str, asyncio.Task[None]] = {}
         self._pages: set[asyncio.Task[None]] = set()
         self._check_now = asyncio.Event()
@@ -84,9 +84,9 @@ class Hub:
         """What this process has open now."""
         return Watched(len(self._viewers), len(self._feeds))
 
-    def listen(self, key: str, after: Cursor, heard: Callable[[], None]) -> None:
-        """Read one more key, and tell of its events in the turn that writes to viewers, after them."""
-        self._listeners[key] = heard
+    def listen(self, key: str, after: Cursor, listener: Behind) -> None:
+        """Read one more key; when it has events, this one stands in the queue behind the viewers."""
+        self._listeners[key] = listener
         self._tails.watch(key, after)
 
     def forget(self, key: str) -> None:
@@ -221,8 +221,8 @@ class Hub:
                 self._restart(feed)
             if feed.ending is not None:
                 self._tails.forget(key)
-        for key in self._listeners.keys() & tails.keys():
-            self._listeners[key]()
+        if heard := self._listeners.keys() & tails.keys():
+            self._turns.add(self._listeners[key] for key in heard)
 
     def _restart(self, feed: Feed) -> None:
         """The log is not the one we showed: read it again from its start and reset the viewers."""

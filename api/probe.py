@@ -1,7 +1,7 @@
 """Owns the question how late events reach viewers of this process, asked about once a second.
 
-An event of nobody's is appended and comes back through the one reader, in the loop turn in which
-viewers are written to. The time between is what every viewer here waits for an append, Redis, the
+An event of nobody's is appended and comes back through the one reader, and stands in the queue of
+viewers to be written to. The time between is what every viewer here waits for an append, Redis, the
 reader's pace and this process's other work included; and asking costs the same with one viewer as
 with a thousand. With nobody watching nothing is asked.
 """
@@ -42,7 +42,7 @@ class Probe:
             if bool(self._hub.watched().viewers) != is_listening:
                 is_listening = not is_listening
                 if is_listening:
-                    self._hub.listen(self._log.key, START, self._heard)
+                    self._hub.listen(self._log.key, START, self)
                 else:
                     self._hub.forget(self._log.key)
                     self._sent_at = None
@@ -55,7 +55,8 @@ class Probe:
         with suppress(LogUnavailable):
             await self._log.write(self._number)
 
-    def _heard(self) -> None:
+    def advance(self) -> None:
+        """It came back, and its turn has come: whoever was behind when it was read has been written to."""
         if self._sent_at is not None:
             self._came_back(asyncio.get_running_loop().time() - self._sent_at)
             self._sent_at = None

@@ -9,22 +9,26 @@ Knows nothing of feeds.
 import asyncio
 from collections.abc import Iterable
 from itertools import islice
-from typing import Final
-
-from api.viewer import Viewer
+from typing import Final, Protocol
 
 _VIEWERS: Final = 256
 """In one turn, about 2 ms: no request waits longer because of viewers."""
+
+
+class Behind(Protocol):
+    """Whoever stands in the queue: a viewer, or what wants to know when viewers' turns come."""
+
+    def advance(self) -> None: ...
 
 
 class Turns:
     """`run` owns the turns that do not come at once."""
 
     def __init__(self) -> None:
-        self._behind: dict[Viewer, None] = {}
+        self._behind: dict[Behind, None] = {}
         self._more = asyncio.Event()
 
-    def add(self, viewers: Iterable[Viewer]) -> None:
+    def add(self, viewers: Iterable[Behind]) -> None:
         """There is something new for these; the first are written to before this returns."""
         self._behind.update(dict.fromkeys(viewers))
         if not self._more.is_set():
