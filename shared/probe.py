@@ -5,7 +5,10 @@ time, and a time of another machine would say little. Raises `LogUnavailable`.
 """
 
 import secrets
+from contextlib import suppress
 from typing import Final
+
+from redis.exceptions import ResponseError
 
 from shared.cluster import Client
 from shared.connection import replies_of, translated
@@ -22,8 +25,12 @@ class ProbeLog:
         self.key = keys.probe(secrets.token_hex(8))
 
     async def write(self, number: int) -> None:
-        """One event, the only one kept. Numbers rise, so no clock of the server's is asked."""
-        with translated():
+        """One event, the only one kept. Numbers rise, so no clock of the server's is asked.
+
+        Refused, for whatever reason, it does not come back, and that is all: also when it is in
+        already, and was sent again after its reply was lost.
+        """
+        with translated(), suppress(ResponseError):
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.xadd(self.key, {"type": "probe", "data": "{}"}, id=f"{number}-0", maxlen=1, approximate=False)
                 pipe.pexpire(self.key, _EXPIRY_MS)

@@ -88,4 +88,4 @@ async def test_surplus_wakes(trial: Trial) -> None:
         async def gone() -> bool:
             return bool(await redis.llen(wake) == 0)  # type: ignore[misc]  # the same
 
-        await until(gone, 10, "no wakes left")
+        await until(gone, 30, "no wakes left")

@@ -38,8 +38,13 @@ async def provider(anyio_backend: str) -> AsyncIterator[HttpProcess]:
     server = HttpProcess(
         "litellm", "litellm.proxy.proxy_cli", "/health/liveliness", environ, arguments, python=str(PYTHON)
     )
-    yield await server.start()
-    await server.stop()
+    server.spawn()
+    try:
+        # It imports for ten seconds on a machine with nothing else to do.
+        await server.ready(within_s=90)
+        yield server
+    finally:
+        await server.stop()
 
 
 @pytest.fixture(scope="module")
