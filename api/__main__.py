@@ -12,6 +12,7 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
+from api.connection import RequestLimits
 from api.credentials import Credentials
 from api.server import is_own, listen, serve
 from shared import logs
@@ -46,7 +47,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     with sock:
-        serve("api.app:app_from_environ", sock, workers=arguments.workers)
+        limits = RequestLimits(settings.max_head_bytes, settings.request_s)
+        serve("api.app:app_from_environ", sock, limits, workers=arguments.workers)
 
 
 def _check_reach(host: str, settings: Settings) -> None:

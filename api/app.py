@@ -11,8 +11,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import errors, openapi, page
+from api.admission import Admission
 from api.body import BodyLimit
 from api.credentials import Credentials
+from api.crowd import Crowd
 from api.hub import Hub
 from api.looks import Looks
 from api.measures import ApiMeasures
@@ -32,6 +34,8 @@ from shared.plane import Planes
 from shared.presence import Presence
 from shared.probe import ProbeLog
 from shared.queue import Queue
+from shared.quota import Quota
+from shared.room import Room
 from shared.settings import Settings, load
 from shared.sweep import Sweep
 from shared.traces import traces_of
@@ -97,6 +101,11 @@ def _build(settings: Settings) -> Services:
     return Services(
         settings=settings,
         credentials=Credentials.of(settings, planes.queue, keys),
+        admission=Admission(
+            settings,
+            Quota(planes.queue, keys, expiry_s=settings.max_deadline_s),
+            Room(planes.servers, share=settings.memory_share),
+        ),
         planes=planes,
         eventlog=EventLog(redis, keys, LogLimits.of(settings)),
         reader=reader,
@@ -105,6 +114,7 @@ def _build(settings: Settings) -> Services:
         presence=Presence(redis, keys),
         queue=Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s),
         hub=hub,
+        crowd=Crowd(settings, hub),
         measures=measures,
         probe=Probe(ProbeLog(redis, keys), hub, measures.probed),
         tasks=Tasks(),

@@ -35,6 +35,7 @@ async def tenant_of(connection: HTTPConnection, services: Provided) -> str:
     """The tenant, who may do everything with what is his. Raises `Unauthenticated`, and `Forbidden` for a
     token of one generation."""
     caller = await _caller(services, _bearer(connection))
+    await _count(connection, services, caller)
     if caller.generation_id is not None:
         raise Forbidden
     return caller.tenant
@@ -51,14 +52,16 @@ async def viewer_of(connection: HTTPConnection, services: Services, generation_i
 
 async def may_view(connection: HTTPConnection, services: Provided, generation_id: str) -> str:
     """Whose generation it is if it is one, for whoever may watch it."""
-    return (await viewer_of(connection, services, generation_id)).tenant
+    caller = await viewer_of(connection, services, generation_id)
+    await _count(connection, services, caller)
+    return caller.tenant
 
 
 async def may_watch(connection: HTTPConnection, services: Provided, generation_id: str) -> str | None:
     """The same; None when it cannot be known now. For streams, whose viewers must come again instead
-    of being refused."""
+    of being refused; nor does opening one count as a request, because a thousand may come at once."""
     try:
-        return await may_view(connection, services, generation_id)
+        return (await viewer_of(connection, services, generation_id)).tenant
     except (LogUnavailable, IssuerUnavailable):
         return None
 
@@ -66,6 +69,7 @@ async def may_watch(connection: HTTPConnection, services: Provided, generation_i
 async def may_cancel(connection: HTTPConnection, services: Provided, generation_id: str) -> str:
     """Whose generation it is, for whoever may stop it. Raises also `Forbidden`."""
     caller = await viewer_of(connection, services, generation_id)
+    await _count(connection, services, caller)
     if not caller.may_cancel:
         raise Forbidden
     return caller.tenant
@@ -89,6 +93,11 @@ async def _caller(services: Services, credential: str | None) -> Caller:
     if credential is None:
         raise Unauthenticated
     return await services.credentials.caller(credential)
+
+
+async def _count(connection: HTTPConnection, services: Services, caller: Caller) -> None:
+    """Those who hold a link use up what is the link's, not what is the tenant's."""
+    connection.state.limits = await services.admission.request(caller.generation_id or caller.tenant)
 
 
 def _bearer(connection: HTTPConnection) -> str | None:

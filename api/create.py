@@ -20,7 +20,8 @@ from shared import logs
 from shared.answers import Answer, CreateReply
 from shared.codec import encode_json
 from shared.errors import BadRequest, GenerationGone, IdempotencyConflict
-from shared.generation import ECHO, NewGeneration, Status, derived_id, new_id
+from shared.generation import CLOSED, ECHO, NewGeneration, Status, derived_id, new_id
+from shared.quota import Reservation
 from shared.settings import Settings
 from shared.traces import Value, checked
 from shared.usage import estimate_prompt
@@ -29,6 +30,7 @@ from shared.verdict import asked_schema, fault_of
 _FIRST_DELIVERY: Final = 1
 _MODEL_CHARS: Final = 200
 """Of a name, in a trace."""
+_NOTHING_MADE: Final = frozenset({Answer.CONFLICT, Answer.GONE})
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 
 
@@ -95,7 +97,13 @@ async def make(services: Services, new: NewGeneration) -> Made:
 
 
 async def _make(services: Services, new: NewGeneration) -> Made:
+    place = await services.admission.place(new)
+    if place is Reservation.FULL and (await services.reader.metas([new.id]))[0] is None:
+        raise services.admission.refuse_full()
     reply: CreateReply = await services.eventlog.create(new)
+    if place is Reservation.NEW and (reply.answer in _NOTHING_MADE or reply.status in CLOSED):
+        # Repeated, refused or over: whatever it is, it holds no place.
+        await services.queue.leave(new.id)
     if reply.answer is Answer.CONFLICT:
         raise IdempotencyConflict
     if reply.answer is Answer.GONE:

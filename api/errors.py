@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from api.limited import limits_told
 from api.schemas import Problem
 from api.services import services_of
 from api.wire import Json
@@ -22,11 +23,16 @@ from shared.errors import (
     GenerationNotFound,
     IdempotencyConflict,
     IssuerUnavailable,
+    LimitReached,
     LogFull,
     LogUnavailable,
     MalformedCursor,
+    NoRoom,
     PayloadTooLarge,
     TokencastError,
+    TooManyGenerations,
+    TooManyRequests,
+    TooManyViewers,
     Unauthenticated,
 )
 
@@ -39,7 +45,11 @@ _STATUS: Final[dict[type[TokencastError], int]] = {
     IdempotencyConflict: 409,
     GenerationGone: 410,
     PayloadTooLarge: 413,
+    TooManyRequests: 429,
+    TooManyGenerations: 429,
+    TooManyViewers: 429,
     IssuerUnavailable: 503,
+    NoRoom: 503,
     LogUnavailable: 503,
     LogFull: 503,
 }
@@ -74,10 +84,11 @@ def problem_of(error: Exception) -> ProblemResponse:
     if isinstance(error, TokencastError):
         status = _STATUS.get(type(error), 500)
         if status == 503:
-            after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull) else _RETRY_AFTER_S
+            after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull | NoRoom) else _RETRY_AFTER_S
             return unavailable(error.code, error.message, retry_after_s=after_s)
         if status != 500:
-            return ProblemResponse(status, error.code, error.message, _HEADERS.get(status))
+            headers = error.headers if isinstance(error, LimitReached) else _HEADERS.get(status)
+            return ProblemResponse(status, error.code, error.message, headers)
     if isinstance(error, RequestValidationError):
         return ProblemResponse(400, BadRequest.code, sentences(error.errors()))
     if isinstance(error, HTTPException):
@@ -88,6 +99,7 @@ def problem_of(error: Exception) -> ProblemResponse:
 def refusal(request: Request, error: Exception) -> ProblemResponse:
     """The same, for this request, and counted."""
     problem = problem_of(error)
+    problem.headers.update(limits_told(request))
     services_of(request).measures.refused(problem.code)
     return problem
 

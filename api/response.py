@@ -34,8 +34,10 @@ class EventsResponse(EventSourceResponse):
         wire: Wire,
         headers: Mapping[str, str] | None = None,
         on_left: Callable[[], None] = nobody,
+        leave: Callable[[], None] = nobody,
     ) -> None:
-        """`on_left` is called when the viewer leaves before it was told everything."""
+        """`on_left` is called when the viewer leaves before it was told everything; `leave` once,
+        however the response ends."""
         super().__init__(_nothing(), headers={**_HEADERS, **(headers or {})}, sep="\n")
         # The base class says keep-alive; this connection carries nothing else any more.
         self.headers["Connection"] = "close"
@@ -44,11 +46,20 @@ class EventsResponse(EventSourceResponse):
         self._after = after
         self._wire = wire
         self._on_left = on_left
+        self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
+            self._leave()
             await super().__call__(scope, receive, send)
             return
+        try:
+            await self._begin(scope, send)
+        except BaseException:
+            self._leave()
+            raise
+
+    async def _begin(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         hub, connection = self._hub, take_over(scope)
         # At once, so that proxies and clients see an open stream before there is an event.
@@ -56,6 +67,7 @@ class EventsResponse(EventSourceResponse):
         try:
             viewer = await hub.attach(self._generation_id, self._after, connection, self._wire)
         except (LogUnavailable, GenerationGone):
+            self._leave()
             connection.end(self._wire.farewell(hub.retry_s()))
             return
         connection.on_lost = lambda has_stalled: self._lost(viewer, has_stalled=has_stalled)
@@ -63,6 +75,7 @@ class EventsResponse(EventSourceResponse):
             self._lost(viewer)
 
     def _lost(self, viewer: Viewer, *, has_stalled: bool = False) -> None:
+        self._leave()
         if not viewer.ended:
             self._on_left()
         self._hub.detach(viewer, has_stalled=has_stalled)

@@ -14,6 +14,7 @@ from api import ending, openapi
 from api.auth import MayCancel, MayView, MayWatch, Tenant
 from api.create import check_schema, described, make
 from api.errors import sentences, unavailable
+from api.limited import LimitedRoute
 from api.listing import page_of
 from api.response import AwayResponse, EventsResponse
 from api.schemas import (
@@ -42,7 +43,7 @@ from shared.measures import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
-router = APIRouter()
+router = APIRouter(route_class=LimitedRoute)
 
 _PATH: Final = "/v1/generations"
 _READY_S: Final = 1.0
@@ -67,7 +68,8 @@ async def create(
     urls = _urls(new.id)
     headers = {"Location": urls["self"]}
     if _wants_events(request):
-        return EventsResponse(services.hub, new.id, after=START, wire=NATIVE, headers=headers)
+        leave = services.crowd.enter(request, new.id)
+        return EventsResponse(services.hub, new.id, after=START, wire=NATIVE, leave=leave, headers=headers)
     created = Created(
         id=new.id, status=Status(made.status).value, model=new.model, created_at=made.created_at, urls=urls
     )
@@ -116,6 +118,7 @@ async def snapshot(generation_id: str, services: Provided, tenant: MayView) -> R
 
 @router.get(f"{_PATH}/{{generation_id}}/events", tags=["generations"], responses=openapi.EVENTS)
 async def events(
+    request: Request,
     generation_id: str,
     services: Provided,
     tenant: MayWatch,
@@ -128,7 +131,7 @@ async def events(
         raise GenerationNotFound
     cursor = Cursor.parse_resume(last_event_id or after)
     # A native EventSource gives up for good on any error; this makes it come again.
-    if tenant is None:
+    if tenant is None or services.crowd.is_full:
         return AwayResponse(services.hub)
     try:
         meta = await services.looks.meta(generation_id, tenant)
@@ -136,7 +139,9 @@ async def events(
         return AwayResponse(services.hub)
     if meta.terminal is not None and cursor == meta.terminal:
         return Response(status_code=204)
-    return EventsResponse(services.hub, generation_id, after=cursor, wire=NATIVE if fold else UNFOLDED)
+    leave = services.crowd.enter(request, generation_id)
+    wire = NATIVE if fold else UNFOLDED
+    return EventsResponse(services.hub, generation_id, after=cursor, wire=wire, leave=leave)
 
 
 @router.get(f"{_PATH}/{{generation_id}}/viewers", tags=["generations"], responses=openapi.VIEWERS)

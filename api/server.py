@@ -10,13 +10,14 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
 from ipaddress import ip_address
 from typing import Final, cast
 
 from uvicorn import Config, Server
 from uvicorn.supervisors import multiprocess
 
-from api.connection import Http, Socket
+from api.connection import Http, RequestLimits, Socket
 from api.hub import Hub
 from api.measures import shared_between_processes
 from shared.garbage import look_seldom
@@ -69,14 +70,15 @@ def is_own(host: str) -> bool:
     return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
-def serve(app_factory: str, sock: socket.socket, *, workers: int) -> None:
+def serve(app_factory: str, sock: socket.socket, limits: RequestLimits, *, workers: int) -> None:
     """Serve until SIGTERM or SIGINT. `app_factory` is `module:function`, called in each process."""
     config = Config(
         app_factory,
         factory=True,
         workers=workers,
         loop="uvloop" if os.name == "posix" else "asyncio",
-        http=Http,
+        # uvicorn calls it as it would the class.
+        http=cast(type[Http], partial(Http, limits=limits)),
         # This one waits while the socket is full, as HTTP does; so a slow viewer costs no memory.
         ws=Socket,
         ws_max_size=_UPWARD_BYTES,

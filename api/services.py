@@ -9,7 +9,9 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from api.admission import Admission
 from api.credentials import Credentials
+from api.crowd import Crowd
 from api.hub import Hub
 from api.looks import Looks
 from api.measures import ApiMeasures
@@ -31,6 +33,7 @@ class Services:
 
     settings: Settings
     credentials: Credentials | None
+    admission: Admission
     planes: Planes
     eventlog: EventLog
     reader: LogReader
@@ -39,6 +42,7 @@ class Services:
     presence: Presence
     queue: Queue
     hub: Hub
+    crowd: Crowd
     measures: ApiMeasures
     probe: Probe
     tasks: Tasks

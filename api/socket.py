@@ -29,6 +29,7 @@ from shared.errors import (
     LogUnavailable,
     MalformedCursor,
     TokencastError,
+    TooManyViewers,
     Unauthenticated,
 )
 from shared.events import TERMINAL
@@ -48,6 +49,7 @@ class Close(IntEnum):
     UNAUTHENTICATED = 4401
     NOT_FOUND = 4404
     GONE = 4410
+    TOO_MANY = 4429
 
 
 _REFUSALS: Final[dict[type[TokencastError], Close]] = {
@@ -55,6 +57,7 @@ _REFUSALS: Final[dict[type[TokencastError], Close]] = {
     Unauthenticated: Close.UNAUTHENTICATED,
     GenerationNotFound: Close.NOT_FOUND,
     GenerationGone: Close.GONE,
+    TooManyViewers: Close.TOO_MANY,
     LogUnavailable: Close.RESUME,
     IssuerUnavailable: Close.RESUME,
 }
@@ -78,7 +81,14 @@ async def watch(socket: WebSocket, generation_id: str, services: Provided, after
         if meta.terminal is not None and cursor == meta.terminal:
             await socket.close(Close.DONE)
             return
-        await _follow(socket, services, generation_id, cursor, may_cancel=caller.may_cancel)
+        if services.crowd.is_full:
+            await socket.close(Close.RESUME)
+            return
+        leave = services.crowd.enter(socket, generation_id)
+        try:
+            await _follow(socket, services, generation_id, cursor, may_cancel=caller.may_cancel)
+        finally:
+            leave()
     except tuple(_REFUSALS) as refused:
         await socket.close(_REFUSALS[type(refused)], refused.code)
 

@@ -7,11 +7,16 @@
     │   └── IdempotencyConflict
     ├── Unauthenticated            who asks says not who he is, or not so that we believe it
     ├── Forbidden                  a token for one generation, used for more than it says
+    ├── LimitReached               more than this caller may have or ask at once; `retry_after_s`
+    │   ├── TooManyRequests
+    │   ├── TooManyGenerations
+    │   └── TooManyViewers
     ├── IssuerUnavailable          whoever vouches for callers does not answer; try again
     ├── GenerationNotFound
     ├── GenerationGone
     ├── LogUnavailable             Redis did not answer, or refused; try again
-    │   └── LogFull                Redis refused a write for want of memory
+    │   ├── LogFull                Redis refused a write for want of memory
+    │   └── NoRoom                 nothing new is begun, so that what runs can be told to its end
     ├── LostPlace                  this worker may no longer write; `answer` says why
     ├── UpstreamError              the provider; becomes the generation's `failed {code}`
     │   ├── UpstreamRefused        theirs and final: asking again gives the same
@@ -23,6 +28,7 @@ Pure. A class docstring is its default message. Libraries' exceptions are transl
 (`connection.py`, `worker/upstream`), always with `from`. Programming errors are not caught.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -80,6 +86,34 @@ class Forbidden(TokencastError):
     code = "forbidden"
 
 
+class LimitReached(TokencastError):
+    """A limit is reached."""
+
+    code = "limit_reached"
+
+    def __init__(self, *, retry_after_s: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.headers = {"Retry-After": str(retry_after_s), **(headers or {})}
+
+
+class TooManyRequests(LimitReached):
+    """Too many requests within a minute; Retry-After says when the next one counts for a new minute."""
+
+    code = "rate_limited"
+
+
+class TooManyGenerations(LimitReached):
+    """As many generations as you may have at once are queued or run; wait for one to end, or cancel one."""
+
+    code = "too_many_generations"
+
+
+class TooManyViewers(LimitReached):
+    """As many as may watch this generation at once, or watch from your address, do so."""
+
+    code = "too_many_viewers"
+
+
 class IssuerUnavailable(TokencastError):
     """The issuer of tokens cannot be reached, so this one cannot be judged; try again shortly."""
 
@@ -106,6 +140,12 @@ class LogUnavailable(TokencastError):
 
 class LogFull(LogUnavailable):
     """Redis is out of memory, so nothing new is accepted; try again later."""
+
+    code = "capacity"
+
+
+class NoRoom(LogUnavailable):
+    """This server is full, so nothing new is begun for now; what runs goes on. Try again later."""
 
     code = "capacity"
 

@@ -25,6 +25,18 @@ class Keys:
         """Hash on the queue plane: id of an API key -> whose it is, and the hash of its secret."""
         self.swept = f"{prefix}:{{00}}:swept"
 
+    def active_of(self, tenant: str) -> str:
+        """Sorted set on the queue plane: one tenant's places, each with the time it is given back at the latest."""
+        return f"{self.active}:{tenant}"
+
+    def holder(self, generation_id: str) -> str:
+        """String on the queue plane: the tenant whose place this generation has."""
+        return f"{self.prefix}:holder:{generation_id}"
+
+    def requests(self, subject: str) -> str:
+        """Counter on the queue plane: requests within a minute, by a tenant or by holders of tokens."""
+        return f"{self.prefix}:requests:{subject}"
+
     def meta(self, generation_id: str) -> str:
         """Hash: state, epoch, seq, lease, totals. Outlives the log by a day, as a tombstone."""
         return self._of(generation_id, "meta")

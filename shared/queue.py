@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from shared import scripts
 from shared.connection import BLOCK_S, replies_of, translated
 from shared.keys import Keys
+from shared.quota import give_back
 
 JOB_FUNCTION: Final = "generate"
 """The one function name in arq's jobs."""
@@ -80,8 +81,7 @@ class Queue:
 
     async def leave(self, generation_id: str) -> None:
         """The generation is closed, so it is active no more. If this is lost, its deadline counts it out."""
-        with translated():
-            await self._redis.zrem(self._keys.active, generation_id)
+        await give_back(self._redis, self._keys, generation_id)
 
     async def backlog(self) -> tuple[int, int]:
         """How many generations are active, and how many deliveries nobody has claimed yet."""

@@ -101,6 +101,30 @@ class Settings(BaseSettings):
     jwt_tenant_claim: str = "sub"
     """The claim that names the tenant. By default each subject is one: the least that is shared."""
 
+    # -- Limits per tenant, where `auth` asks who it is ----------------------------------------
+    tenant_generations: Count = 50
+    """Generations one tenant may have queued or running at once. The next one is told 429."""
+    tenant_requests: Count = 600
+    """Requests a minute, of one tenant and of all tokens for one generation. Opening a stream is none."""
+
+    # -- Limits for everybody ------------------------------------------------------------------
+    max_queued: Count = 10_000
+    """With so many waiting for a worker nothing more is taken: it would wait past its deadline. Needs `auth`."""
+    memory_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Of Redis' maxmemory. Above it nothing new is begun, so that what runs can be told to its end."""
+    viewers: Count = 20_000
+    """Per API process; one more is sent to another. Each needs an open file."""
+    viewers_per_generation: Count = 20_000
+    """Per API process. The next one is told 429."""
+    viewers_per_address: Count | None = None
+    """Per API process. None when not set: behind a proxy that is not named in `proxies` all have one address."""
+    proxies: str = ""
+    """Addresses or networks, with commas between, whose `X-Forwarded-For` is believed: its last entry."""
+    max_head_bytes: Count = 16_384
+    """A longer request line with headers is answered 431. Proxies commonly allow 8 kB for each."""
+    request_s: Seconds = 30.0
+    """How long a request may take to arrive, body included, before its connection is closed."""
+
     # -- API ---------------------------------------------------------------------------------
     max_body_bytes: Count = 1_048_576
     """A larger request body is refused before it is parsed."""

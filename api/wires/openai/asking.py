@@ -52,7 +52,10 @@ class Asker:
         """The answer as it comes."""
         left = self._on_left(generation_id)
         headers = headers_of(generation_id)
-        return EventsResponse(self.services.hub, generation_id, after=after, wire=wire, headers=headers, on_left=left)
+        leave = self.services.crowd.enter(self.request, generation_id)
+        return EventsResponse(
+            self.services.hub, generation_id, after=after, wire=wire, headers=headers, on_left=left, leave=leave
+        )
 
     async def wait(self, generation_id: str) -> Response | None:
         """Until it has ended; an answer nobody reads when the client has left before that."""
