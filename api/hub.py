@@ -210,19 +210,22 @@ class Hub:
     def _heal_s(self) -> float:
         return self._settings.lease_s / 3 + 1
 
-    def _deliver(self, tails: Mapping[str, Sequence[Logged]]) -> None:
+    def _deliver(self, tails: Mapping[str, Sequence[Logged]]) -> int:
+        told = 0
         for key, events in tails.items():
             feed = self._by_key.get(key)
             if feed is None or feed.ending is not None:
                 continue
             if feed.extend(events):
                 self._turns.add(feed.viewers)
+                told += len(feed.viewers)
             else:
                 self._restart(feed)
             if feed.ending is not None:
                 self._tails.forget(key)
         if heard := self._listeners.keys() & tails.keys():
             self._turns.add(self._listeners[key] for key in heard)
+        return told
 
     def _restart(self, feed: Feed) -> None:
         """The log is not the one we showed: read it again from its start and reset the viewers."""

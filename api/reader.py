@@ -37,11 +37,11 @@ class TailReader:
         self,
         blocking: Redis,
         unblock: Callable[[int], Awaitable[None]],
-        deliver: Callable[[Mapping[str, Sequence[Logged]]], None],
+        deliver: Callable[[Mapping[str, Sequence[Logged]]], int],
         reconnected: Callable[[], None],
     ) -> None:
-        """`unblock` ends a read that waits on the connection of this id. `reconnected` is called after
-        an outage: the server may be another one since."""
+        """`deliver` says how many viewers are told; `unblock` ends a read that waits on the connection of
+        this id. `reconnected` is called after an outage: the server may be another one since."""
         self._blocking = blocking
         self._unblock = unblock
         self._deliver = deliver
@@ -110,8 +110,8 @@ class TailReader:
         for key, events in tails.items():
             if key in self._cursors:
                 self._cursors[key] = max(self._cursors[key], events[-1].cursor)
-        self._deliver(tails)
-        if pause_s := self._pace.pause_s():
+        told = self._deliver(tails)
+        if pause_s := self._pace.pause_s(told + len(self._cursors)):
             await asyncio.sleep(pause_s)
 
     async def _nudge_for_ever(self) -> None:

@@ -24,10 +24,11 @@ class Tails:
     def __init__(
         self,
         plane: LogPlane,
-        deliver: Callable[[Mapping[str, Sequence[Logged]]], None],
+        deliver: Callable[[Mapping[str, Sequence[Logged]]], int],
         reconnected: Callable[[], None],
     ) -> None:
-        """`reconnected` is called after an outage: the server may be another one since."""
+        """`deliver` says how many viewers are told. `reconnected` is called after an outage: the server may
+        be another one since."""
         self._plane = plane
         self._deliver = deliver
         self._reconnected = reconnected

@@ -3,7 +3,8 @@
 A round over many viewers, or many logs, costs by their number and hardly by what it carries. Taken
 as often as something is new, it fills the process; taken less often it leaves it room, and the price
 is latency that nobody sees who is not behind already. So the pause follows the CPU time of the last
-round, and there is none as long as the process is mostly idle. Knows nothing of what a round does.
+round. There is none as long as the process is mostly idle, nor for a round over a few, whatever else
+the process is busy with: waiting would save next to nothing. Knows nothing of what a round does.
 """
 
 import time
@@ -16,6 +17,9 @@ _LEAST_S: Final = 0.001
 _REST: Final = 4.0
 """Times a round's own cost: rounds then take a fifth of the process."""
 
+_REST_EACH_S: Final = 0.000_05
+"""And at most so much for each that the round is over: a write costs a fifth of this."""
+
 
 class Pace:
     """Ask `pause_s` at the end of every round."""
@@ -26,13 +30,12 @@ class Pace:
         self._used_s = time.thread_time()
         self._at_s = time.monotonic()
 
-    def pause_s(self) -> float:
-        """How long to wait now; zero for not at all."""
+    def pause_s(self, over: int) -> float:
+        """How long to wait after a round over so many viewers and logs; zero for not at all."""
         used_s, at_s = time.thread_time(), time.monotonic()
-        # All that this thread did: reading and encoding cost as well as writing, and so does what
-        # else the process has to do.
+        # All that this thread did: reading and encoding cost as well as writing, and much of the
+        # writing comes after the round.
         spent_s, passed_s = used_s - self._used_s, at_s - self._at_s
         self._used_s, self._at_s = used_s, at_s
-        if spent_s < _LEAST_S or spent_s < _BUSY * passed_s:
-            return 0.0
-        return max(0.0, min(spent_s * _REST, self._most_s - spent_s))
+        pause_s = min(spent_s * _REST, over * _REST_EACH_S, self._most_s - spent_s)
+        return 0.0 if spent_s < _BUSY * passed_s or pause_s < _LEAST_S else pause_s

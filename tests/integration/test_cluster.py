@@ -114,9 +114,10 @@ async def test_one_blocking_read_per_partition_with_live_feeds(
     partitions = {partition_of(i) for i, _ in taken}
     seen: dict[str, int] = {}
 
-    def deliver(tails: object) -> None:
+    def deliver(tails: object) -> int:
         assert isinstance(tails, dict)
         seen.update({key: seen.get(key, 0) + len(events) for key, events in tails.items()})
+        return 0
 
     tails = Tails(plane, deliver, lambda: None)
     reading = asyncio.create_task(tails.run())
