@@ -13,6 +13,7 @@ SYNCED = .venv/.synced
 # What the tests of the client and the page bring from npm.
 NPM = tests/clients/node_modules/.synced
 LITELLM = .tools/litellm
+LOAD = .build/viewers .build/appender
 CODE = shared worker api deploy tests
 
 # This machine's Python, never one that uv fetches: what is tested is what is here.
@@ -23,7 +24,7 @@ export UV_PROJECT_ENVIRONMENT = .venv
 ifndef BESIDE
 .NOTPARALLEL:
 endif
-.PHONY: help up test test-long check programs unit integration e2e chaos chaos-short others foreign types pictures browser clients bench fmt clean
+.PHONY: help up test test-long check programs unit integration e2e chaos chaos-short others foreign types pictures browser clients bench bench-pictures bench-details fmt clean
 
 help:
 	@echo "make up          start everything here: PORT=8000 DATA=./data API=1 WORKERS=1"
@@ -37,7 +38,8 @@ help:
 	@echo "make clients     our client and others', in Node, Python and curl; from npm and elsewhere"
 	@echo "make browser     the page in a real Chromium"
 	@echo "make pictures    the pictures of the page that the README shows; make types: the client's .d.ts"
-	@echo "make bench       figures on this machine: overhead, pick-up, growing JSON; best with nothing else running"
+	@echo "make bench       what one core carries, beside what people would use instead; PARTS='A C' for some of it"
+	@echo "make bench-details  overhead, pick-up, growing JSON; make bench-pictures: the README's from the last make bench"
 	@echo "make fmt         format, and mend what can be mended by itself"
 	@echo "make clean       remove environments and caches, not ./data"
 
@@ -111,18 +113,32 @@ pictures: $(SYNCED) $(NPM)
 types: $(NPM)
 	tests/clients/node_modules/.bin/tsc -p tests/clients/tsconfig.types.json --outDir api/web/types
 
-# Nothing is asserted: what is fast enough depends on the machine, and a reader judges.
-bench: $(SYNCED)
+# Nothing is asserted: what is fast enough depends on the machine, and a reader judges. One core for the
+# server, another for its load; best with nothing else running. Pictures go to dist/bench.
+bench: $(SYNCED) $(LOAD)
+	$(BIN)/python -m tests.bench $(PARTS)
+
+# The README shows these two.
+bench-pictures:
+	cp dist/bench/viewers.png dist/bench/throughput.png tests/bench/pictures/
+
+# What single things cost, in more detail.
+bench-details: $(SYNCED)
 	$(BIN)/python -m tests.bench.overhead
 	$(BIN)/python -m tests.bench.pickup
 	$(BIN)/python -m tests.bench.json_growth
+
+# The load must cost far less than what it measures, so it is C.
+.build/%: tests/bench/programs/%.c tests/bench/programs/clock.h
+	@mkdir -p .build
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -o $@ $<
 
 fmt: $(SYNCED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .tools tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .tools .build tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One environment for all targets: two that differ would undo each other's work each time.

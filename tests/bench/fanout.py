@@ -1,0 +1,134 @@
+"""Owns one run of viewers against one server, and the workloads of such runs.
+
+Every run starts its own server and Redis (with its append-only file), gives the server a core of its
+own, and counts events at the viewers (`?fold=false`; nothing else is switched off). A run in which
+anybody missed an event or got one twice says so.
+
+What the steps bought, in thousand events delivered per CPU-second (A: of the API; C: API and Redis),
+p50 / p99 in ms. Two shared cores, one run each, so the last digit is noise:
+
+| | A | C | E, 5,000 viewers |
+|---|--:|--:|--:|
+| connection below ASGI, reader paced, one append for many generations | 115 to 131; 21 / 42 | 19; p99 142 | p99 110 |
+| garbage looked for seldom (`shared/garbage.py`; it was 43 % of C) | | 20; p99 57 | |
+| a busy process writes at most every 40 ms (`send` is 90 % of it) | 169 to 179; 25 / 48 | 21; p99 64 | p99 130 |
+| the writer flushes every 5 ms, not as soon as Redis answers | | 27; p99 88 | |
+| an append makes text of fewer numbers; viewers in turns | 147 to 155; 24 / 45 | 32; p99 62 | p99 93 to 115 |
+"""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from tests.bench import load
+from tests.bench.cores import Reading, rss_bytes
+from tests.bench.load import Seen
+from tests.bench.peers import Peer, numbered
+
+_SLACK_S: Final = 5.0
+"""How long viewers wait for events that are late before the run counts as failed."""
+
+CONNECTS_PER_S: Final = 1500
+_LATE_MS: Final = 1000.0
+"""A server whose p99 is above this is behind for good, and would be more so in a longer run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """So many viewers of so many streams, so many events a second in each stream."""
+
+    streams: int
+    viewers: int
+    per_s: float
+    seconds: float
+    round_ms: float = 0
+    """Least time between two flushes of the writer."""
+
+    @property
+    def events(self) -> int:
+        """In each stream."""
+        return round(self.per_s * self.seconds)
+
+    @property
+    def within_s(self) -> float:
+        """Connecting and the slack included."""
+        return self.seconds + _SLACK_S + self.viewers / 500
+
+
+A: Final = Workload(streams=1, viewers=1000, per_s=50, seconds=5)
+C: Final = Workload(streams=500, viewers=500, per_s=50, seconds=5, round_ms=5)
+REPLAYED: Final = 5000
+REPLAYING: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run's figures."""
+
+    seen: Seen
+    cpu_s: dict[str, float]
+    viewer_bytes: float = 0.0
+    offered_per_s: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing lost, nothing doubled, and not falling behind."""
+        return self.seen.is_whole and self.seen.p99_ms < _LATE_MS
+
+    def per_cpu_s(self, *names: str) -> float:
+        """Events delivered for each CPU second of these."""
+        return self.seen.events / max(1e-9, sum(self.cpu_s[name] for name in names))
+
+    @property
+    def per_s(self) -> float:
+        """Events delivered a second."""
+        return self.seen.events / max(1e-9, self.seen.span_s)
+
+
+async def live(peer: Peer, work: Workload) -> Run:
+    """Viewers first, then events."""
+    await peer.start(work.streams)
+    try:
+        idle_bytes = rss_bytes(peer.server.pid)
+        opened = load.viewers(
+            peer.server.port, work.viewers, peer.paths, events=work.events, within_s=work.within_s,
+            per_s=CONNECTS_PER_S,
+        )  # fmt: skip
+        async with opened as viewers:
+            await viewers.connected()
+            viewer_bytes = (rss_bytes(peer.server.pid) - idle_bytes) / work.viewers
+            offered_per_s = work.per_s * work.viewers
+            return Run(*await written(peer, work, viewers), viewer_bytes, offered_per_s)
+    finally:
+        await peer.stop()
+
+
+async def written(peer: Peer, work: Workload, viewers: load.Viewers) -> tuple[Seen, dict[str, float]]:
+    """Write what is to be written, and wait for all to have it."""
+    before = Reading.of(peer.pids)
+    await load.append(
+        peer.appends, peer.place, peer.plan, per_s=work.per_s, seconds=work.seconds, round_ms=work.round_ms
+    )
+    seen = await viewers.seen()
+    return seen, Reading.of(peer.pids).since(before)
+
+
+async def replay(peer: Peer, viewers: int, events: int) -> Run:
+    """Events first, then viewers, all at once."""
+    await peer.start(1, numbered(events))
+    try:
+        before = Reading.of(peer.pids)
+        opened = load.viewers(peer.server.port, viewers, peer.paths, events=events, within_s=4 * _SLACK_S)
+        async with opened as under_way:
+            seen = await under_way.seen()
+            return Run(seen, Reading.of(peer.pids).since(before))
+    finally:
+        await peer.stop()
+
+
+async def middle_of(runs: int, kind: type[Peer], work: Workload) -> Run:
+    """The run in the middle by cost; but one that is not good, if there is any, so that none is hidden."""
+    made = [await live(kind(), work) for _ in range(runs)]
+    bad = [run for run in made if not run.is_good]
+    middle = median(run.per_cpu_s("server") for run in made)
+    return bad[0] if bad else min(made, key=lambda run: abs(run.per_cpu_s("server") - middle))

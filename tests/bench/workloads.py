@@ -1,0 +1,154 @@
+"""Owns the workloads, and the line of the one table that each becomes, ours beside the others.
+
+`PARTS` names them. Each can be run alone; all of them take eight minutes (`__main__.py`).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from tests.bench import overhead, plots, stalled, writing
+from tests.bench.fanout import REPLAYED, REPLAYING, A, C, Run, Workload, live, middle_of, replay
+from tests.bench.peers import Nchan, Peer, Tokencast, Tutorial, TwoProcesses
+
+PEERS: Final[Sequence[type[Peer]]] = [kind for kind in (Tokencast, Tutorial, Nchan) if kind.is_here()]
+_RUNS: Final = 3
+_VIEWERS: Final = (500, 1000, 2000, 3500, 5000)
+_RATES: Final = (50, 200, 500, 1050)
+_SECONDS: Final = 4.0
+
+
+class Figure(NamedTuple):
+    """One line: what it says of each server by its name, and what we want of ours."""
+
+    name: str
+    cells: Mapping[str, str]
+    aim: str = ""
+
+
+async def one_stream() -> list[Figure]:
+    """A: 1,000 viewers of one generation; once more over two of our processes."""
+    runs = {kind.name: await middle_of(_RUNS if kind is not Tutorial else 1, kind, A) for kind in PEERS}
+    cells = {name: _carried(run, "server") for name, run in runs.items()}
+    two = await live(TwoProcesses(), A)
+    return [
+        Figure("A: 1 stream, 1,000 viewers, 50 events/s: delivered per CPU-s; p50 / p99 ms", cells, "140k; 30 / 60"),
+        Figure("the same over `--workers 2`", {Tokencast.name: _carried(two, "server")}, "140k"),
+    ]
+
+
+async def saturation() -> list[Figure]:
+    """B: 1,000 viewers of one generation, faster and faster until it fails; a plot."""
+    lines = await _until_it_fails([Workload(1, 1000, rate, _SECONDS) for rate in _RATES])
+    plots.throughput(lines)
+    cells = {name: _most(runs, lambda run: run.per_s, "deliveries/s") for name, runs in lines.items()}
+    return [Figure("B: 1 stream, 1,000 viewers: most delivered a second; p99 ms", cells, "1,000k; 60")]
+
+
+async def many_streams() -> list[Figure]:
+    """C: 500 generations with a viewer each."""
+    runs = {kind.name: await live(kind(), C) for kind in PEERS}
+    cells = {name: _carried(run, "server", "redis") for name, run in runs.items()}
+    name = "C: 500 streams, 1 viewer each, 50 events/s: delivered per CPU-s, Redis included; p50 / p99 ms"
+    return [Figure(name, cells, "36k; p99 100")]
+
+
+async def replaying() -> list[Figure]:
+    """D: 200 viewers come at once to what has been said already."""
+    # Nchan keeps messages of its own, and would have to be filled by hand.
+    kinds = [kind for kind in PEERS if kind is not Nchan]
+    runs = {kind.name: await replay(kind(), REPLAYING, REPLAYED) for kind in kinds}
+    cells = {name: f"{run.seen.complete_s:.2f} s" if run.seen.is_whole else "fails" for name, run in runs.items()}
+    return [Figure(f"D: {REPLAYING} viewers read {REPLAYED:,} events from the start: all have all", cells, "0.3 s")]
+
+
+async def many_viewers() -> list[Figure]:
+    """E: more and more viewers of one generation; a plot, and what each costs in memory."""
+    lines = await _until_it_fails([Workload(1, viewers, 50, _SECONDS) for viewers in _VIEWERS])
+    plots.viewers(lines)
+    cells = {name: _most(runs, lambda run: run.seen.viewers, "viewers") for name, runs in lines.items()}
+    memory = {name: f"{runs[-1].viewer_bytes / 1000:.1f} kB" for name, runs in lines.items()}
+    return [
+        Figure("E: 1 stream, 50 events/s: most viewers (up to 5,000); p99 ms", cells, "5,000; 120"),
+        Figure("memory of each of these viewers", memory, "12 kB"),
+    ]
+
+
+async def one_viewer() -> list[Figure]:
+    """Latency on an idle machine: from the append to the bytes at the viewer."""
+    work = Workload(1, 1, 40, 5)
+    runs = {kind.name: await live(kind(), work) for kind in PEERS}
+    cells = {name: f"{run.seen.p50_ms:.2f} / {run.seen.p99_ms:.2f}" for name, run in runs.items()}
+    return [Figure("1 stream, 1 viewer, idle: append to bytes, p50 / p99 ms", cells, "1 / 5")]
+
+
+async def first_token() -> list[Figure]:
+    """What the whole path adds to the time to the first token."""
+    direct, through = await overhead.first_tokens()
+    cells = {Tokencast.name: f"{1000 * through:.1f} (direct {1000 * direct:.1f})"}
+    return [Figure("time to the first token, idle: p50 ms", cells, "5 more than direct")]
+
+
+async def worker() -> list[Figure]:
+    """500 answers at 50 tokens a second in one worker."""
+    ours, usual = await writing.ours(), await writing.tutorial()
+    cells = {
+        name: f"{run.per_cpu_s / 1000:.1f}k; {run.late_s:.1f}"
+        for name, run in ((Tokencast.name, ours), (Tutorial.name, usual))
+    }
+    name = f"worker, {writing.ANSWERS} answers at 50 tokens/s: chunks per CPU-s; s behind the model at the end"
+    return [Figure(name, cells, "5x the tutorial; 0")]
+
+
+async def stalling() -> list[Figure]:
+    """What viewers that do not read cost those that do, and us."""
+    alone, beside = await stalled.beside(0), await stalled.beside(1)
+    never = await stalled.never()
+    left = f"{never.most_bytes / 1e6:.0f} MB; {never.left_sockets}"
+    return [
+        Figure(
+            "A beside a viewer that has stalled: p99 ms (without it)",
+            {Tokencast.name: f"{beside.seen.p99_ms:.1f} ({alone.seen.p99_ms:.1f})"},
+            "10 % more",
+        ),
+        Figure(
+            f"{stalled.NEVER} that never read: memory; sockets left after the stall limit",
+            {Tokencast.name: left},
+            "50 MB; 0",
+        ),
+    ]
+
+
+PARTS: Final[Mapping[str, Callable[[], Awaitable[list[Figure]]]]] = {
+    "A": one_stream,
+    "B": saturation,
+    "C": many_streams,
+    "D": replaying,
+    "E": many_viewers,
+    "latency": one_viewer,
+    "first-token": first_token,
+    "worker": worker,
+    "stalled": stalling,
+}
+
+
+async def _until_it_fails(works: Sequence[Workload]) -> dict[str, list[Run]]:
+    """Each server's runs, the last of which may be the one in which it failed."""
+    lines: dict[str, list[Run]] = {}
+    for kind in PEERS:
+        lines[kind.name] = []
+        for work in works:
+            run = await live(kind(), work)
+            lines[kind.name].append(run)
+            if not run.is_good:
+                break
+    return lines
+
+
+def _carried(run: Run, *names: str) -> str:
+    how = "" if run.is_good else "fails: "
+    return f"{how}{run.per_cpu_s(*names) / 1000:.0f}k; {run.seen.p50_ms:,.0f} / {run.seen.p99_ms:,.0f}"
+
+
+def _most(runs: Sequence[Run], of: Callable[[Run], float], unit: str) -> str:
+    good = [run for run in runs if run.is_good]
+    return f"{of(good[-1]):,.0f} {unit}; {good[-1].seen.p99_ms:,.0f}" if good else f"fails at {of(runs[0]):,.0f} {unit}"

@@ -1,0 +1,137 @@
+"""Owns the worker's side: many answers at once from the demo model into Redis, ours and the usual way.
+
+Both workers have the first core, the model and Redis share the second. All answers wait at one gate
+of the model until every one of them has been begun, so that what is measured is streaming alone.
+"""
+
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Self, TypeVar
+
+from redis.asyncio import Redis
+
+from shared.eventlog import EventLog, LogLimits
+from shared.keys import Keys
+from shared.queue import Queue
+from tests.bench.cores import LOAD_CORE, SERVER_CORE, Reading, pinned
+from tests.bench.peers import generation
+from tests.support.processes import OsProcess, stop_all
+from tests.support.redis_server import RedisServer
+from tests.support.stack import ModelProcess, WorkerProcess, chat, demo
+from tests.support.waiting import until
+
+ANSWERS: Final = 500
+TOKENS: Final = 250
+PACE_S: Final = 0.02
+_LEASE_S: Final = 10.0
+_HOUR_S: Final = 3600.0
+_WITHIN_S: Final = 120.0
+_GATE: Final = "all"
+
+Process = TypeVar("Process", bound=OsProcess)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One run's figures. A chunk is one piece of text from the model."""
+
+    chunks: int
+    took_s: float
+    cpu_s: float
+
+    @property
+    def per_cpu_s(self) -> float:
+        return self.chunks / self.cpu_s
+
+    @property
+    def late_s(self) -> float:
+        """How long after the model's own schedule the last answer was in the log."""
+        return self.took_s - TOKENS * PACE_S
+
+
+async def ours() -> Written:
+    """Our worker, given its deliveries through the queue."""
+    environ = {"TOKENCAST_SLOTS": str(ANSWERS)}
+    async with _Place() as place:
+        worker = place.runs(WorkerProcess("worker", place.environ | environ))
+        await worker.start()
+        keys = Keys("tc")
+        log = EventLog(place.client, keys, LogLimits(_LEASE_S, 3, _HOUR_S, _HOUR_S))
+        queue = Queue(place.client, keys, expiry_s=_HOUR_S)
+        for _ in range(ANSWERS):
+            new = generation(chat(_model()))
+            await log.create(new)
+            await queue.enqueue(new.id, 1)
+
+        async def closed() -> bool:
+            return (await queue.backlog()) == (0, 0)
+
+        return await place.measured(worker, closed)
+
+
+async def tutorial() -> Written:
+    """Typed iteration and an XADD for each chunk."""
+    async with _Place() as place:
+        command = [sys.executable, "-m", "tests.bench.baseline.worker", _model(), str(ANSWERS)]
+        worker = place.runs(OsProcess("tutorial", command, place.environ))
+        await worker.start()
+
+        async def done() -> bool:
+            return worker.has_printed("worker done")
+
+        return await place.measured(worker, done)
+
+
+class _Place:
+    """Redis and the model on one core, a worker on the other."""
+
+    def __init__(self) -> None:
+        self._redis = RedisServer()
+        self._model = ModelProcess()
+        for process in (self._redis, self._model):
+            process.command = pinned(process.command, LOAD_CORE)
+        self._running: list[OsProcess] = []
+        self.environ = {
+            "TOKENCAST_REDIS_URL": self._redis.url,
+            "TOKENCAST_DRAIN_S": "1",
+            "OPENAI_BASE_URL": f"{self._model.url}/v1",
+            "OPENAI_API_KEY": "sk-none-needed",
+        }
+
+    def runs(self, worker: Process) -> Process:
+        worker.command = pinned(worker.command, SERVER_CORE)
+        self._running.append(worker)
+        return worker
+
+    async def measured(self, worker: OsProcess, is_over: Callable[[], Awaitable[bool]]) -> Written:
+        """From the moment all answers have begun to the end of the last."""
+
+        async def begun() -> bool:
+            asked = await self._model.requests()
+            return sum(one["at_gate"] is not None for one in asked) == ANSWERS
+
+        await until(begun, _WITHIN_S, "all answers at the gate", every_s=0.2)
+        pids = {"worker": worker.pid}
+        before, began = Reading.of(pids), time.perf_counter()
+        await self._model.open_gate(_GATE)
+        await until(is_over, _WITHIN_S, "the last answer", every_s=0.05)
+        took_s = time.perf_counter() - began
+        return Written(ANSWERS * TOKENS, took_s, Reading.of(pids).since(before)["worker"])
+
+    async def __aenter__(self) -> Self:
+        await self._redis.start()
+        await self._model.start()
+        self.client = Redis.from_url(self._redis.url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.aclose()
+        for process in self._running:
+            process.kill()
+        await stop_all(*self._running, self._model, self._redis)
+
+
+def _model() -> str:
+    return demo(tokens=TOKENS, pace_s=PACE_S, gate=_GATE, gate_after=0)
