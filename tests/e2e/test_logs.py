@@ -85,6 +85,11 @@ async def test_neither_prompt_nor_answer_nor_key_is_ever_logged(stack: Stack) ->
     await stack.cancel(endless)
     assert (await request("POST", f"{url}/v1/generations", body={"model": prompt, "messages": prompt})).status == 400
 
+    # What callers show, in a header and, as a browser's EventSource must, in the address.
+    shown = [("authorization", f"Bearer {KEY}")]
+    for path in (f"generations/{ended[0]}", f"generations/{ended[0]}/viewers?token={KEY}", f"generations/{KEY}"):
+        assert (await request("GET", f"{url}/v1/{path}", headers=shown)).status in (200, 401, 404)
+
     await until(lambda: "generation completed" in stack.workers[0].everything(), 5.0, "something logged")
     assert "tool fail raised" in stack.workers[0].everything()
     for process in (*stack.apis, *stack.workers):
