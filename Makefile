@@ -39,7 +39,7 @@ help:
 	@echo "make browser     the page in a real Chromium"
 	@echo "make pictures    the pictures of the page that the README shows; make types: the client's .d.ts"
 	@echo "make bench       what one core carries, beside what people would use instead; PARTS='A C' for some of it"
-	@echo "make bench-details  overhead, pick-up, growing JSON; make bench-pictures: the README's from the last make bench"
+	@echo "make bench-details  overhead, pick-up, growing JSON, OpenAI's wires; make bench-pictures: the README's from the last make bench"
 	@echo "make fmt         format, and mend what can be mended by itself"
 	@echo "make clean       remove environments and caches, not ./data"
 
@@ -127,6 +127,7 @@ bench-details: $(SYNCED)
 	$(BIN)/python -m tests.bench.overhead
 	$(BIN)/python -m tests.bench.pickup
 	$(BIN)/python -m tests.bench.json_growth
+	$(BIN)/python -m tests.bench.wires
 
 # The load must cost far less than what it measures, so it is C.
 .build/%: tests/bench/programs/%.c tests/bench/programs/clock.h

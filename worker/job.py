@@ -108,7 +108,7 @@ class Job:
         self._measures.began(taken.reason)
         publication = self._publisher.open(generation_id, token, taken)
         attempt = Attempt(
-            _upstream_request(taken.request),
+            upstream_request(taken.request),
             publication,
             self._upstream,
             self._clocks,
@@ -224,7 +224,7 @@ async def _stop(task: asyncio.Task[Any]) -> None:
     await asyncio.wait({task})
 
 
-def _upstream_request(stored: bytes) -> dict[str, Any]:
+def upstream_request(stored: bytes) -> dict[str, Any]:
     """Without what is stored beside it for the API alone."""
     request: dict[str, Any] = decode_json(stored)
     request.pop(ECHO, None)

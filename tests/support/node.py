@@ -26,11 +26,11 @@ async def run(script: str, given: Any = None, *, within_s: float = 60.0) -> Any:
     return json.loads(await output([str(node()), str(CLIENTS / script)], json.dumps(given), within_s=within_s))
 
 
-async def output(command: list[str], given: str = "", *, within_s: float = 60.0) -> str:
+async def output(command: list[str], given: str = "", *, cwd: Path = ROOT, within_s: float = 60.0) -> str:
     """Run a command to its end. Half an emoji survives the way in and out as an escape."""
     process = await asyncio.create_subprocess_exec(
         *command,
-        cwd=ROOT,
+        cwd=cwd,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

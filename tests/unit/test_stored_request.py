@@ -1,0 +1,12 @@
+"""What is stored beside a request for the API alone never reaches a provider."""
+
+from shared.codec import encode_json
+from shared.generation import ECHO
+from worker.job import upstream_request
+
+
+def test_the_provider_is_not_told_what_the_api_keeps_for_itself() -> None:
+    """All else goes as it is."""
+    asked = {"model": "demo", "messages": [], "top_k": 3}
+    assert upstream_request(encode_json(asked | {ECHO: {"instructions": "x"}})) == asked
+    assert upstream_request(encode_json(asked)) == asked
