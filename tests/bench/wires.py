@@ -7,6 +7,7 @@ With one viewer an answer nobody shares what a wire costs; with many, it is told
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -40,7 +41,7 @@ async def cost_s(stack: Stack, wire: str, answers: int, viewers: int) -> float:
         for _ in range(viewers)
     ]
     for generation_id in ids:
-        await until(lambda one=generation_id: watched(stack, one, viewers), 20, "all viewers")
+        await until(partial(watched, stack, generation_id, viewers), 20, "all viewers")
     before = cpu_s(stack.apis[0].pid)
     await stack.model.open_gate(gate)
     for task in reading:

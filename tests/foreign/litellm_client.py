@@ -1,13 +1,15 @@
 """Asks Tokencast as a user of LiteLLM would; run by its own Python. In and out: JSON."""
 
+import importlib
 import json
 import os
 import sys
+from typing import Any
 
 # What it would fetch from the network when it is imported.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import litellm
+litellm: Any = importlib.import_module("litellm")
 
 given = json.load(sys.stdin)
 where = {"model": f"openai/{given['model']}", "api_base": given["base_url"], "api_key": "none"}

@@ -31,7 +31,7 @@ async def create(request: Request, services: Provided, tenant: Tenant) -> Respon
     # What was sent cannot be taken back on this wire, so a second attempt could not be told.
     generation_id = await asker.make({"on_interrupt": "fail"} | body)
     if body.get("stream"):
-        return asker.watch(generation_id, CHAT_WITH_USAGE if _wants_usage(body) else CHAT)
+        return asker.tell(generation_id, CHAT_WITH_USAGE if _wants_usage(body) else CHAT)
     return await asker.wait(generation_id) or await _whole(services, tenant, generation_id)
 
 

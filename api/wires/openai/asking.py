@@ -19,10 +19,11 @@ from api.response import EventsResponse
 from api.services import Services
 from api.sink import nobody
 from api.wires.openai.ids import headers_of
+from api.wires.openai.route import unfinished
 from api.wires.silent import SILENT
 from api.wires.wire import Place, Wire
 from shared.cursor import START
-from shared.errors import BadRequest, GenerationGone, LogUnavailable
+from shared.errors import BadRequest, GenerationGone, LogUnavailable, TooManyViewers
 
 _ON_DISCONNECT: Final = "X-Tokencast-On-Disconnect"
 _LEFT: Final = 499
@@ -47,6 +48,13 @@ class Asker:
         await check_schema(body)
         await self.services.tasks.finish(make(self.services, new))
         return new.id
+
+    def tell(self, generation_id: str, wire: Wire) -> Response:
+        """The answer just made, as it comes. Who may not watch now must not ask for another one."""
+        try:
+            return self.watch(generation_id, wire)
+        except TooManyViewers as error:
+            raise unfinished(generation_id) from error
 
     def watch(self, generation_id: str, wire: Wire, after: Place = START) -> Response:
         """The answer as it comes."""

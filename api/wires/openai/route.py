@@ -52,7 +52,7 @@ def failed(generation_id: str, terminal: Mapping[str, Any]) -> Failed:
 
 
 def unfinished(generation_id: str) -> Failed:
-    """It goes on, but this server cannot wait for its end: it drains, or Redis is away."""
+    """It goes on, but cannot be told here and now: this process drains, has too many viewers, or Redis is away."""
     told = failures.failure(503, "resume", "The answer goes on; ask for it again, by the id in the headers.")
     return Failed(generation_id, told, 503)
 

@@ -34,7 +34,7 @@ async def create(request: Request, services: Provided, tenant: Tenant) -> Respon
     asker = Asker(request, services, tenant)
     generation_id = await asker.make(chat_of(body, former), echo_of(body))
     if body.get("stream"):
-        return asker.watch(generation_id, RESPONSES)
+        return asker.tell(generation_id, RESPONSES)
     if body.get("background"):
         return _shown(generation_id, await _told(services, generation_id))
     if (left := await asker.wait(generation_id)) is not None:
