@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from api.feed import Ending, Feed
 from api.measures import ApiMeasures, Watched
+from api.placing import place
 from api.rendering import render
 from api.sink import Sink
+from api.stalls import cut_stalled
 from api.tails import Tails
 from api.turns import Behind, Turns
 from api.viewer import Viewer
-from api.wires.wire import Place, Told, Wire
+from api.wires.wire import Place, Wire
 from shared.connection import BLOCK_S
 from shared.cursor import START, Cursor
 from shared.errors import GenerationGone, LogUnavailable
@@ -31,9 +33,6 @@ log = logging.getLogger(__name__)
 
 _AWAY_S: Final = 5.0
 """After this long without Redis viewers are sent away: another replica may reach it."""
-_HEAL_POLL_S: Final = 0.05
-_STALL_LOOKS: Final = 5
-"""In `stall_s`, so that a viewer is cut after 1.2 of it at the latest."""
 _LAST_S: Final = 1.0
 """After a drain, for viewers to take the last of what was written to them."""
 
@@ -66,7 +65,7 @@ class Hub:
                 tasks.create_task(self._turns.run(), name="write to viewers")
                 tasks.create_task(self._check_for_ever(), name="check feeds")
                 tasks.create_task(self._beat_for_ever(), name="heartbeats")
-                tasks.create_task(self._cut_for_ever(), name="cut stalled viewers")
+                tasks.create_task(cut_stalled(self._viewers, self._settings.stall_s), name="cut stalled viewers")
         finally:
             for task in [*self._filling.values(), *self._pages]:
                 task.cancel()
@@ -110,7 +109,7 @@ class Hub:
             if (filling := self._filling.get(generation_id)) is not None:
                 await asyncio.shield(filling)
             await render(feed, wire, self._reader)
-            await self._place(viewer, after)
+            await place(viewer, after, self._reader, heal_s=self._heal_s)
         except BaseException:
             self.detach(viewer)
             raise
@@ -177,34 +176,6 @@ class Hub:
             raise GenerationGone
         if feed.ending is None:
             self._tails.watch(self._reader.log_key(feed.generation_id), feed.last)
-
-    async def _place(self, viewer: Viewer, after: Place) -> None:
-        """Where the viewer goes on; `reset` when its place is not in the log (R8)."""
-        feed, wire = viewer.feed, viewer.wire
-        found = feed.position_after(after, wire)
-        if found is None and await self._is_below_window(feed, after, wire):
-            viewer.place(after, None)
-            return
-        found = found or await self._healed(feed, after, wire)
-        if found is not None:
-            viewer.place(after, *found)
-        else:
-            viewer.reset("unknown_cursor")
-
-    async def _is_below_window(self, feed: Feed, after: Place, wire: Wire) -> bool:
-        if after == START or not feed.is_below_window(after, wire):
-            return after == START
-        return isinstance(after, Told) or await self._reader.has(feed.generation_id, after)
-
-    async def _healed(self, feed: Feed, after: Place, wire: Wire) -> tuple[int, bytes] | None:
-        """A place ahead of an open log may be one a failover lost, perhaps with its attempt: its
-        worker writes it again when it next renews. Polled, because it is rare and a future per place is
-        not worth it."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._heal_s
-        while feed.ending is None and feed.is_ahead(after, wire) and loop.time() < until:
-            await asyncio.sleep(_HEAL_POLL_S)
-        return feed.position_after(after, wire)
 
     @property
     def _heal_s(self) -> float:
@@ -290,17 +261,6 @@ class Hub:
             feed.lost_since = now
         elif now - feed.lost_since > self._heal_s:
             self._restart(feed)
-
-    async def _cut_for_ever(self) -> None:
-        """Free what viewers hold who have stopped reading. The kernel would not: a closed window that
-        is still acknowledged keeps TCP_USER_TIMEOUT from firing."""
-        while True:
-            await asyncio.sleep(self._settings.stall_s / _STALL_LOOKS)
-            now = asyncio.get_running_loop().time()
-            for viewer in list(self._viewers):
-                if viewer.sink.has_stalled(now, self._settings.stall_s):
-                    viewer.outcome = "stalled"
-                    viewer.sink.cut()
 
     async def _beat_for_ever(self) -> None:
         """Heartbeats for quiet viewers, an end for feeds nobody watches."""
