@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from api import errors, openapi, page
 from api.admission import Admission
@@ -74,13 +75,22 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    if settings.origins:
+        # Outermost, so that refusals carry its headers too. No cookies: they keep to this site anyway.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
+        )
     app.include_router(router)
     app.include_router(socket_router)
     for wire_router in ROUTERS:
         app.include_router(wire_router)
     page.install(app)
     errors.install(app)
-    openapi.install(app)
+    openapi.install(app, auth=settings.auth)
     return app
 
 

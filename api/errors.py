@@ -11,6 +11,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.limited import limits_told
 from api.schemas import Problem
@@ -100,6 +101,8 @@ def refusal(request: Request, error: Exception) -> ProblemResponse:
     """The same, for this request, and counted."""
     problem = problem_of(error)
     problem.headers.update(limits_told(request))
+    if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
     services_of(request).measures.refused(problem.code)
     return problem
 
@@ -119,6 +122,15 @@ def install(app: FastAPI) -> None:
 
     for kind in (TokencastError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Of all routes with this path. Starlette names those of the first one only."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
 
 
 def _code_of(status: int) -> str:

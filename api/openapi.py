@@ -77,6 +77,13 @@ _MISSING: Final[Responses] = {
 }
 _COMMON: Final[Responses] = {500: _problem("A mistake of ours.")}
 
+_ASKED: Final = {
+    "401": _problem(
+        "No credential, or one that is not valid here.", {"WWW-Authenticate": {"schema": {"const": "Bearer"}}}
+    ),
+    "403": _problem("A token for one generation, used for more than it says."),
+    "429": _problem("More than a caller may have or ask at once.", _RETRY_AFTER),
+}
 CREATE: Final[Responses] = {
     201: {"model": Created, "description": "Made.", "headers": _LOCATION},
     200: {
@@ -153,14 +160,16 @@ READY: Final[Responses] = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Make the app's document complete."""
+def install(app: FastAPI, *, auth: bool) -> None:
+    """Make the app's document complete; `auth`: whether callers must say who they are."""
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _complete(
                 get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             )
+            if auth:
+                _ask_who(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi: Callable[[], dict[str, Any]] = build  # type: ignore[method-assign, misc]
@@ -181,6 +190,21 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
         _add(schemas, kind)
     _add_events(schemas)
     return document
+
+
+def _ask_who(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, a token of the issuer, or `tcg_...`.",
+        }
+    }
+    for path, operations in document["paths"].items():
+        if path.startswith("/v1/"):
+            for operation in operations.values():
+                operation["security"] = [{"bearer": []}]
+                operation["responses"] |= _ASKED
 
 
 def _add(schemas: Schema, kind: type[Any]) -> Schema:

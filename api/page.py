@@ -21,6 +21,8 @@ _HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-cache",
 }
 _FILE_HEADERS: Final = {name: _HEADERS[name] for name in ("X-Content-Type-Options", "Cache-Control")}

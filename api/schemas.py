@@ -6,7 +6,7 @@ the types serve mypy and the OpenAPI document. Events have their shapes in `shar
 
 from typing import Annotated, Any, Final, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from typing_extensions import TypedDict
 
 from shared.codec import encode_json
@@ -25,7 +25,12 @@ _LEAST_S: Final = 0.1
 
 RightsName = Literal["view", "view+cancel"]
 StatusName = Literal["queued", "running", "completed", "failed", "cancelled"]
-Message = dict[str, Any]
+Message = Annotated[
+    dict[str, Any],
+    WithJsonSchema({
+        "type": "object", "properties": {"role": {"type": "string", "minLength": 1}}, "required": ["role"],
+    }),
+]  # fmt: skip
 Limit = Annotated[float | None, Field(ge=_LEAST_S, allow_inf_nan=False)]
 
 

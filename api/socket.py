@@ -67,7 +67,7 @@ _TERMINALS: Final = frozenset(kind.value.encode() for kind in TERMINAL)
 @router.websocket("/v1/generations/{generation_id}/ws")
 async def watch(socket: WebSocket, generation_id: str, services: Provided, after: str | None = None) -> None:
     """Watch over a WebSocket."""
-    if not is_same_origin(socket):
+    if not is_same_origin(socket) and socket.headers.get("origin") not in services.settings.origins:
         # Before it is accepted, which the server answers with 403.
         await socket.close()
         return

@@ -5,7 +5,7 @@ answers 500 where a text holds half an emoji, which providers and clients do sen
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -20,10 +20,17 @@ _MAX_DEPTH: Final = 100
 the provider, does so recursively and must not run out of stack."""
 
 
+_KEPT_BY_NOBODY: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Answers hold what one caller may read; no cache and no browser makes anything else of them."""
+
+
 class Json(Response):
     """Any JSON value as an answer."""
 
     media_type = "application/json"
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        super().init_headers({**_KEPT_BY_NOBODY, **(headers or {})})
 
     def render(self, content: Any) -> bytes:
         return encode_json(content)

@@ -126,6 +126,8 @@ class Settings(BaseSettings):
     """How long a request may take to arrive, body included, before its connection is closed."""
 
     # -- API ---------------------------------------------------------------------------------
+    cors_origins: str = Field("", pattern=r"^(https?://[^,*/ ]+(,https?://[^,*/ ]+)*)?$")
+    """Origins, with commas between, whose pages may use the API from a browser. None, unless they are named exactly."""
     max_body_bytes: Count = 1_048_576
     """A larger request body is refused before it is parsed."""
     on_disconnect: Literal["continue", "cancel"] = "continue"
@@ -152,6 +154,11 @@ class Settings(BaseSettings):
     @property
     def log_plane_url(self) -> str:
         return self.log_url or self.redis_url
+
+    @property
+    def origins(self) -> list[str]:
+        """Whose pages may use the API besides our own."""
+        return self.cors_origins.split(",") if self.cors_origins else []
 
     @property
     def delivery_expiry_s(self) -> float:

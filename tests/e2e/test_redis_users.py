@@ -1,0 +1,93 @@
+"""deploy/redis/users.acl: each role does its work with its own user, and what is not its work it cannot do."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from tests.support.processes import ROOT
+from tests.support.redis_server import RedisServer
+from tests.support.sse import open_events
+from tests.support.stack import Stack, chat, demo
+from tests.support.tenants import AUTH, bearer
+from tests.support.wire import request
+
+pytestmark = [pytest.mark.anyio, pytest.mark.rule("R60")]
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ours; the default one stays on only for the test's own look whether the server is ready."""
+    made = tmp_path_factory.mktemp("acl") / "users.acl"
+    written = (ROOT / "deploy/redis/users.acl").read_text()
+    made.write_text(written.replace("user default off", "user default on nopass ~* &* +@all"))
+    return made
+
+
+@pytest.fixture(scope="module")
+async def server(anyio_backend: str, users: Path) -> AsyncIterator[RedisServer]:
+    server = RedisServer(options=["--aclfile", str(users)])
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def url_of(server: RedisServer, role: str) -> str:
+    return server.url.replace("unix://", f"unix://tokencast-{role}:{role.upper()}_PASSWORD@")
+
+
+async def test_each_role_works_with_its_own_user(server: RedisServer) -> None:
+    """A key made, an answer streamed, listed, cancelled and deleted; nothing is refused anywhere."""
+    stack = Stack(redis=server, prefix="tc", settings=AUTH)
+    for role, processes in (("api", stack.apis), ("worker", stack.workers)):
+        for process in processes:
+            process.environ = process.environ | {"TOKENCAST_REDIS_URL": url_of(server, role)}
+    async with stack:
+        making = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "api.keys", "create", "--tenant", "acme"),
+            cwd=ROOT,
+            env=os.environ | {"TOKENCAST_REDIS_URL": url_of(server, "keys")},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        tenant = bearer((await making.communicate())[0].decode().strip())
+        for model in (demo(pace_s=0, tokens=20), demo(pace_s=0.05, tokens=100_000)):
+            made = await stack.post(chat(model), headers=tenant)
+            own = f"{stack.urls[0]}/v1/generations/{made.json()['id']}"
+            async with open_events(stack.urls[0], made.json()["id"], headers=tenant) as stream:
+                async for frame in stream:
+                    if frame.event == "token":
+                        break
+            assert (await request("GET", own, headers=tenant)).status == 200
+            assert (await request("POST", f"{own}/cancel", headers=tenant)).status == 200
+            assert (await request("GET", f"{stack.urls[0]}/v1/generations", headers=tenant)).status == 200
+            assert (await request("DELETE", own, headers=tenant)).status == 204
+        said = "".join(process.output() for process in (*stack.apis, *stack.workers))
+        assert "NOPERM" not in said
+        assert "not known" not in said
+
+
+FORBIDDEN = [
+    ("FLUSHALL",), ("FLUSHDB",), ("KEYS", "*"), ("SCAN", "0"), ("CONFIG", "GET", "*"), ("DEBUG", "SLEEP", "0"),
+    ("SHUTDOWN",), ("ACL", "LIST"), ("MONITOR",), ("SAVE",), ("REPLICAOF", "NO", "ONE"), ("MODULE", "LIST"),
+    ("FUNCTION", "LIST"), ("SCRIPT", "FLUSH"), ("CLIENT", "LIST"), ("SWAPDB", "0", "1"), ("RANDOMKEY",),
+    ("GET", "somebody:elses"), ("SET", "somebody:elses", "x"), ("PUBLISH", "somebody", "x"),
+    ("HSET", "tc:api_keys", "x", "y"), ("HDEL", "tc:api_keys", "x"),
+    ("EVAL", "return redis.call('GET', 'somebody:elses')", "0"),
+    ("EVAL", "return redis.call('HSET', 'tc:api_keys', 'x', 'y')", "0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+async def test_no_role_can_do_what_it_must_not(server: RedisServer, role: str) -> None:
+    """Neither empty the server, nor list it, nor change it, nor read what is not ours, nor make keys."""
+    extra = [("HGETALL", "tc:api_keys"), ("CLIENT", "UNBLOCK", "1")] if role == "worker" else []
+    async with Redis.from_url(url_of(server, role)) as redis:
+        for command in [*FORBIDDEN, *extra]:
+            # Redis says it in two ways: to a command, and out of a script.
+            with pytest.raises(ResponseError, match=r"(?i)permission|ACL"):
+                await redis.execute_command(*command)
