@@ -118,7 +118,7 @@ types: $(NPM)
 bench: $(SYNCED) $(LOAD)
 	$(BIN)/python -m tests.bench $(PARTS)
 
-# The README shows these two.
+# The README shows what is there.
 bench-pictures:
 	cp dist/bench/viewers.png dist/bench/throughput.png tests/bench/pictures/
 

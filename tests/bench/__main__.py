@@ -18,6 +18,8 @@ async def main(names: list[str]) -> None:
         for figure in await PARTS[name]():
             cells = [figure.cells.get(peer.name, "") for peer in PEERS]
             rows.append((figure.name, (*cells, figure.aim)))
+            # What has been measured is not lost when the rest is not.
+            print(*rows[-1], flush=True)
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     print_table("Measured", (*(peer.name for peer in PEERS), "aim"), rows)
 

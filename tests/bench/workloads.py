@@ -12,7 +12,7 @@ from tests.bench.peers import Nchan, Peer, Tokencast, Tutorial, TwoProcesses
 
 PEERS: Final[Sequence[type[Peer]]] = [kind for kind in (Tokencast, Tutorial, Nchan) if kind.is_here()]
 _RUNS: Final = 3
-_VIEWERS: Final = (500, 1000, 2000, 3500, 5000)
+_VIEWERS: Final = (500, 1000, 2500, 5000)
 _RATES: Final = (50, 200, 500, 1050)
 _SECONDS: Final = 4.0
 
