@@ -18,7 +18,7 @@ from redis.commands import AsyncCoreCommands
 
 from shared.address import Address, Host
 from shared.connection import connect
-from shared.slots import Redirection, Slots, redirection, slot_of
+from shared.slots import Redirection, Silences, Slots, redirection, slot_of
 
 _TRIES: Final = 3
 _LEARN_EVERY_S: Final = 0.1
@@ -47,6 +47,8 @@ class Cluster(AsyncCoreCommands):
     def __init__(self, address: Address) -> None:
         self._address = address
         self._slots = Slots()
+        self._silences = Silences()
+        self._stale = False
         self._clients: dict[Host, Redis] = {}
         self._learning = asyncio.Lock()
         self._learned_at = float("-inf")
@@ -66,8 +68,12 @@ class Cluster(AsyncCoreCommands):
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """The replies in order; what was refused, or did not arrive, is an exception in its place.
 
-        What went astray is sent again after a look at the slots. Everything of ours may be repeated.
+        What went astray is sent again after a look at the slots. Everything of ours may be repeated. Not
+        what waited for its answer in vain: the others' would wait for that again, and leases with them.
         """
+        if self._stale:
+            self._stale = False
+            await self.learn()
         replies: list[Any] = [None] * len(commands)
         left = list(range(len(commands)))
         for turn in range(_TRIES):
@@ -86,7 +92,13 @@ class Cluster(AsyncCoreCommands):
             left = [i for i in left if _is_astray(replies[i])]
             if not left:
                 break
+        self._stale = any(isinstance(reply, redis_errors.TimeoutError) for reply in replies)
         return replies
+
+    def silent_s(self, key: str) -> float | None:
+        """How long ago the node of this key last did not answer; None if it always did."""
+        at = self._silences.latest(slot_of(key))
+        return None if at is None else asyncio.get_running_loop().time() - at
 
     async def owner(self, slot: int) -> Host:
         """The node that serves this slot, as far as we know."""
@@ -133,11 +145,13 @@ class Cluster(AsyncCoreCommands):
         return [self.client(host) for host in sorted(self._slots.owners)]
 
     async def ping(self, **_: Any) -> bool:
-        """Whether all primaries answer."""
-        found = await asyncio.gather(*(one.ping() for one in await self.primaries()), return_exceptions=True)
-        for one in found:
-            if isinstance(one, BaseException):
-                raise one
+        """Ask all primaries; one that answers is enough."""
+        await self.learn()
+        hosts = sorted(self._slots.owners)
+        found = await asyncio.gather(*(self._at(host, [Command(("PING",), {})]) for host in hosts))
+        errors = [reply for (reply,) in found if isinstance(reply, Exception)]
+        if errors and len(errors) == len(hosts):
+            raise errors[0]
         return True
 
     async def script_load(self, script: Any) -> Any:
@@ -169,6 +183,7 @@ class Cluster(AsyncCoreCommands):
                     pipe.execute_command(*words, **options)
                 return await pipe.execute(raise_on_error=False)
         except (redis_errors.RedisError, OSError) as error:
+            self._silences.note(self._slots, host, asyncio.get_running_loop().time())
             return [error] * len(commands)
 
     async def _forget_others(self) -> None:
@@ -220,7 +235,9 @@ class ClusterPipeline(AsyncCoreCommands):
 
 
 def _is_astray(reply: Any) -> bool:
-    """Whether another node may answer it."""
+    """Whether another node may answer it, now."""
+    if isinstance(reply, redis_errors.TimeoutError):
+        return False
     return isinstance(reply, Exception) and (_is_away(reply) or str(reply).startswith(("MOVED ", "CLUSTERDOWN")))
 
 

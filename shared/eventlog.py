@@ -93,15 +93,20 @@ class EventLog:
         self._redis = redis
         self._keys = keys
         # A script on a cluster may touch the keys of one partition only.
-        self._is_spread = isinstance(redis, Cluster)
+        self.is_spread = isinstance(redis, Cluster)
+        """Over nodes, of which one may be away alone."""
         self._lease_ms = _ms(limits.lease_s)
         self.max_attempts = limits.max_attempts
         self._horizon_ms = _ms(limits.max_deadline_s + limits.max_retention_s + _TOMBSTONE_S)
 
     async def ping(self) -> None:
-        """Whether Redis answers; on a cluster, whether all who have logs do."""
+        """Whether Redis answers; all of a cluster are asked, and one is enough."""
         with translated():
             await self._redis.ping()
+
+    def silent_s(self, generation_id: str) -> float | None:
+        """On a cluster: how long ago this generation's node last failed to answer; None if it never did."""
+        return self._redis.silent_s(self._keys.meta(generation_id)) if isinstance(self._redis, Cluster) else None
 
     async def create(self, new: NewGeneration) -> CreateReply:
         """NEW; EXISTING when this id has the same body; CONFLICT when another; GONE after its end."""
@@ -138,7 +143,7 @@ class EventLog:
         A reply that is an error (`LogFull`, say) stands for every batch of one call; none of them
         was written. Raises `LogUnavailable` when the pipeline broke: then any part may be in the log.
         """
-        calls = list(_calls_of(batches, partition_of if self._is_spread else lambda _: 0))
+        calls = list(_calls_of(batches, partition_of if self.is_spread else lambda _: 0))
         replies = await scripts.run_many(self._redis, [self._append_call([batches[i] for i in call]) for call in calls])
         found: dict[int, SeqReply | TokencastError] = {}
         for call, reply in zip(calls, replies, strict=True):
@@ -167,12 +172,12 @@ class EventLog:
                 return []
         except LogUnavailable:
             # The generations of a cluster's other nodes do not wait for this one: then everybody looks.
-            if not self._is_spread:
+            if not self.is_spread:
                 raise
         args = (_OVERDUE_AT_ONCE, self._lease_ms)
         deadlines = [self._keys.deadlines(partition) for partition in range(PARTITIONS)]
         calls = [
-            scripts.Call(_OVERDUE, k, args) for k in ([[key] for key in deadlines] if self._is_spread else [deadlines])
+            scripts.Call(_OVERDUE, k, args) for k in ([[key] for key in deadlines] if self.is_spread else [deadlines])
         ]
         replies = await scripts.run_many(self._redis, calls)
         return [found.decode() for reply in replies if not isinstance(reply, TokencastError) for found in reply]

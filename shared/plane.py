@@ -4,7 +4,6 @@ The only place that knows whether the logs are on one server (or what Sentinels 
 a cluster; all others use `client`, and for blocking reads one `blocking` client per `group_of`.
 """
 
-import asyncio
 from functools import partial
 from typing import Protocol
 
@@ -112,10 +111,7 @@ class Planes:
         """Whether both answer. Of a cluster one primary is enough: what the others have goes on.
         Raises `LogUnavailable`."""
         with translated():
-            answers = await asyncio.gather(*(one.ping() for one in await self.log.servers()), return_exceptions=True)
-            errors = [one for one in answers if isinstance(one, BaseException)]
-            if len(errors) == len(answers):
-                raise errors[0]
+            await self.log.client.ping()
             if self._apart:
                 await self.queue.ping()
 

@@ -60,6 +60,22 @@ class Slots:
         return {one.owner for one in self.ranges} | set(self.moved.values())
 
 
+class Silences:
+    """When each part of the slots last had no answer. Kept by slots, not by nodes: after a failover
+    they are another node's."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[int, int], float] = {}
+
+    def note(self, slots: Slots, silent: Host, now: float) -> None:
+        """This node did not answer. Bounded by how often slots were dealt out anew."""
+        self._at.update({(one.first, one.last): now for one in slots.ranges if one.owner == silent})
+        self._at.update({(slot, slot): now for slot, owner in slots.moved.items() if owner == silent})
+
+    def latest(self, slot: int) -> float | None:
+        return max((at for (first, last), at in self._at.items() if first <= slot <= last), default=None)
+
+
 def slot_of(key: str) -> int:
     """The slot of a key, by its hash tag."""
     return key_slot(key.encode())

@@ -82,6 +82,7 @@ class Job:
     async def _take(self, generation_id: str, token: str) -> TakeReply:
         """Take, and finish what nobody may take any more."""
         while True:
+            await self._publisher.settled(generation_id)
             try:
                 taken = await self._log.take(generation_id, token)
                 if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):

@@ -27,6 +27,8 @@ class Publication:
         """Loop time of the last append that was accepted."""
         self.appended_tokens = 0
         self.terminal: Terminal | None = None
+        self.full_since: float | None = None
+        """Loop time since when Redis has been too full for it."""
         self.lost = asyncio.Event()
         self.answer: Answer | None = None
         self._wake = wake

@@ -44,9 +44,10 @@ class Publisher:
         self._lease_s = lease_s
         self._retry_most_s = min(_RETRY_MOST_S, lease_s * _RETRY_MOST_LEASES)
         self._full_s = full_s
-        self._full_since: float | None = None
         self._open: dict[tuple[str, int], Publication] = {}
         self._waiting: dict[tuple[str, int], Publication] = {}
+        self._stuck: set[tuple[str, int]] = set()
+        """On a cluster: whose node is away. The others go on, and renewals find out when it is back."""
         self._work = asyncio.Event()
         self._reachable = asyncio.Event()
         self._reachable.set()
@@ -70,6 +71,7 @@ class Publisher:
         """The attempt is over, in whatever way: renew and flush it no more."""
         self._open.pop(publication.place, None)
         self._waiting.pop(publication.place, None)
+        self._stuck.discard(publication.place)
 
     def wake(self, publication: Publication) -> None:
         """There is something to flush."""
@@ -83,6 +85,12 @@ class Publisher:
     async def verify(self, publications: list[Publication]) -> bool:
         """Hold these against the log and act on what it says; whether it could be asked."""
         return not publications or await self._renew(publications)
+
+    async def settled(self, generation_id: str) -> None:
+        """Wait until this generation's node has answered all of us for half a lease. What its owner could
+        not renew for want of it is not ours to take the moment it is back."""
+        while (silent_s := self._log.silent_s(generation_id)) is not None and silent_s < self._lease_s / 2:
+            await asyncio.sleep(self._lease_s / 2 - silent_s)
 
     @property
     def is_settling(self) -> bool:
@@ -100,10 +108,11 @@ class Publisher:
         while True:
             await self._work.wait()
             await self._reachable.wait()
-            publications = list(self._waiting.values())[:_FLUSH_GENERATIONS]
+            ready = [p for place, p in self._waiting.items() if place not in self._stuck]
+            publications = ready[:_FLUSH_GENERATIONS]
             for publication in publications:
                 del self._waiting[publication.place]
-            if not self._waiting:
+            if len(publications) == len(ready):
                 self._work.clear()
             await self._flush(publications)
 
@@ -117,7 +126,6 @@ class Publisher:
             replies = await self._log.append([batch for _, batch in batches])
             self._measures.flushed(sum(len(batch.entries) for _, batch in batches), loop.time() - began)
         except LogUnavailable:
-            self._lose_redis()
             replies = [LogUnavailable()] * len(batches)
         for (publication, batch), reply in zip(batches, replies, strict=True):
             if isinstance(reply, SeqReply) and reply.answer is Answer.OK:
@@ -141,8 +149,8 @@ class Publisher:
         """Act on one reply to an append or a renewal."""
         if isinstance(reply, TokencastError):
             # Refused for now (full, read-only, no quorum): renewals find out when that is over.
-            self._lose_redis()
-            if isinstance(reply, LogFull) and self._has_been_full():
+            self._refuse([publication])
+            if isinstance(reply, LogFull) and self._has_been_full(publication):
                 await self._give_up(publication)
                 return
         elif reply.answer is Answer.CLOSED and publication.is_over:
@@ -155,15 +163,17 @@ class Publisher:
             await self._heal(publication)
         else:
             # Only an accepted event ends the backoff: a full Redis renews leases and refuses events.
-            self._failures, self._full_since = 0, None
+            publication.full_since = None
+            if not self._stuck:
+                self._failures = 0
             publication.move(reply.seq)
         if publication.answer is None and not publication.outbox.is_settled:
             self.wake(publication)
 
-    def _has_been_full(self) -> bool:
+    def _has_been_full(self, publication: Publication) -> bool:
         now = asyncio.get_running_loop().time()
-        self._full_since = self._full_since or now
-        return now - self._full_since > self._full_s
+        publication.full_since = publication.full_since or now
+        return now - publication.full_since > self._full_s
 
     async def _give_up(self, publication: Publication) -> None:
         """Redis stays full. An end gets through all the same (R11), and tells what was not written."""
@@ -184,7 +194,7 @@ class Publisher:
         try:
             answer = await self._log.heal(outbox.generation_id, publication.token, publication.taken)
         except LogUnavailable:
-            self._lose_redis()
+            self._refuse([publication])
             return
         if answer is Answer.OK:
             publication.move(0)
@@ -196,18 +206,20 @@ class Publisher:
         """A lease is renewed three times in its length, so two losses in a row are forgiven. After
         an outage this comes first: leases before events, events before new work."""
         while True:
+            if not self._stuck and self._reachable.is_set():
+                self._away.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lease_s / 3):
                     await self._away.wait()
-            if not self._reachable.is_set():
+            if self._stuck or not self._reachable.is_set():
                 wait_s = min(_RETRY_FIRST_S * 2 ** min(self._failures, _RETRY_DOUBLINGS), self._retry_most_s)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))
-            # Servers that we write nothing to now, too: what their owners could not renew for want of
-            # them is not ours to take the moment they are back.
-            if await self._renew(list(self._open.values())) and await self._all_answer():
+            renewed = await self._renew(list(self._open.values()))
+            # Of a cluster one node that answers is enough: whose node does not is stuck, and takes no other along.
+            if await self._answers() and (renewed or self._log.is_spread):
                 self._find_redis()
 
-    async def _all_answer(self) -> bool:
+    async def _answers(self) -> bool:
         try:
             await self._log.ping()
         except LogUnavailable:
@@ -221,19 +233,31 @@ class Publisher:
         try:
             replies = await self._log.renew(renewals)
         except LogUnavailable:
-            self._lose_redis()
-            return False
-        answered = True
+            replies = [LogUnavailable()] * len(publications)
+        refused = [p for p, reply in zip(publications, replies, strict=True) if isinstance(reply, TokencastError)]
+        if refused:
+            self._refuse(refused)
         for publication, reply in zip(publications, replies, strict=True):
             if isinstance(reply, TokencastError):
-                answered = False
                 continue
+            if publication.place in self._stuck:
+                self._stuck.discard(publication.place)
+                self._work.set()
             # What is in flight may pass a renewal: only a seq below what was acknowledged is a loss.
             if reply.answer is not Answer.OK or reply.seq < publication.outbox.acknowledged:
                 await self._settle(publication, reply)
-        if not answered:
+        return not refused
+
+    def _refuse(self, publications: Iterable[Publication]) -> None:
+        """On a cluster this says something of their nodes, elsewhere of all there is."""
+        if not self._log.is_spread:
             self._lose_redis()
-        return answered
+            return
+        self._failures += 1
+        if not self._stuck:
+            log.warning("a node does not serve; attempts on it are kept, their upstreams wait")
+        self._stuck.update(publication.place for publication in publications)
+        self._away.set()
 
     def _lose_redis(self) -> None:
         self._failures += 1
@@ -246,5 +270,4 @@ class Publisher:
         if not self._reachable.is_set():
             log.warning("redis is back; %d generations go on", len(self._open))
             self.settle()
-            self._away.clear()
             self._reachable.set()

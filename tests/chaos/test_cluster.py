@@ -10,6 +10,7 @@ from tests.chaos.trial import Answer, Trial
 from tests.chaos.wide import WideFleet
 from tests.support.redis_cluster import Node, RedisCluster
 from tests.support.redis_server import RedisServer
+from tests.support.stack import QUICK, chat
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +22,8 @@ nodes share two cores with all that runs here."""
 
 @pytest.fixture(scope="module")
 async def cluster(anyio_backend: str) -> AsyncIterator[RedisCluster]:
-    async with RedisCluster(timeout_s=NODE_TIMEOUT_S) as running:
+    partly = ["--cluster-require-full-coverage", "no"]
+    async with RedisCluster(timeout_s=NODE_TIMEOUT_S, options=partly) as running:
         yield running
 
 
@@ -102,3 +104,31 @@ async def test_a_partition_moved_at_once(trial: Trial, cluster: RedisCluster) ->
     await trial.settle(by="event", answer_s=5)
     assert answer.reasons == ["started"]
     assert trial.notes["resets"] == 0
+
+
+@pytest.mark.rule("R1", "R7", "R54")
+@pytest.mark.fault("cluster: a primary and its replica lost, the others' answers")
+async def test_the_others_go_on(trial: Trial, cluster: RedisCluster) -> None:
+    """A third of the logs is nowhere: the other answers end meanwhile, and new ones begin and end. When
+    the servers are back, so are the attempts that waited for them."""
+    answers = [await trial.begin(viewers=1, pace_s=0.02, tokens=100) for _ in range(12)]
+    await trial.seen(tokens=2)
+    dead = await owner(cluster, answers[0], trial)
+    lost = [answer for answer in answers if await owner(cluster, answer, trial) is dead]
+    trial.strike()
+    await cluster.kill_with_replica(dead)
+    ended = [answer for answer in answers if answer not in lost]
+    for answer in ended:
+        assert (await trial.fleet.stack.closed(answer.generation_id))["status"] == "completed"
+    fresh = 0
+    while fresh < 3:
+        answered = await trial.fleet.stack.post(chat(QUICK))
+        if answered.status == 201:
+            assert (await trial.fleet.stack.closed(answered.json()["id"]))["status"] == "completed"
+            fresh += 1
+    assert not dead.running
+    await cluster.mend()
+    trial.heal()
+    await trial.settle(by="event", answer_s=2 + FAILOVER_S, recovering=lost)
+    assert {answer.snapshot["status"] for answer in answers} == {"completed"}
+    assert {tuple(answer.reasons) for answer in answers} == {("started",)}

@@ -79,6 +79,16 @@ class RedisCluster:
         """Who serves slots."""
         return list(dict.fromkeys(node for _, _, node in await self._ranges()))
 
+    async def kill_with_replica(self, primary: Node) -> None:
+        """Both at once, so that nobody can be promoted."""
+        primary_id = await primary.ask("CLUSTER", "MYID")
+        known = await asyncio.gather(*(node.ask("CLUSTER", "NODES") for node in self.nodes))
+        for node, said in zip(self.nodes, known, strict=True):
+            (myself,) = (line for line in said.splitlines() if "myself" in line)
+            if myself.split()[3] == primary_id:
+                node.kill()
+        primary.kill()
+
     async def promoted(self, dead: Node) -> None:
         """Wait until all that it served is another's."""
 
