@@ -128,6 +128,7 @@ bench-details: $(SYNCED)
 	$(BIN)/python -m tests.bench.pickup
 	$(BIN)/python -m tests.bench.json_growth
 	$(BIN)/python -m tests.bench.wires
+	$(BIN)/python -m tests.bench.scale
 
 # The load must cost far less than what it measures, so it is C.
 .build/%: tests/bench/programs/%.c tests/bench/programs/clock.h

@@ -4,7 +4,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from shared.keys import PARTITIONS, Keys
-from shared.slots import Redirection, Slots, redirection, slot_of
+from shared.slots import Redirection, Silences, Slots, redirection, slot_of
 
 ASKED = ("10.0.0.1", 7000)
 REPLY = [
@@ -50,3 +50,14 @@ def test_a_partition_is_one_slot_and_they_spread() -> None:
     assert len(slots) == PARTITIONS
     thirds = [sum(slot * 3 // 16_384 == third for slot in slots) for third in range(3)]
     assert min(thirds) >= PARTITIONS / 4, thirds
+
+
+def test_a_silence_is_of_slots_and_stays_theirs() -> None:
+    """A node's failure is remembered of what it served then, whoever serves that afterwards."""
+    slots = Slots.of(REPLY, ASKED)
+    silences = Silences()
+    silences.note(slots, ("10.0.0.1", 7001), 5.0)
+    slots.moved[8192] = ASKED
+    silences.note(slots, ASKED, 7.0)
+    assert [silences.latest(slot) for slot in (0, 8192, 16_383)] == [7.0, 7.0, 5.0]
+    assert Silences().latest(0) is None
