@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from shared.connection import translated
+from shared.errors import LogUnavailable
 
 _LOOK_S: Final = 1.0
 
@@ -31,8 +32,18 @@ class Room:
         now = asyncio.get_running_loop().time()
         if now >= self._until:
             self._until = now + _LOOK_S
-            self._has = all([await self._has_one(redis) for redis in await self._servers()])
+            found = [await self._look(redis) for redis in await self._servers()]
+            if all(isinstance(look, LogUnavailable) for look in found):
+                raise LogUnavailable
+            # A node of a cluster that is away refuses its own generations, not the others'.
+            self._has = all(found)
         return self._has
+
+    async def _look(self, redis: Redis) -> bool | LogUnavailable:
+        try:
+            return await self._has_one(redis)
+        except LogUnavailable as error:
+            return error
 
     async def _has_one(self, redis: Redis) -> bool:
         try:

@@ -20,8 +20,8 @@ from redis.asyncio import Redis
 from api.auth import DEFAULT_TENANT
 from shared.generation import derived_id
 from shared.keys import partition_of
-from tests.bench.fit import growth
 from tests.bench.counting import watch
+from tests.bench.fit import growth
 from tests.bench.table import print_table
 from tests.support.processes import OsProcess
 from tests.support.redis_cluster import RedisCluster
