@@ -101,6 +101,17 @@ export class Tokencast {
   }
 
   /**
+   * A token with which somebody else may watch it, or watch and cancel.
+   * @param {string} id
+   * @param {{ rights?: "view" | "view+cancel", expires_s?: number }} [asked]
+   * @returns {Promise<{ token: string, rights: string, expires_at: number }>}
+   */
+  async share(id, asked = {}) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#ask(`/${encodeURIComponent(id)}/tokens`, { method: "POST", headers, body: JSON.stringify(asked) });
+  }
+
+  /**
    * Stop it if need be, and forget it.
    * @param {string} id
    * @returns {Promise<void>}

@@ -1,5 +1,5 @@
 // Owns the page as a whole: the address says what is shown, the parts are told, and nothing is kept
-// in the browser but the name of the model.
+// in the browser but the name of the model, and for the tab what it may be shown with.
 
 import { Tokencast } from "../tokencast.js";
 import { Conversation } from "./conversation.js";
@@ -11,8 +11,10 @@ import { viewerWords } from "./words.js";
 
 const VIEWERS_MS = 4_000;
 const MODEL = "tokencast.model";
+const SECRET = "tokencast.credential";
 
-const client = new Tokencast();
+const secret = credential();
+const client = new Tokencast({ headers: secret ? { Authorization: `Bearer ${secret}` } : {} });
 const form = part("ask", HTMLFormElement);
 const prompt = part("prompt", HTMLTextAreaElement);
 const model = part("model", HTMLInputElement);
@@ -63,6 +65,28 @@ function show() {
 function go(id) {
   history.pushState(null, "", id ? `/?g=${encodeURIComponent(id)}` : "/");
   attach();
+}
+
+/**
+ * An API key (`/#key=...`) or a token for one generation (`/?g=...#token=...`). Behind the `#`, because no browser
+ * sends that anywhere; kept for this tab, and taken out of the address.
+ */
+function credential() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const found = given.get("token") ?? given.get("key");
+  if (found) {
+    sessionStorage.setItem(SECRET, found);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  return sessionStorage.getItem(SECRET);
+}
+
+/** @param {string} id @returns {Promise<string>} an address that shows it to whoever has it */
+async function linkTo(id) {
+  const link = `${location.origin}/?g=${encodeURIComponent(id)}`;
+  if (!secret) return link;
+  // Who was given a token can give it on, and no more than that.
+  return `${link}#token=${secret.startsWith("tcg_") ? secret : (await client.share(id)).token}`;
 }
 
 /** The generation that the address names. */
@@ -164,8 +188,8 @@ menu.addEventListener("click", () => {
   menu.setAttribute("aria-expanded", String(sidebar.classList.toggle("open")));
 });
 part("veil", HTMLElement).addEventListener("click", close);
-share.addEventListener("click", () => {
-  link.value = `${location.origin}/?g=${encodeURIComponent(conversation.last?.id ?? "")}`;
+share.addEventListener("click", async () => {
+  link.value = await linkTo(conversation.last?.id ?? "").catch(() => location.href);
   sharing.showModal();
   link.select();
 });

@@ -50,6 +50,20 @@ export class Tokencast {
      */
     cancel(id: string): Promise<Status>;
     /**
+     * A token with which somebody else may watch it, or watch and cancel.
+     * @param {string} id
+     * @param {{ rights?: "view" | "view+cancel", expires_s?: number }} [asked]
+     * @returns {Promise<{ token: string, rights: string, expires_at: number }>}
+     */
+    share(id: string, asked?: {
+        rights?: "view" | "view+cancel";
+        expires_s?: number;
+    }): Promise<{
+        token: string;
+        rights: string;
+        expires_at: number;
+    }>;
+    /**
      * Stop it if need be, and forget it.
      * @param {string} id
      * @returns {Promise<void>}
