@@ -100,21 +100,14 @@ async def worker() -> list[Figure]:
 
 
 async def stalling() -> list[Figure]:
-    """What viewers that do not read cost those that do, and us."""
+    """What a viewer that does not read costs those that do."""
     alone, beside = await stalled.beside(0), await stalled.beside(1)
-    never = await stalled.never()
-    left = f"{never.most_bytes / 1e6:.0f} MB; {never.left_sockets}"
     return [
         Figure(
             "A beside a viewer that has stalled: p99 ms (without it)",
             {Tokencast.name: f"{beside.seen.p99_ms:.1f} ({alone.seen.p99_ms:.1f})"},
             "10 % more",
-        ),
-        Figure(
-            f"{stalled.NEVER} that never read: memory; sockets left after the stall limit",
-            {Tokencast.name: left},
-            "50 MB; 0",
-        ),
+        )
     ]
 
 
