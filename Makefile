@@ -83,9 +83,9 @@ programs:
 		| tar -xO ./usr/bin/promtool > promtool.new && chmod +x promtool.new && mv promtool.new promtool; \
 		rm -f prometheus_*.deb promtool.new; test -x promtool || echo "promtool is not to be had; alerts are judged without it." >&2
 
-# Two files at a time: real processes are waited for more than they work.
+# Three files at a time: real processes are waited for more than they work.
 unit integration e2e: $(SYNCED)
-	$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile tests/$@
+	$(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist loadfile tests/$@
 
 # Every fault once. Its table is printed at the end, as `make chaos` prints it of many runs.
 chaos-short: $(SYNCED) programs

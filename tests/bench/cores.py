@@ -28,11 +28,6 @@ def rss_bytes(pid: int) -> int:
     return sum(int(_read(each / "statm").split()[1]) * _PAGE_BYTES for each in _group(pid))
 
 
-def sockets(pid: int) -> int:
-    """How many sockets this process and the others of its group hold open."""
-    return sum(_is_socket(file) for each in _group(pid) for file in (each / "fd").iterdir())
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How many CPU seconds each had used at one moment."""
@@ -65,13 +60,6 @@ def _cpu_s(process: Path) -> float:
 def _stat(process: Path) -> list[str]:
     """The fields behind the process's name, which may hold anything."""
     return _read(process / "stat").rpartition(")")[2].split()
-
-
-def _is_socket(file: Path) -> bool:
-    try:
-        return str(file.readlink()).startswith("socket:")
-    except OSError:
-        return False
 
 
 def _read(path: Path) -> str:

@@ -1,6 +1,7 @@
 """What a worker says of itself to an orchestrator that asks."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -84,7 +85,9 @@ async def test_whoever_asks_too_much_gets_no_answer(redis_server: RedisServer) -
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 65_536)
             async with asyncio.timeout(10.0):
-                assert await reader.read() == b""
+                # Closed with bytes unread, which the kernel may tell with a reset.
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
             writer.close()
             assert await status(port, "/healthz") == 200
     finally:
