@@ -55,6 +55,8 @@ class Origin:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Not by the task: one that is cancelled before it begins closes nothing.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -67,7 +69,6 @@ class Origin:
             pass  # The proxy has left, which is its right.
         finally:
             self.open -= 1
-            writer.close()
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:

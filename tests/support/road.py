@@ -61,6 +61,8 @@ class Proxy:
         task = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        # Not by the task: one that is cancelled before it begins closes nothing.
+        task.add_done_callback(lambda _: writer.close())
 
     async def close(self) -> None:
         """Leave all connections."""
@@ -86,8 +88,6 @@ class Proxy:
                 await self._pass_on(path, [("Last-Event-ID", self.resumed[-1])] if said else [], writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
-        finally:
-            writer.close()
 
     async def _pass_on(self, path: str, headers: Headers, writer: asyncio.StreamWriter) -> None:
         accept = ("Accept", "text/event-stream")
