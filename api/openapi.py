@@ -53,6 +53,8 @@ _STREAM_HEADERS: Final = {
     "Cache-Control": {"schema": {"const": "no-store, no-transform"}},
     "X-Accel-Buffering": {"schema": {"const": "no"}},
 }
+_EITHER_CACHE_CONTROL: Final = {"schema": {"enum": ["no-store", "no-store, no-transform"]}}
+"""Where an answer may be JSON or a stream."""
 _LOCATION: Final = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 
@@ -90,7 +92,7 @@ CREATE: Final[Responses] = {
         "description": "Made before by the same Idempotency-Key; or, with `Accept: text/event-stream`, the stream.",
         "model": Created,
         "content": _STREAM,
-        "headers": {**_LOCATION, **_STREAM_HEADERS},
+        "headers": {**_LOCATION, **_STREAM_HEADERS, "Cache-Control": _EITHER_CACHE_CONTROL},
     },
     400: _problem("Not a valid request."),
     409: _problem("The Idempotency-Key was used with another body."),

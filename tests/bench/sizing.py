@@ -11,15 +11,15 @@ from tests.bench.table import print_table
 EVENTS_PER_S: Final = 10
 """Of one running generation; what `scale` drives, and what the figures below are for."""
 
-VIEWER_CORES: Final = 0.000_12
+VIEWER_CORES: Final = 0.000_095
 """API: one viewer's events (by viewers)."""
-FEED_CORES: Final = 0.000_23
+FEED_CORES: Final = 0.000_69
 """API: reading one generation on one process (by generations, less its viewer)."""
-GENERATION_CORES: Final = 0.002_0
+GENERATION_CORES: Final = 0.002_6
 """Worker: one running generation (by generations)."""
-WRITE_CORES: Final = 0.000_10
+WRITE_CORES: Final = 0.000_07
 """Redis: one generation's appends and renewals (by generations, less its reader)."""
-READ_CORES: Final = 0.000_10
+READ_CORES: Final = 0.000_38
 """Redis: one generation's being read by one more process (by processes)."""
 
 BUSY: Final = 0.6
