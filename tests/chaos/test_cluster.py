@@ -65,6 +65,7 @@ async def test_a_primary_killed(trial: Trial, cluster: RedisCluster) -> None:
 
 @pytest.mark.rule("R1", "R7", "R54")
 @pytest.mark.fault("cluster: a partition moved key by key")
+@pytest.mark.long
 async def test_a_partition_moved_key_by_key(trial: Trial, cluster: RedisCluster) -> None:
     """While keys of one generation are at two nodes neither runs a script on them: a pause."""
     answer = await trial.begin(viewers=3, pace_s=0.02, tokens=150)
@@ -108,6 +109,7 @@ async def test_a_partition_moved_at_once(trial: Trial, cluster: RedisCluster) ->
 
 @pytest.mark.rule("R1", "R7", "R54")
 @pytest.mark.fault("cluster: a primary and its replica lost, the others' answers")
+@pytest.mark.long
 async def test_the_others_go_on(trial: Trial, cluster: RedisCluster) -> None:
     """A third of the logs is nowhere: the other answers end meanwhile, and new ones begin and end. When
     the servers are back, so are the attempts that waited for them."""
