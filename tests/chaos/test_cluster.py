@@ -12,7 +12,7 @@ from tests.support.redis_cluster import Node, RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, chat
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 NODE_TIMEOUT_S = 1.0
 FAILOVER_S = 15.0
@@ -65,7 +65,6 @@ async def test_a_primary_killed(trial: Trial, cluster: RedisCluster) -> None:
 
 @pytest.mark.rule("R1", "R7", "R54")
 @pytest.mark.fault("cluster: a partition moved key by key")
-@pytest.mark.long
 async def test_a_partition_moved_key_by_key(trial: Trial, cluster: RedisCluster) -> None:
     """While keys of one generation are at two nodes neither runs a script on them: a pause."""
     answer = await trial.begin(viewers=3, pace_s=0.02, tokens=150)
@@ -109,7 +108,6 @@ async def test_a_partition_moved_at_once(trial: Trial, cluster: RedisCluster) ->
 
 @pytest.mark.rule("R1", "R7", "R54")
 @pytest.mark.fault("cluster: a primary and its replica lost, the others' answers")
-@pytest.mark.long
 async def test_the_others_go_on(trial: Trial, cluster: RedisCluster) -> None:
     """A third of the logs is nowhere: the other answers end meanwhile, and new ones begin and end. When
     the servers are back, so are the attempts that waited for them."""
