@@ -12,8 +12,8 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
-from api.connection import RequestLimits
 from api.credentials import Credentials
+from api.protocol import RequestLimits
 from api.server import is_own, listen, serve
 from shared import logs
 from shared.errors import LogUnavailable, SettingsError, UnfitRedis

@@ -1,6 +1,6 @@
 """Owns the HTTP server: its socket, its processes, and the order in which it shuts down.
 
-This file and `connection.py` know uvicorn, no other. Knows nothing of generations but that the hub
+This file and `protocol.py` know uvicorn, no other. Knows nothing of generations but that the hub
 must drain first.
 """
 
@@ -17,9 +17,9 @@ from typing import Final, cast
 from uvicorn import Config, Server
 from uvicorn.supervisors import multiprocess
 
-from api.connection import Http, RequestLimits, Socket
 from api.hub import Hub
 from api.measures import shared_between_processes
+from api.protocol import Http, RequestLimits, Socket
 from shared.garbage import look_seldom
 
 log = logging.getLogger(__name__)
