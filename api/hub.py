@@ -25,7 +25,7 @@ from shared.connection import BLOCK_S
 from shared.cursor import START, Cursor
 from shared.errors import GenerationGone, LogUnavailable
 from shared.generation import Meta
-from shared.logreader import PAGE, Logged, LogReader
+from shared.logreader import Logged, LogReader
 from shared.plane import LogPlane
 from shared.settings import Settings
 
@@ -167,10 +167,7 @@ class Hub:
             self._end(feed, Ending.AWAY)
 
     async def _fill(self, feed: Feed) -> None:
-        events = await self._reader.page(feed.generation_id, feed.last)
-        feed.extend(events)
-        while len(events) == PAGE:
-            events = await self._reader.page(feed.generation_id, feed.last)
+        async for events in self._reader.pages(feed.generation_id):
             feed.extend(events)
         if feed.last == START:
             raise GenerationGone

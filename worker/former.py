@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from shared.codec import decode_output
-from shared.cursor import START
 from shared.events import Delta, EventType, Token, ToolCallDone, ToolResult, Whole
 from shared.logreader import Logged, LogReader
 from worker.conversation import Round
@@ -79,10 +78,8 @@ class Former:
 async def read_former(reader: LogReader, generation_id: str, epoch: int) -> Former:
     """Read the whole log below `epoch`, all former attempts. Raises `LogUnavailable`."""
     former = Former(epoch)
-    cursor = START
-    while page := await reader.page(generation_id, cursor):
+    async for page in reader.pages(generation_id):
         former.add(page)
-        cursor = page[-1].cursor
     return former
 
 

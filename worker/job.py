@@ -8,9 +8,10 @@ import asyncio
 import logging
 import random
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from shared import logs
 from shared.answers import Answer, TakeReply
@@ -36,6 +37,7 @@ from worker.turn import Clocks, Interrupted, Upstream
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 _RETRY_S: Final = 0.2
 _SETTLE_S: Final = 1.0
 
@@ -81,15 +83,15 @@ class Job:
 
     async def _take(self, generation_id: str, token: str) -> TakeReply:
         """Take, and finish what nobody may take any more."""
-        while True:
+
+        async def take() -> TakeReply:
             await self._publisher.settled(generation_id)
-            try:
-                taken = await self._log.take(generation_id, token)
-                if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
-                    await fail_lost(self._log, self._measures, generation_id, taken.reason)
-                return taken
-            except LogUnavailable:
-                await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
+            taken = await self._log.take(generation_id, token)
+            if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
+                await fail_lost(self._log, self._measures, generation_id, taken.reason)
+            return taken
+
+        return await _insist(take)
 
     async def _trace_attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
         told: dict[str, Value] = {
@@ -154,11 +156,7 @@ class Job:
             await self._queue.leave(generation_id)
 
     async def _recall(self, generation_id: str, epoch: int) -> Former:
-        while True:
-            try:
-                return await read_former(self._reader, generation_id, epoch)
-            except LogUnavailable:
-                await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
+        return await _insist(partial(read_former, self._reader, generation_id, epoch))
 
     async def _guard(self, attempt: Attempt, publication: Publication) -> bool:
         """Run the attempt, and stop it as soon as its place is lost or the worker must go."""
@@ -197,12 +195,10 @@ class Job:
         log.warning("the provider broke off: %s", interrupted.cause.failed_code)
         # Before the release, because until then the generation is nobody else's.
         await asyncio.sleep(restart_wait_s())
-        while True:
-            try:
-                reply = await self._log.release(publication.outbox.generation_id, taken.epoch, "upstream_interrupted")
-                return reply.answer is Answer.OK
-            except LogUnavailable:
-                await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
+        reply = await _insist(
+            partial(self._log.release, publication.outbox.generation_id, taken.epoch, "upstream_interrupted")
+        )
+        return reply.answer is Answer.OK
 
     async def _hand_over(self, publication: Publication) -> None:
         """Give the generation to another worker at once, at no cost to its attempts."""
@@ -217,6 +213,15 @@ class Job:
                 await self._queue.enqueue(generation_id, reply.delivery)
         except LogUnavailable:
             log.warning("could not be handed over; its lease runs out instead")
+
+
+async def _insist(ask: Callable[[], Awaitable[_T]]) -> _T:
+    """What Redis answers, however long it is away."""
+    while True:
+        try:
+            return await ask()
+        except LogUnavailable:
+            await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
 
 
 async def _stop(task: asyncio.Task[Any]) -> None:
