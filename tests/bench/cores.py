@@ -28,6 +28,11 @@ def rss_bytes(pid: int) -> int:
     return sum(int(_read(each / "statm").split()[1]) * _PAGE_BYTES for each in _group(pid))
 
 
+def cpu_s(pid: int) -> float:
+    """CPU seconds this process and the others of its group have used."""
+    return sum(map(_cpu_s, _group(pid)))
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How many CPU seconds each had used at one moment."""
@@ -37,7 +42,7 @@ class Reading:
     @classmethod
     def of(cls, pids: dict[str, int]) -> Self:
         """`pids` by name; each stands for its process group."""
-        return cls({name: sum(map(_cpu_s, _group(pid))) for name, pid in pids.items()})
+        return cls({name: cpu_s(pid) for name, pid in pids.items()})
 
     def since(self, before: "Reading") -> dict[str, float]:
         """CPU seconds by name since then."""

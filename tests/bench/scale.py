@@ -6,13 +6,11 @@ model and the viewers, is busy with other things. Each cost is fitted with a lin
 """
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from redis.asyncio import Redis
@@ -20,10 +18,10 @@ from redis.asyncio import Redis
 from api.auth import DEFAULT_TENANT
 from shared.generation import derived_id
 from shared.keys import partition_of
+from tests.bench.cores import cpu_s
 from tests.bench.counting import watch
 from tests.bench.fit import growth
 from tests.bench.table import print_table
-from tests.support.processes import OsProcess
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, chat, demo, unique
@@ -31,8 +29,6 @@ from tests.support.waiting import until
 
 TOKENS_PER_S: Final = 10
 WATCHED_S: Final = 4.0
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _WITHIN_S: Final = 60.0
 _PROPORTION: Final = 1.15
 """The exponent up to which growth counts as in proportion; beyond is what noise does not explain."""
@@ -81,29 +77,11 @@ async def _spent(stack: Stack, servers: Sequence[RedisServer]) -> tuple[float, f
         async with Redis.from_url(server.url) as redis:
             commands += (await redis.info("stats"))["total_commands_processed"]
     return (
-        sum(map(_cpu_s, stack.apis)),
-        sum(map(_cpu_s, stack.workers)),
-        sum(map(_cpu_s, servers)),
+        sum(cpu_s(process.pid) for process in stack.apis),
+        sum(cpu_s(process.pid) for process in stack.workers),
+        sum(cpu_s(process.pid) for process in servers),
         commands,
     )
-
-
-def _cpu_s(process: OsProcess) -> float:
-    """Of a process and what it started (proc(5): 5 is the group, 14 and 15 are utime and stime)."""
-    found = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == process.pid:
-            found += int(fields[11]) + int(fields[12])
-    return found / _TICKS
-
-
-def resident_bytes(process: OsProcess) -> int:
-    """Memory of one process."""
-    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * _PAGE
 
 
 async def begin(stack: Stack, count: int, *, partitions: int = 0) -> list[str]:
@@ -136,9 +114,9 @@ async def by_viewers() -> bool:
     """More and more viewers of ten generations."""
     sizes = [(10, 5), (10, 20), (10, 50), (10, 100)]
     async with running_redis() as redis, Stack(redis=redis, settings=SETTINGS) as stack:
-        empty = resident_bytes(stack.apis[0])
+        empty = stack.apis[0].resident_bytes
         found = await loads(stack, [redis], sizes)
-        each = (resident_bytes(stack.apis[0]) - empty) / 1000
+        each = (stack.apis[0].resident_bytes - empty) / 1000
     print(f"\nmemory of an API process: {each / 1024:.0f} KiB for each of 1,000 viewers")
     return report("viewers", [generations * viewers for generations, viewers in sizes], found)
 
