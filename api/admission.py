@@ -41,6 +41,8 @@ class Admission:
         if not await self._room.has():
             raise NoRoom
         if not self._settings.auth:
+            if await self._quota.waiting() >= self._settings.max_queued:
+                raise NoRoom
             return Reservation.HELD
         place = await self._quota.reserve(
             new.id,

@@ -60,6 +60,11 @@ class Quota:
         reply: bytes = await scripts.run(self._redis, scripts.Call(_RESERVE, keys, args))
         return Reservation(reply.decode())
 
+    async def waiting(self) -> int:
+        """Deliveries nobody has claimed yet, whoever it is that asked."""
+        with translated():
+            return int(await self._redis.zcard(self._keys.queue))
+
     async def count_request(self, subject: str) -> Rate:
         """One more by this tenant, or by the holders of tokens for this generation."""
         reply = await scripts.run(self._redis, scripts.Call(_COUNT_REQUEST, [self._keys.requests(subject)], ()))

@@ -109,7 +109,7 @@ class Settings(BaseSettings):
 
     # -- Limits for everybody ------------------------------------------------------------------
     max_queued: Count = 10_000
-    """With so many waiting for a worker nothing more is taken: it would wait past its deadline. Needs `auth`."""
+    """With so many waiting for a worker nothing more is taken: it would wait past its deadline."""
     memory_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Of Redis' maxmemory. Above it nothing new is begun, so that what runs can be told to its end."""
     viewers: Count = 20_000
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     cors_origins: str = Field("", pattern=r"^(https?://[^,*/ ]+(,https?://[^,*/ ]+)*)?$")
     """Origins, with commas between, whose pages may use the API from a browser. None, unless they are named exactly."""
     max_body_bytes: Count = 1_048_576
-    """A larger request body is refused before it is parsed."""
+    """A larger request body is refused before it is parsed; so is a response with all that it follows."""
     on_disconnect: Literal["continue", "cancel"] = "continue"
     """What becomes of an answer asked for in OpenAI's shapes when its client leaves; a header overrides it."""
     heartbeat_s: Seconds = 15.0

@@ -4,9 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from tests.support.problems import check_problem
 from tests.support.redis_server import RedisServer
@@ -186,6 +186,38 @@ async def test_a_body_that_is_too_large_is_not_parsed(stack: Stack, tenant: Bear
 
 
 @pytest.mark.rule("R59")
+async def test_a_conversation_that_grows_too_large_goes_no_further(stack: Stack, tenant: Bearer) -> None:
+    """Each request by itself is small enough."""
+
+    async def follow(**fields: str) -> Response:
+        body = {"model": QUICK, "input": "x" * 12_000, **fields}
+        return await request("POST", f"{stack.urls[0]}/v1/responses", headers=tenant, body=body)
+
+    first = await follow()
+    assert first.status == 200, first
+    refused = await follow(previous_response_id=first.json()["id"])
+    assert (refused.status, refused.json()["error"]["code"]) == (413, "payload_too_large")
+
+
+@pytest.mark.rule("R56")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "asked"), [("chat/completions", chat(QUICK)), ("responses", {"model": QUICK, "input": "x"})]
+)
+async def test_openais_clients_are_told_what_is_left_as_well(
+    stack: Stack, tenant: Bearer, path: str, asked: dict[str, Any], stream: bool
+) -> None:
+    """On answers that succeed, whole or streamed, and on those that fail."""
+    url = f"{stack.urls[0]}/v1/{path}"
+    whole = await request("POST", url, headers=tenant, body=asked | {"stream": stream})
+    refused = await request("POST", url, headers=tenant, body={})
+    assert (whole.status, refused.status) == (200, 400)
+    told = [answer.headers["ratelimit"].split(";t=")[0] for answer in (whole, refused)]
+    assert told == [f'"requests";r={REQUESTS - n}' for n in (1, 2)]
+    assert whole.headers["ratelimit-policy"] == f'"requests";q={REQUESTS};w=60'
+
+
+@pytest.mark.rule("R59")
 @pytest.mark.parametrize(
     "head",
     [
@@ -247,39 +279,3 @@ async def _raw(stack: Stack, sent: bytes) -> tuple[bytes, bytes]:
         writer.close()
     status, _, rest = answer.partition(b"\r\n")
     return status, rest
-
-
-@pytest.mark.rule("R57")
-async def test_a_redis_that_fills_up_takes_nothing_new_and_ends_what_runs() -> None:
-    """At four fifths: 503 with Retry-After for a new one; reading, watching and cancelling go on."""
-    server = RedisServer(options=["--maxmemory", "64mb"])
-    await server.start()
-    async with Stack(redis=server) as stack:
-        running = await stack.create(SLOW)
-        async with Redis.from_url(server.url) as redis:
-            for n in range(52):
-                await redis.set(f"ballast:{n}", b"x" * 1_000_000)
-
-            async def full() -> bool:
-                return (await stack.post(chat(QUICK))).status == 503
-
-            await until(full, 10.0, "nothing new is taken")
-            answer = await stack.post(chat(QUICK))
-            check_problem(answer, 503, "capacity")
-            assert int(answer.headers["retry-after"]) > 0
-            before = await stack.snapshot(running)
-            await until(lambda: _moved(stack, running, before["cursor"]), 10.0, "it goes on")
-            assert (await stack.cancel(running))["status"] == "cancelled"
-            async with open_events(stack.urls[0], running) as stream:
-                assert [frame async for frame in stream][-1].event == "cancelled"
-            await redis.delete(*(f"ballast:{n}" for n in range(52)))
-            await until(lambda: _taken(stack), 10.0, "something new is taken")
-    await server.stop()
-
-
-async def _moved(stack: Stack, generation_id: str, cursor: str) -> bool:
-    return bool((await stack.snapshot(generation_id))["cursor"] != cursor)
-
-
-async def _taken(stack: Stack) -> bool:
-    return (await stack.post(chat(QUICK))).status == 201

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from api.errors import refusal
+from api.limited import LimitedRoute, limits_told
 from api.wire import Json
 from api.wires.openai import failures
 from api.wires.openai.failures import Failure
@@ -23,7 +23,7 @@ NOT_AGAIN: Final = {"X-Should-Retry": "false"}
 """Both SDKs heed it. Without it they would ask twice more for an answer that was made, and failed."""
 
 
-class OpenAiRoute(APIRoute):
+class OpenAiRoute(LimitedRoute):
     """A route that raises as all others do."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there
@@ -59,7 +59,7 @@ def unfinished(generation_id: str) -> Failed:
 
 def _refusal(request: Request, error: Exception) -> Response:
     if isinstance(error, Failed):
-        return Json(error.body, status_code=error.status_code, headers=dict(error.headers or {}))
+        return Json(error.body, error.status_code, {**(error.headers or {}), **limits_told(request)})
     problem = refusal(request, error)
     told = decode_json(bytes(problem.body))
     param = error.param if isinstance(error, BadRequest) else None

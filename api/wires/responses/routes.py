@@ -17,8 +17,8 @@ from api.wires.responses.request import chat_of, echo_of
 from api.wires.responses.translator import ResponsesTranslator
 from api.wires.responses.wire import RESPONSES
 from api.wires.wire import Head, Told
-from shared.codec import decode_json
-from shared.errors import BadRequest, GenerationGone, GenerationNotFound
+from shared.codec import decode_json, encode_json
+from shared.errors import BadRequest, GenerationGone, GenerationNotFound, PayloadTooLarge
 
 # OpenAI's own document says what these are; ours would only say it again.
 router = APIRouter(route_class=OpenAiRoute, include_in_schema=False)
@@ -31,8 +31,12 @@ async def create(request: Request, services: Provided, tenant: Tenant) -> Respon
     """Ask; be told as it comes, when it is whole, or at once that it is under way."""
     body = await read_object(request)
     former = await _former(services, tenant, body.get("previous_response_id"))
+    chat = chat_of(body, former)
+    if former and len(encode_json(chat["messages"])) > services.settings.max_body_bytes:
+        # Each request alone may be small, and the conversation grow without end.
+        raise PayloadTooLarge("The conversation is larger than this server accepts.")
     asker = Asker(request, services, tenant)
-    generation_id = await asker.make(chat_of(body, former), echo_of(body))
+    generation_id = await asker.make(chat, echo_of(body))
     if body.get("stream"):
         return asker.tell(generation_id, RESPONSES)
     if body.get("background"):
