@@ -24,6 +24,7 @@ from shared.generation import CLOSED, ECHO, NewGeneration, Status, derived_id, n
 from shared.quota import Reservation
 from shared.settings import Settings
 from shared.traces import Value, checked
+from shared.upstreams import NAME, chosen
 from shared.usage import estimate_prompt
 from shared.verdict import asked_schema, fault_of
 
@@ -52,7 +53,7 @@ def described(
     *,
     echo: dict[str, Any] | None = None,
 ) -> NewGeneration:
-    """What `body` asks for; `echo` is stored beside it. Raises `BadRequest`; touches nothing."""
+    """What `body` asks for; `echo` is stored beside it. Raises `BadRequest` and `ModelNotFound`; touches nothing."""
     if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.")
     body_hash = sha256(canonical(body)).hexdigest()
@@ -60,9 +61,11 @@ def described(
         asked = GenerationRequest.model_validate(body)
     except ValidationError as error:
         raise BadRequest(sentences(error.errors(include_input=False, include_url=False))) from error
+    _check_upstream(asked, settings)
     # Taken from the body, not from the model: the provider gets every value exactly as it was sent.
     upstream = {name: value for name, value in body.items() if name not in OUR_FIELDS | STREAM_FIELDS}
-    stored = upstream if echo is None else upstream | {ECHO: echo}
+    beside = {ECHO: echo, NAME: asked.upstream}
+    stored = upstream | {name: value for name, value in beside.items() if value is not None}
     return NewGeneration(
         id=new_id() if idempotency_key is None else derived_id(tenant, idempotency_key),
         tenant=tenant,
@@ -111,6 +114,15 @@ async def _make(services: Services, new: NewGeneration) -> Made:
     if reply.status == Status.QUEUED:
         await services.queue.enqueue(new.id, _FIRST_DELIVERY, lasts_s=new.deadline_s)
     return Made(new, reply.status, reply.created_at, is_new=reply.answer is Answer.NEW)
+
+
+def _check_upstream(asked: GenerationRequest, settings: Settings) -> None:
+    """That somebody serves the model, and may say as much as is asked for."""
+    upstream = settings.providers[chosen(settings.providers, asked.model, asked.upstream)]
+    most = upstream.max_output_tokens or settings.max_output_tokens
+    for name in ("max_tokens", "max_completion_tokens"):
+        if (getattr(asked, name) or 0) > most:
+            raise BadRequest(f"An answer of so many tokens is above what this server allows, {most}.", param=name)
 
 
 def _within(name: str, asked: float | None, default: float, most: float) -> float:

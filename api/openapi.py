@@ -95,6 +95,7 @@ CREATE: Final[Responses] = {
         "headers": {**_LOCATION, **_STREAM_HEADERS, "Cache-Control": _EITHER_CACHE_CONTROL},
     },
     400: _problem("Not a valid request."),
+    404: _problem("No upstream here serves the model, or none of that name."),
     409: _problem("The Idempotency-Key was used with another body."),
     410: _problem("The Idempotency-Key made a generation that is gone."),
     413: _problem("The body is too large."),

@@ -11,8 +11,9 @@ from typing_extensions import TypedDict
 
 from shared.codec import encode_json
 from shared.generation import ECHO, OnInterrupt
+from shared.upstreams import NAME
 
-OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO})
+OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO, NAME})
 """Ours, not the provider's: never sent upstream."""
 
 STREAM_FIELDS: Final = frozenset({"stream", "stream_options"})
@@ -49,6 +50,11 @@ class GenerationRequest(BaseModel):
     )
     response_format: dict[str, Any] | None = None
     n: int | None = Field(None, description="Only 1: one generation is one answer.")
+    upstream: Annotated[str | None, Field(min_length=1, max_length=40)] = Field(
+        None, description="The name of an upstream of this server; when not given, the first that serves the model."
+    )
+    max_tokens: int | None = Field(None, description="Goes to the provider; no more than this server allows.")
+    max_completion_tokens: int | None = Field(None, description="The same, as newer models call it.")
     stream: Any = Field(None, description="Accepted and ignored.")
     stream_options: Any = Field(None, description="Accepted and ignored.")
     deadline_s: Limit = Field(None, description="The whole answer's time in seconds, queue included.")

@@ -4,6 +4,7 @@
     ├── BadRequest                 the caller's mistake; nothing was changed
     │   ├── MalformedCursor
     │   ├── PayloadTooLarge
+    │   ├── ModelNotFound
     │   └── IdempotencyConflict
     ├── Unauthenticated            who asks says not who he is, or not so that we believe it
     ├── Forbidden                  a token for one generation, used for more than it says
@@ -66,6 +67,12 @@ class PayloadTooLarge(BadRequest):
     """The request body is larger than this server accepts."""
 
     code = "payload_too_large"
+
+
+class ModelNotFound(BadRequest):
+    """No upstream of this server serves this model."""
+
+    code = "model_not_found"
 
 
 class IdempotencyConflict(BadRequest):

@@ -13,8 +13,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from shared import address
 from shared.errors import SettingsError
+from shared.upstreams import Upstream, UpstreamName, Upstreams, parsed
 
 PREFIX: Final = "TOKENCAST_"
+KEY_ENV: Final = "OPENAI_API_KEY"
+ONLY: Final = "default"
+"""The name of the one upstream where none is named."""
 _DELIVERY_SLACK_S: Final = 60.0
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -71,6 +75,8 @@ class Settings(BaseSettings):
     """A longer piece of text is split at a code point, so that one event stays one small frame."""
     max_output_bytes: Count = 4_194_304
     """Bytes of events one attempt may write; the worker holds them in memory until the end."""
+    max_output_tokens: Count = 131_072
+    """Of one answer, all turns together; a piece is one at least. A request may ask for no more."""
     worker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """Where a worker answers `/healthz`, `/readyz`, `/metrics`. Nowhere when not set: two on one machine need two."""
 
@@ -145,15 +151,24 @@ class Settings(BaseSettings):
     feed_linger_s: Seconds = 10.0
     """How long a feed outlives its last viewer, so that a reconnecting one finds it warm."""
 
-    # -- The provider ------------------------------------------------------------------------
+    # -- The providers -----------------------------------------------------------------------
+    upstreams: Mapping[UpstreamName, Upstream] = {}
+    """JSON: a name, and behind it `base_url`, `key_env` or `key_file`, `models` and limits; see Upstreams."""
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
-    """Any OpenAI-compatible server; OpenAI's own when not set."""
+    """Without `upstreams`: any OpenAI-compatible server; OpenAI's own when not set."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
-    """The provider's key; only the worker needs it."""
+    """Its key; only the worker needs it."""
 
     @property
     def log_plane_url(self) -> str:
         return self.log_url or self.redis_url
+
+    @property
+    def providers(self) -> Upstreams:
+        """Those named, or the one that the openai SDK's two variables name."""
+        key_env = None if self.openai_api_key is None else KEY_ENV
+        only = Upstream(base_url=self.openai_base_url, key_env=key_env, models=("*",))
+        return self.upstreams or {ONLY: only}
 
     @property
     def origins(self) -> list[str]:
@@ -172,6 +187,12 @@ class Settings(BaseSettings):
             raise ValueError("the queue cannot be on a cluster; name it in TOKENCAST_LOG_URL, and one Redis here")
         return url
 
+    @field_validator("upstreams", mode="before")
+    @classmethod
+    def _read_upstreams(cls, told: object) -> object:
+        # Compose files set variables to nothing.
+        return parsed(told or "{}") if isinstance(told, str) else told
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.deadline_s > self.max_deadline_s:
@@ -182,12 +203,14 @@ class Settings(BaseSettings):
             raise ValueError("TOKENCAST_FEED_BYTES is below TOKENCAST_MAX_EVENT_BYTES")
         if self.jwt_issuer and not self.jwt_audience:
             raise ValueError("TOKENCAST_JWT_ISSUER needs TOKENCAST_JWT_AUDIENCE")
+        if self.upstreams and self.openai_base_url:
+            raise ValueError("OPENAI_BASE_URL means nothing beside TOKENCAST_UPSTREAMS; name it there")
         return self
 
 
 def load(environ: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises `SettingsError` with one sentence per mistake."""
-    provider = {"OPENAI_BASE_URL", "OPENAI_API_KEY"}
+    provider = {"OPENAI_BASE_URL", KEY_ENV}
     known = {PREFIX + name.upper(): name for name in Settings.model_fields if not name.startswith("openai_")}
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     if unknown:
@@ -213,4 +236,7 @@ class _Exactly(Settings):
 def _sentence(place: tuple[int | str, ...], message: str) -> str:
     name = str(place[0]) if place else ""
     shown = name if name.isupper() or not name else PREFIX + name.upper()
+    # Inside a setting: which of its entries, and which word of that.
+    shown = ".".join([shown, *(str(part) for part in place[1:] if part != "[key]")])
+    message = message.removeprefix("Value error, ")
     return f"{shown}: {message}." if shown else f"{message}."

@@ -15,7 +15,7 @@ def main() -> int:
     try:
         settings = load(os.environ)
         logs.configure("worker", settings.log_format)
-        uvloop.run(run(settings))
+        uvloop.run(run(settings, os.environ))
     except (SettingsError, UnfitRedis) as error:
         print(f"tokencast worker: {error.message}", file=sys.stderr)
         return 2

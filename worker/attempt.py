@@ -23,7 +23,7 @@ from worker.retry import Unanswered
 from worker.telling import Telling
 from worker.tools.registry import offer
 from worker.tools.toolbox import Toolbox
-from worker.turn import Clocks, Turn, Upstream
+from worker.turn import ChooseUpstream, Clocks, Turn, Upstream
 
 _CUT: Final = frozenset({"length", "content_filter"})
 """Ends after which a call may lack its last piece. OpenAI says `stop` for calls that the request
@@ -37,7 +37,7 @@ class Attempt:
         self,
         request: dict[str, Any],
         publication: Publication,
-        upstream: Upstream,
+        choose_upstream: ChooseUpstream,
         clocks: Clocks,
         toolbox: Toolbox,
         asking: Asking,
@@ -48,7 +48,10 @@ class Attempt:
         self._publication = publication
         self._telling = Telling(publication, self._request)
         self._deadline = asyncio.get_running_loop().time() + publication.remaining_s
-        self._upstream = upstream
+        self._choose_upstream = choose_upstream
+        self._max_output_tokens = 0
+        """The chosen upstream's."""
+        self._pieces = 0
         self._clocks = clocks
         self._toolbox = toolbox
         self._asking = asking
@@ -93,9 +96,11 @@ class Attempt:
 
     async def _converse(self) -> Terminal:
         conversation = Conversation(self._request)
+        upstream = self._choose_upstream(self._request)
+        self._max_output_tokens = upstream.max_output_tokens
         left = await self._tell_again(conversation) if self._offered else None
         while True:
-            said = left or await self._ask(conversation.request)
+            said = left or await self._ask(upstream, conversation.request)
             left = None
             due = [call for call in said.unanswered if call.name in self._offered]
             if due and conversation.rounds >= self._toolbox.limits.rounds:
@@ -109,10 +114,13 @@ class Attempt:
                 return await self._completed(said.finish_reason)
             conversation.add(said)
 
-    async def _ask(self, request: dict[str, Any]) -> Round:
+    async def _ask(self, upstream: Upstream, request: dict[str, Any]) -> Round:
+        # A provider counts also what it does not show, such as its reasoning.
+        if sum(turn.usage.completion_tokens for turn, _ in self._turns if turn.usage) >= self._max_output_tokens:
+            raise OutputTooLarge
         turn = Turn(request, self._calls, self._say, self._asking)
         self._turns.append((turn, self._publication.outbox.output_tokens))
-        await turn.listen(self._upstream, self._clocks, self._deadline)
+        await turn.listen(upstream, self._clocks, self._deadline)
         calls = self._calls.end_round()
         if turn.finish_reason in _CUT:
             calls = []
@@ -147,6 +155,12 @@ class Attempt:
         """Everything an answer consists of goes out here, once its place in the outbox is free."""
         if isinstance(event, ToolCallDone):
             await self._telling.end_call(event)
+        elif not isinstance(event, ToolResult):
+            # A piece is one token at least. By the estimate, which is by characters too, an answer that keeps
+            # to the very number its caller was allowed to ask for would often be over it.
+            self._pieces += 1
+            if self._pieces > self._max_output_tokens:
+                raise OutputTooLarge
         if self._publication.is_full:
             await self._publication.room()
         self._publication.add(event)

@@ -33,7 +33,7 @@ from worker.publisher import Publisher
 from worker.question import asking
 from worker.retry import restart_wait_s
 from worker.tools.toolbox import Toolbox
-from worker.turn import Clocks, Interrupted, Upstream
+from worker.turn import ChooseUpstream, Clocks, Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Job:
         queue: Queue,
         publisher: Publisher,
         linger: Linger,
-        upstream: Upstream,
+        choose_upstream: ChooseUpstream,
         clocks: Clocks,
         toolbox: Toolbox,
         measures: WorkerMeasures,
@@ -63,7 +63,7 @@ class Job:
         self._queue = queue
         self._publisher = publisher
         self._linger = linger
-        self._upstream = upstream
+        self._choose_upstream = choose_upstream
         self._clocks = clocks
         self._toolbox = toolbox
         self._measures = measures
@@ -113,7 +113,7 @@ class Job:
         attempt = Attempt(
             upstream_request(taken.request),
             publication,
-            self._upstream,
+            self._choose_upstream,
             self._clocks,
             self._toolbox,
             partial(asking, self._measures, span),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -33,7 +34,7 @@ from worker.tools.registry import load_tools
 from worker.tools.threads import Threads
 from worker.tools.toolbox import Toolbox, ToolLimits
 from worker.turn import Clocks
-from worker.upstream.chat import ChatUpstream, connect_upstream
+from worker.upstream.upstreams import Upstreams
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +43,11 @@ _RETRY_S: Final = 0.5
 _ANSWER_S: Final = 1.0
 
 
-async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then drain. Raises `SettingsError` and `UnfitRedis` before any of it."""
+async def run(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Work until SIGTERM or SIGINT, then drain; `environ` may hold upstreams' keys. Raises `SettingsError`
+    and `UnfitRedis` before any of it."""
     tools = load_tools(settings.tools)
+    upstreams = Upstreams.connect(settings, environ)
     traces = traces_of("worker", recorded=settings.traces)
     keys = Keys(settings.key_prefix)
     planes = Planes(settings)
@@ -61,13 +64,11 @@ async def run(settings: Settings) -> None:
         full_s=settings.full_s,
     )
     linger = Linger(replicas, publisher, limit=settings.slots)
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    client = connect_upstream(settings.openai_base_url, key, connections=settings.slots)
     clocks = Clocks(settings.first_token_s, settings.between_tokens_s)
     tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
     toolbox = Toolbox(tools, Threads(settings.tool_threads), tool_limits)
     reader = LogReader(planes.log.client, keys)
-    job = Job(eventlog, reader, queue, publisher, linger, ChatUpstream(client), clocks, toolbox, measures, traces)
+    job = Job(eventlog, reader, queue, publisher, linger, upstreams.of, clocks, toolbox, measures, traces)
     worker = ArqWorker(
         queue,
         pool(settings.redis_url),
@@ -104,8 +105,7 @@ async def run(settings: Settings) -> None:
                 for task in services:
                     task.cancel()
     finally:
-        await client.close()
-        for mine in (planes, replicas):
+        for mine in (upstreams, planes, replicas):
             await mine.aclose()
         for each in (waking, hinting, worker.pool):
             # arq's client does not close by itself a pool that it was given.

@@ -22,7 +22,7 @@ _BATCH_BYTES: Final = 524_288
 
 
 class OutputTooLarge(Exception):
-    """The attempt wrote more than `max_output_bytes`."""
+    """The attempt said more than it may, in bytes or in tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,20 @@ _LAST_WORDS_S: Final = 5.0
 class Upstream(Protocol):
     """A provider. Leaving the context closes its socket. Raises `UpstreamError`."""
 
+    @property
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """To be held for each question: only so many are asked at once."""
+
+    @property
+    def max_output_tokens(self) -> int: ...
+
     def open(
         self, request: dict[str, Any], headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[AsyncIterator[Any]]: ...
+
+
+ChooseUpstream = Callable[[Mapping[str, Any]], Upstream]
+"""By what the request says. Raises `UpstreamRefused`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +92,10 @@ class Turn:
         upstream broke off in a way that another attempt may mend, `Unanswered` or `UpstreamRefused`
         when it said nothing."""
         async for trying in before_first_piece(deadline):
-            with trying, self._asking(self.request) as question:
-                await self._listen_once(upstream, clocks, question)
+            # Waiting for others to end is not the provider's silence, so no clock but the deadline's runs.
+            async with upstream.place:
+                with trying, self._asking(self.request) as question:
+                    await self._listen_once(upstream, clocks, question)
 
     async def _listen_once(self, upstream: Upstream, clocks: Clocks, question: Question) -> None:
         try:

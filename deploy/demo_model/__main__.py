@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 for any free one")
     parser.add_argument("--fd", type=int, help="serve on this inherited listening socket instead")
+    parser.add_argument("--key", help="refuse every other one, as providers do")
     wanted = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s")
     try:
@@ -29,7 +30,7 @@ def main() -> int:
     host, port = listener.getsockname()[:2]
     print(f"The demo model listens on http://{host}:{port}/v1", flush=True)
     config = uvicorn.Config(
-        App(),
+        App(wanted.key),
         loop="uvloop",
         http=LentSocket,
         ws="none",

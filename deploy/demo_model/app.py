@@ -32,7 +32,9 @@ _EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cac
 class App:
     """The demo model as an ASGI application."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str | None = None) -> None:
+        """`key`: the only one that is let in; all are without it."""
+        self._authorization = None if key is None else f"Bearer {key}".encode()
         self._gates = Gates()
         self._ledger = Ledger()
 
@@ -47,6 +49,8 @@ class App:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
+        if path.startswith("/v1/") and self._authorization not in (None, dict(scope["headers"]).get(b"authorization")):
+            raise Refused(401, "Incorrect API key provided.", code="invalid_api_key")
         match method, path.strip("/").split("/"):
             case "POST", ["v1", "chat", "completions"]:
                 await self._complete(receive, send, Breaker(send, scope["extensions"][SOCKET]["transport"]))

@@ -6,7 +6,7 @@ import os
 import sys
 
 from deploy.doctor.findings import Finding, Grade
-from deploy.doctor.looks import at_machine, at_planes, at_upstream
+from deploy.doctor.looks import at_machine, at_planes, at_upstreams
 from shared.errors import SettingsError
 from shared.settings import Settings, load
 
@@ -14,7 +14,7 @@ from shared.settings import Settings, load
 def main() -> int:
     """Look everywhere, say all of it."""
     parser = argparse.ArgumentParser(prog="python -m deploy.doctor", description="Is this place fit for Tokencast?")
-    parser.add_argument("--no-upstream", action="store_true", help="where only the API runs: do not ask the provider")
+    parser.add_argument("--no-upstream", action="store_true", help="where only the API runs: do not ask providers")
     asked = parser.parse_args()
     try:
         settings = load(os.environ)
@@ -30,7 +30,7 @@ def main() -> int:
 async def _look(settings: Settings, *, upstream: bool) -> list[Finding]:
     found = await at_planes(settings)
     if upstream:
-        found.append(await at_upstream(settings))
+        found += await at_upstreams(settings, os.environ)
     return [*found, at_machine()]
 
 

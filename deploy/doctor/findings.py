@@ -98,18 +98,24 @@ def of_upstream(status: int | None, said: str, models: int) -> Finding:
     match status:
         case None:
             return Finding(
-                Grade.WRONG, "provider", f"It is not reached: {said}.", "Check OPENAI_BASE_URL, DNS and egress rules."
+                Grade.WRONG,
+                "provider",
+                f"It is not reached: {said}.",
+                "Check its URL (OPENAI_BASE_URL), DNS and egress.",
             )
         case 401 | 403:
             return Finding(
-                Grade.WRONG, "provider", f"It refuses the key ({status}).", "Check OPENAI_API_KEY and what it may do."
+                Grade.WRONG,
+                "provider",
+                f"It refuses the key ({status}).",
+                "Check it (OPENAI_API_KEY), and what it may do.",
             )
         case 404 | 405 | 501:
             return Finding(
                 Grade.WARNING,
                 "provider",
                 f"It is there, but lists no models ({status}), so the key was not tried.",
-                "If OPENAI_BASE_URL should end in /v1 and does not, add that.",
+                "If its URL should end in /v1 and does not, add that.",
             )
         case 429:
             return Finding(

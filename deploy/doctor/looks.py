@@ -1,10 +1,10 @@
-"""Owns the asking: Redis, the provider, this machine. Each look ends in findings, whatever it meets."""
+"""Owns the asking: Redis, providers, this machine. Each look ends in findings, whatever it meets."""
 
 import asyncio
 import resource
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -16,9 +16,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from deploy.doctor import findings
 from deploy.doctor.findings import Finding, Grade
 from shared.connection import translated
-from shared.errors import LogUnavailable
+from shared.errors import LogUnavailable, SettingsError
 from shared.plane import open_log_plane
 from shared.settings import Settings
+from shared.upstreamkeys import key_of
+from shared.upstreams import Upstream
 
 _PINGS: Final = 20
 _REDIS_S: Final = 10.0
@@ -68,15 +70,30 @@ def _name(redis: Redis) -> str:
     return f"{where['host']}:{where['port']}"
 
 
-async def at_upstream(settings: Settings) -> Finding:
+async def at_upstreams(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Each of them, all at once."""
+    found = await asyncio.gather(*(_at_upstream(*each, environ) for each in settings.providers.items()))
+    if not settings.upstreams:
+        return found
+    # Of those that have names, which one is meant.
+    return [replace(each, about=f"{each.about} {name}") for name, each in zip(settings.upstreams, found, strict=True)]
+
+
+async def _at_upstream(name: str, upstream: Upstream, environ: Mapping[str, str]) -> Finding:
     """One `GET /models`: it costs nothing, and most providers answer it to a valid key only."""
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-    if key is None:
+    try:
+        key = key_of(name, upstream, environ)
+    except SettingsError as error:
+        return Finding(Grade.WRONG, "provider", error.message, "Workers will not start before that.")
+    if key is None and upstream.base_url is None:
         return Finding(
-            Grade.WRONG, "provider", "There is no key.", "Set OPENAI_API_KEY, to anything if none is needed."
+            Grade.WRONG, "provider", "There is no key.", "Set OPENAI_API_KEY: OpenAI answers nobody without."
         )
     async with AsyncOpenAI(
-        api_key=key, base_url=settings.openai_base_url, max_retries=0, timeout=_UPSTREAM_S
+        api_key="none" if key is None else key.get_secret_value(),
+        base_url=upstream.base_url,
+        max_retries=0,
+        timeout=_UPSTREAM_S,
     ) as client:
         try:
             page = await client.models.list()

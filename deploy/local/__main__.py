@@ -20,6 +20,8 @@ _REDIS_URL: Final = "TOKENCAST_REDIS_URL"
 _DRAIN_S: Final = "TOKENCAST_DRAIN_S"
 _LOCAL_DRAIN_S: Final = 3.0
 """Somebody sits there and waits, and no other worker will take over; so less than elsewhere."""
+_PROVIDERS: Final = ("TOKENCAST_UPSTREAMS", "OPENAI_BASE_URL", "OPENAI_API_KEY")
+"""Whoever sets one of them brings a provider."""
 _MOST_PROCESSES: Final = 256
 _PARENT_LOOK_EVERY_S: Final = 0.5
 
@@ -61,7 +63,7 @@ def prepare(asked: argparse.Namespace, environ: Mapping[str, str]) -> Plan:
         server=server,
         data=data,
         lock=lock,
-        demo_model=not environ.get("OPENAI_BASE_URL") and not environ.get("OPENAI_API_KEY"),
+        demo_model=not any(environ.get(name) for name in _PROVIDERS),
         drain_s=chosen.drain_s if _DRAIN_S in environ else _LOCAL_DRAIN_S,
         environ=dict(environ),
     )

@@ -101,7 +101,7 @@ class Launcher:
             argv = plan.server.command(plan.data, redis.socket_path(plan.data))
             self._add(tasks, [Command("redis", argv, self._environ, keep, tries=1)])
             await self._ready("redis", lambda: redis.answers(plan.redis_url))
-        model = "the provider named in OPENAI_BASE_URL or OPENAI_API_KEY"
+        model = "the provider named in the environment"
         if plan.demo_model:
             # We listen, and the model inherits the socket: the port stays ours while it is away.
             self._listener = listen(HOST, 0)

@@ -1,5 +1,6 @@
 """`python -m deploy.doctor`, against what is fit, what is not, and what is not there."""
 
+import json
 import sys
 from collections.abc import Mapping
 
@@ -42,6 +43,26 @@ async def test_a_redis_with_our_configuration_is_fit() -> None:
     assert code == 0, said
     assert all(f" {about}: " in said for about in ("redis", "latency", "clock", "provider", "open files")), said
     assert said.count("fine") == 5, said
+
+
+async def test_every_upstream_is_asked_with_its_own_key(redis_server: RedisServer) -> None:
+    """A line for each, by its name: one lets us in, one refuses the key, one has none."""
+    model = ModelProcess(arguments=["--key", SECRET])
+    await model.start()
+    here = {"base_url": f"{model.url}/v1", "models": ["*"]}
+    upstreams = {"good": here | {"key_env": "GOOD"}, "bad": here | {"key_env": "BAD"}, "lost": here | {"key_env": "NO"}}
+    try:
+        code, said = await examine({
+            "TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_UPSTREAMS": json.dumps(upstreams),
+            "GOOD": SECRET, "BAD": f"not-{SECRET}",
+        })  # fmt: skip
+    finally:
+        await model.stop()
+    assert code == 1
+    assert "fine     provider good: It takes the key" in said
+    assert "wrong    provider bad: It refuses the key" in said
+    assert "wrong    provider lost: The upstream `lost` has no key: the variable NO" in said
+    assert SECRET not in said
 
 
 async def test_a_redis_that_evicts_is_wrong() -> None:

@@ -15,7 +15,7 @@ from tests.support.processes import ROOT
 
 DEPLOY: Final = ROOT / "deploy"
 KUBERNETES: Final = DEPLOY / "kubernetes"
-OVERLAYS: Final = ("base", "overlays/demo", "overlays/keda", "overlays/monitor")
+OVERLAYS: Final = ("base", "overlays/demo", "overlays/keda", "overlays/monitor", "overlays/upstreams")
 FOREIGN: Final = ("keda.sh/v1alpha1", "monitoring.coreos.com/v1")
 """Kinds of which Kubernetes itself has no schema: what brings them is installed apart."""
 
@@ -141,3 +141,18 @@ def test_whatever_is_set_is_a_setting() -> None:
         for container in pod["containers"]:
             names = {one["name"] for one in container.get("env", []) if one["name"].startswith(PREFIX)}
             assert names <= {PREFIX + field.upper() for field in Settings.model_fields}
+
+
+def test_keys_of_providers_are_for_workers_alone() -> None:
+    """Every variable that an upstream says its key is in is the worker's, by reference, and none of it the API's."""
+    resources = built("overlays/upstreams")
+    told = next(one["data"] for one in resources if one["metadata"]["name"].startswith("tokencast-settings"))
+    upstreams = load(told).providers
+    wanted = {upstream.key_env for upstream in upstreams.values()} - {None}
+    given = {
+        name: {one["name"] for one in pod["containers"][0].get("env", ()) if "secretKeyRef" in one.get("valueFrom", {})}
+        for name, pod in pods(resources)
+    }
+    assert len(upstreams) == 3
+    assert wanted <= given["tokencast-worker"]
+    assert not wanted & given["tokencast-api"]

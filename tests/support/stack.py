@@ -76,8 +76,8 @@ class WorkerProcess(OsProcess):
 class ModelProcess(HttpProcess):
     """The demo model, and the way to its controls."""
 
-    def __init__(self, name: str = "model") -> None:
-        super().__init__(name, "deploy.demo_model", "/healthz", {})
+    def __init__(self, name: str = "model", arguments: Sequence[str] = ()) -> None:
+        super().__init__(name, "deploy.demo_model", "/healthz", {}, arguments)
 
     async def open_gate(self, name: str) -> None:
         """Let every stream past this gate, those that come later too."""

@@ -29,6 +29,7 @@ _STATUSES: Final = {
     "worker_lost": 503,
     "worker_shutdown": 503,
     "capacity": 503,
+    "model_not_found": 404,
     "cancelled": 409,
 }
 """What a request that waits for the whole answer is told; all other codes are 500."""

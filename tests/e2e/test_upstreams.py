@@ -1,0 +1,215 @@
+"""Two providers that let in nobody but the right key, and a third without one, behind one Tokencast."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+import pytest
+
+from tests.support.problems import check_problem
+from tests.support.redis_server import RedisServer
+from tests.support.sdk import asked, connected
+from tests.support.stack import ModelProcess, Stack, WorkerProcess, chat, demo, unique
+from tests.support.tools import asking
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+ONE, TWO, THREE = ("demo;seed=1*", "demo;seed=2*", "demo;seed=3*")
+"""What each serves. All of them could answer each of these names."""
+MOST_TOKENS, FEW_TOKENS = 40, 10
+SETTINGS = {"first_token_s": 0.5, "max_output_tokens": MOST_TOKENS, "tools": "tests.support.tools"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One API and one worker. The second provider serves the first one's models too, for who names it; the third
+    is asked one question at a time. The API has no key, and knows of one provider more than the worker."""
+
+    stack: Stack
+    one: ModelProcess
+    two: ModelProcess
+
+    @property
+    def three(self) -> ModelProcess:
+        return self.stack.model
+
+    async def asked(self, model: str) -> dict[str, int]:
+        """How often each was asked for it."""
+        models = {"one": self.one, "two": self.two, "three": self.three}
+        return {name: len(await process.requests(model)) for name, process in models.items()}
+
+
+@pytest.fixture(scope="module")
+async def place(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    key_file = tmp_path_factory.mktemp("keys") / "two"
+    key_file.write_text("sk-two\n")
+    stack = Stack(redis=redis_server, settings=SETTINGS)
+    one, two = ModelProcess("one", ["--key", "sk-one"]), ModelProcess("two", ["--key", "sk-two"])
+    upstreams: dict[str, dict[str, Any]] = {
+        "one": {"base_url": f"{one.url}/v1", "key_env": "KEY_OF_ONE", "models": [ONE]},
+        "two": {"base_url": f"{two.url}/v1", "key_file": str(key_file), "models": [TWO, ONE]},
+        "three": {
+            "base_url": f"{stack.model.url}/v1", "models": [THREE], "at_once": 1, "max_output_tokens": FEW_TOKENS
+        },
+    }  # fmt: skip
+    more = {"new": {"base_url": "http://127.0.0.1:1/v1", "models": ["demo;seed=4*"]}}
+    for process in (*stack.apis, *stack.workers):
+        del process.environ["OPENAI_BASE_URL"], process.environ["OPENAI_API_KEY"]
+    for api in stack.apis:
+        api.environ["TOKENCAST_UPSTREAMS"] = json.dumps(upstreams | more)
+    for worker in stack.workers:
+        worker.environ |= {"TOKENCAST_UPSTREAMS": json.dumps(upstreams), "KEY_OF_ONE": "sk-one"}
+    async with AsyncExitStack() as running:
+        for model in (one, two):
+            running.push_async_callback(model.stop)
+            await model.start()
+        await running.enter_async_context(stack)
+        yield Place(stack, one, two)
+
+
+def named(seed: int, **wishes: object) -> str:
+    """A model's name that nobody else has asked for; without wishes it is quick."""
+    return demo(seed=f"{seed}{unique()[:9]}", **(wishes or {"pace_s": 0, "tokens": 3}))
+
+
+@pytest.mark.rule("R64")
+async def test_each_model_reaches_its_own_server_with_its_own_key(place: Place) -> None:
+    """On every wire; both servers refuse each other's key, and nobody else is asked."""
+    for seed, name in ((1, "one"), (2, "two"), (3, "three")):
+        model = named(seed)
+        assert (await place.stack.closed(await place.stack.create(model)))["status"] == "completed"
+        async with connected(place.stack.urls[0]) as sdk:
+            said = await sdk.chat.completions.create(**asked(model))
+            assert said.choices[0].finish_reason == "stop"
+            assert (await sdk.responses.create(model=model, input="Hello")).status == "completed"
+        assert await place.asked(model) == {"one": 0, "two": 0, "three": 0} | {name: 3}
+
+
+@pytest.mark.rule("R64")
+async def test_a_caller_may_name_the_upstream(place: Place) -> None:
+    """On every wire: the one named is asked, though another comes first; the provider is not told the name."""
+    model = named(1)
+    await place.stack.closed(await place.stack.create(model, upstream="two"))
+    async with connected(place.stack.urls[0]) as sdk:
+        await sdk.chat.completions.create(**asked(model), extra_body={"upstream": "two"})
+        await sdk.responses.create(model=model, input="Hello", extra_body={"upstream": "two"})
+    assert await place.asked(model) == {"one": 0, "two": 3, "three": 0}
+
+
+@pytest.mark.rule("R64")
+@pytest.mark.parametrize("fields", [{}, {"upstream": "one"}, {"upstream": "nobody"}])
+async def test_what_nobody_serves_is_refused_and_nobody_asked(place: Place, fields: dict[str, str]) -> None:
+    """With its code on every wire, and without a generation."""
+    model = named(1 if fields.get("upstream") == "nobody" else 9)
+    check_problem(await place.stack.post(chat(model, **fields)), 404, "model_not_found")
+    async with connected(place.stack.urls[0]) as sdk:
+        for ask in (
+            sdk.chat.completions.create(**asked(model), extra_body=fields),
+            sdk.responses.create(model=model, input="Hello", extra_body=fields),
+        ):
+            with pytest.raises(openai.NotFoundError) as refused:
+                await ask
+            assert refused.value.code == "model_not_found"
+    assert await place.asked(model) == {"one": 0, "two": 0, "three": 0}
+
+
+@pytest.mark.rule("R64")
+async def test_no_caller_names_an_address(place: Place) -> None:
+    """A URL is no upstream's name, and fields that look like one change nothing."""
+    url = f"{place.two.url}/v1"
+    model = named(1)
+    check_problem(await place.stack.post(chat(model, upstream=url)), 404, "model_not_found")
+    check_problem(await place.stack.post(chat(url)), 404, "model_not_found")
+    check_problem(await place.stack.post(chat(model, upstream={"base_url": url})), 400, "bad_request")
+    tried: dict[str, Any] = {
+        "base_url": url,
+        "api_base": url,
+        "api_key": "sk-two",
+        "extra_headers": {"Authorization": "Bearer x"},
+    }
+    await place.stack.closed(await place.stack.create(model, **tried))
+    assert await place.asked(model) == {"one": 1, "two": 0, "three": 0}
+
+
+async def test_a_worker_that_knows_less_than_the_api_says_so(place: Place) -> None:
+    """Its settings are older: the answer fails with the same code, at once."""
+    failed = await place.stack.closed(await place.stack.create(named(4)))
+    assert failed["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.rule("R65")
+async def test_questions_beyond_what_an_upstream_takes_at_once_wait(place: Place) -> None:
+    """In the worker, until the one before has ended, and longer than the provider may be silent; one that is
+    cancelled meanwhile is never asked, and other upstreams do not wait."""
+    gate = unique()
+    first, second, never = named(3, gate=gate, gate_after=1, tokens=3), named(3), named(3)
+    running = await place.stack.create(first)
+    await until(lambda: place.three.requests(first), 20.0, "the first question")
+    waiting, cancelled = await place.stack.create(second), await place.stack.create(never)
+
+    async def taken() -> bool:
+        return all([(await place.stack.snapshot(one))["attempt"] for one in (waiting, cancelled)])
+
+    await until(taken, 20.0, "both are the worker's")
+    await place.stack.cancel(cancelled)
+    # More than `first_token_s` of the provider's own.
+    slow = await place.stack.closed(await place.stack.create(named(1, pace_s=0.05, tokens=20)))
+    assert slow["status"] == "completed"
+    assert (await place.stack.snapshot(waiting))["status"] == "running"
+    assert await place.asked(second) == {"one": 0, "two": 0, "three": 0}
+
+    await place.three.open_gate(gate)
+    assert (await place.stack.closed(running))["status"] == "completed"
+    assert (await place.stack.closed(waiting))["status"] == "completed"
+    assert await place.asked(never) == {"one": 0, "two": 0, "three": 0}
+
+
+@pytest.mark.rule("R66")
+@pytest.mark.parametrize(("seed", "most"), [(1, MOST_TOKENS), (3, FEW_TOKENS)])
+async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(place: Place, seed: int, most: int) -> None:
+    """One more ends it as too large, with what was said."""
+    whole = await place.stack.closed(await place.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most)))
+    cut = await place.stack.closed(await place.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most + 1)))
+    assert (whole["status"], cut["status"], cut["error"]["code"]) == ("completed", "failed", "output_too_large")
+    assert len(cut["text"]) == 9 * most
+
+
+@pytest.mark.rule("R66")
+async def test_many_turns_have_no_more_tokens_than_one(place: Place) -> None:
+    """A model that goes on calling tools is not asked again once it has said as much."""
+    model = named(1, pace_s=0, tools=1, turns=100)
+    cut = await place.stack.closed(await place.stack.create(model, tools=[asking("add", a=1, b=2)]))
+    assert cut["error"]["code"] == "output_too_large"
+    assert 1 < len(cut["tool_results"]) < 16
+
+
+@pytest.mark.rule("R66")
+@pytest.mark.parametrize(("seed", "most"), [(1, MOST_TOKENS), (3, FEW_TOKENS)])
+async def test_who_asks_for_more_tokens_than_allowed_is_told(place: Place, seed: int, most: int) -> None:
+    """By every name the number has; nothing is made of it, and the number itself is allowed."""
+    model = named(seed)
+    for name in ("max_tokens", "max_completion_tokens"):
+        check_problem(await place.stack.post(chat(model) | {name: most + 1}), 400, "bad_request")
+    async with connected(place.stack.urls[0]) as sdk:
+        with pytest.raises(openai.BadRequestError):
+            await sdk.responses.create(model=model, input="Hello", max_output_tokens=most + 1)
+    assert await place.asked(model) == {"one": 0, "two": 0, "three": 0}
+    assert (await place.stack.post(chat(model, max_tokens=most))).status == 201
+
+
+async def test_a_worker_without_a_key_does_not_start(redis_server: RedisServer) -> None:
+    """It ends with the exit code of a wrong setting, and names the upstream and where its key should be."""
+    upstreams = {"one": {"key_env": "KEY_OF_ONE", "models": ["*"]}}
+    environ = {"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_UPSTREAMS": json.dumps(upstreams)}
+    worker = WorkerProcess("worker", environ)
+    worker.spawn()
+    try:
+        assert await worker.wait(20.0) == 2
+        assert "`one`" in worker.output()
+        assert "KEY_OF_ONE" in worker.output()
+    finally:
+        await worker.stop()

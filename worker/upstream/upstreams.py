@@ -1,0 +1,47 @@
+"""Owns the upstreams of one worker process: a client each, and which of them a request is for.
+
+By the same rule as the API, from the same settings, so nothing of the choice has to be stored but the
+name a caller gave. A request that waited while the operator moved its model goes where it is now.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from shared.errors import ModelNotFound, UpstreamRefused
+from shared.settings import Settings
+from shared.upstreamkeys import key_of
+from shared.upstreams import NAME, chosen
+from shared.upstreams import Upstreams as Named
+from worker.upstream.chat import ChatUpstream, connect_upstream
+
+
+class Upstreams:
+    """All of them, open until `aclose`."""
+
+    def __init__(self, named: Named, opened: Mapping[str, ChatUpstream]) -> None:
+        self._named = named
+        self._opened = opened
+
+    @classmethod
+    def connect(cls, settings: Settings, environ: Mapping[str, str]) -> Self:
+        """One client for each; none of them is asked anything yet. Raises `SettingsError` for a key that is
+        not where it should be."""
+        keys = {name: key_of(name, upstream, environ) for name, upstream in settings.providers.items()}
+        opened = {}
+        for name, upstream in settings.providers.items():
+            at_once = upstream.at_once or settings.slots
+            client = connect_upstream(upstream.base_url, keys[name], connections=at_once)
+            most = upstream.max_output_tokens or settings.max_output_tokens
+            opened[name] = ChatUpstream(client, at_once=at_once, max_output_tokens=most)
+        return cls(settings.providers, opened)
+
+    def of(self, request: Mapping[str, Any]) -> ChatUpstream:
+        """Whom to ask. Raises `UpstreamRefused` where the API that took the request knew more than we."""
+        try:
+            return self._opened[chosen(self._named, str(request.get("model", "")), request.get(NAME))]
+        except ModelNotFound as error:
+            raise UpstreamRefused(ModelNotFound.code, error.message) from error
+
+    async def aclose(self) -> None:
+        for upstream in self._opened.values():
+            await upstream.aclose()
