@@ -81,6 +81,28 @@ def test_no_regular_expression_is_tried(schema: Any) -> None:
     assert findings(schema, {hard: hard}) == []
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$schema": "http://json-schema.org/draft-04/schema#", "enum": [*range(20_000), "a"]},
+        {"properties": {f"p{n}": {} for n in range(50_000)}},
+        {"anyOf": [{}] * 50_000},
+        {"type": ["string"] * 100_000},
+    ],
+    ids=["enum", "properties", "anyOf", "type"],
+)
+@pytest.mark.timeout(30)
+def test_a_schema_that_would_take_for_ever_is_refused(schema: Any) -> None:
+    """Older drafts compare all values of an `enum` with each other, and each part takes its time."""
+    assert "larger than can be checked" in (fault_of(schema) or "")
+
+
+def test_as_large_a_schema_as_providers_take_is_one() -> None:
+    """1,000 values, and 5,000 properties would go as well, but take their time."""
+    properties = {f"p{n}": {"type": "string", "description": "x"} for n in range(500)}
+    assert fault_of({"type": "object", "properties": properties, "enum": [f"v{n}" for n in range(1_000)]}) is None
+
+
 def test_findings_are_few_and_short() -> None:
     """A terminal must stay small, whatever was broken how often."""
     found = findings({"additionalProperties": {"type": "null"}}, {f"{i}" + "k" * 9000: "v" * 9000 for i in range(99)})
