@@ -5,6 +5,7 @@ they never hold a line break (JSON escapes control characters) and are the same 
 """
 
 import json
+import re
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Final, cast, get_args
@@ -37,12 +38,12 @@ def encode_json(value: Any) -> bytes:
 
     Providers do send lone surrogates (half an emoji in each of two chunks). UTF-8 cannot carry
     them and orjson refuses them; as escapes they survive, and a client that joins the text gets
-    the whole character back.
+    the whole character back. Likewise whole numbers beyond 64 bits. What is no number is null.
     """
     try:
         return orjson.dumps(value, default=_fields_of, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError:
-        return json.dumps(value, default=_fields_of, separators=(",", ":")).encode("ascii")
+        return _encode_slowly(value)
 
 
 def decode_json(data: bytes | str) -> Any:
@@ -66,10 +67,19 @@ def _decode_slowly(data: bytes | str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+def _encode_slowly(value: Any) -> bytes:
+    text = json.dumps(value, default=_fields_of, separators=(",", ":"))
+    if _NO_NUMBER.search(text):
+        # Python writes words that no other parser takes, where orjson writes null.
+        text = json.dumps(json.loads(text, parse_constant=lambda _: None), separators=(",", ":"))
+    return text.encode("ascii")
+
+
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
 
+_NO_NUMBER: Final = re.compile("NaN|Infinity")
 _OUTPUT: Final[dict[bytes, type]] = {shape.type.value.encode(): shape for shape in (*get_args(Delta), *get_args(Whole))}
 
 

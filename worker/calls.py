@@ -8,9 +8,14 @@ an attempt, because viewers and results name a call by them.
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Final
 
+from shared.errors import UpstreamBroken
 from shared.events import ToolCall, ToolCallDone
 from worker.upstream.pieces import CallPiece
+
+MOST_CALLS: Final = 256
+"""In one round. Each costs memory and events even without a word of arguments; OpenAI takes 128 tools."""
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ class Calls:
         self._count = 0
 
     def add(self, piece: CallPiece) -> ToolCall:
-        """The next piece as an event, with id and name where they are first known."""
+        """The next piece as an event, with id and name where they are first known. Raises `UpstreamBroken`."""
         found = self._growing.find(piece)
         call = self._growing.latest = found or self._begin(piece)
         name = piece.name if not call.name else None
@@ -83,6 +88,8 @@ class Calls:
         self._count = max(self._count, call.index + 1)
 
     def _begin(self, piece: CallPiece) -> _Call:
+        if len(self._growing.calls) >= MOST_CALLS:
+            raise UpstreamBroken("upstream_protocol", "The provider called more tools at once than anybody could run.")
         call_id = piece.id
         if call_id is None or call_id in self._ids:
             call_id = f"call_{uuid.uuid4().hex}"

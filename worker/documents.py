@@ -14,8 +14,8 @@ from shared.jsonops import Op
 from shared.verdict import asked_schema
 from worker.growing import Growing, NotJson, Untellable
 
-_EVENT_BYTES: Final = 128
-"""What an event holds besides its ops, a provider's long call id included."""
+_EVENT_BYTES: Final = 64
+"""What an event holds besides its ops and its target, which may be a provider's long call id; and some room."""
 
 TELL_FACTOR: Final = 2
 """`json` events may take so many times `max_output_bytes`, beside the text, and then no more are
@@ -33,6 +33,8 @@ class Judgeable(NamedTuple):
 @dataclass(slots=True)
 class _Document:
     target: str
+    around_bytes: int
+    """What an event of it holds besides its ops."""
     growing: Growing
     schema: Any = None
     stands_because: str | None = None
@@ -47,7 +49,7 @@ class Documents:
         self.violations: list[Violation] = []
         """What is known to be wrong without asking a schema."""
         self.judgeable: list[Judgeable] = []
-        self._ops_bytes = max(1, max_event_bytes - _EVENT_BYTES)
+        self._event_bytes = max_event_bytes
         self._left_bytes = max_bytes
         self._all: dict[str, _Document] = {}
         self._calls: dict[int, _Document] = {}
@@ -94,7 +96,9 @@ class Documents:
                 yield from self._end(document)
 
     def _begin(self, target: str, schema: Any = None) -> _Document:
-        return self._all.setdefault(target, _Document(target, Growing(self._ops_bytes), schema))
+        around_bytes = _EVENT_BYTES + len(encode_json(target))
+        growing = Growing(self._event_bytes - around_bytes - _EVENT_BYTES)
+        return self._all.setdefault(target, _Document(target, around_bytes, growing, schema))
 
     def _growing(self) -> Iterator[_Document]:
         return (each for each in self._all.values() if not each.is_ended and each.stands_because is None)
@@ -133,7 +137,7 @@ class Documents:
         if document.stands_because is not None:
             return
         try:
-            for packed, size in self._packed(ops):
+            for packed, size in _packed(ops, document.around_bytes, self._event_bytes):
                 if size > self._left_bytes:
                     document.stands_because = "It is too large to be told as it grows; the text is whole."
                     return
@@ -142,18 +146,19 @@ class Documents:
         except Untellable as error:
             document.stands_because = f"{error} What was told before stands; the text is whole."
 
-    def _packed(self, ops: Iterable[Op]) -> Iterator[tuple[list[Op], int]]:
-        packed: list[Op] = []
-        size = _EVENT_BYTES
-        for op in ops:
-            op_bytes = len(encode_json(op)) + 1
-            if packed and size + op_bytes > self._ops_bytes:
-                yield packed, size
-                packed, size = [], _EVENT_BYTES
-            packed.append(op)
-            size += op_bytes
-        if packed:
+
+def _packed(ops: Iterable[Op], around_bytes: int, most_bytes: int) -> Iterator[tuple[list[Op], int]]:
+    packed: list[Op] = []
+    size = around_bytes
+    for op in ops:
+        op_bytes = len(encode_json(op)) + 1
+        if packed and size + op_bytes > most_bytes:
             yield packed, size
+            packed, size = [], around_bytes
+        packed.append(op)
+        size += op_bytes
+    if packed:
+        yield packed, size
 
 
 def _parameters_of(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Outbox:
         for piece in _split(delta, self.limits.max_event_bytes):
             text = _text(piece)
             size = len(text)
-            self._bytes += _size_bytes(text)
+            self._bytes += _size_bytes(text) + _named_bytes(piece)
             if self._bytes > self.limits.max_output_bytes:
                 raise OutputTooLarge
             self._pieces += 1
@@ -194,6 +194,11 @@ def _text(delta: Delta) -> str:
 
 def _size_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _named_bytes(delta: Delta) -> int:
+    """Of the words around the text, which a provider chooses as well."""
+    return _size_bytes((delta.id or "") + (delta.name or "")) if isinstance(delta, ToolCall) else 0
 
 
 def _with_text(delta: Delta, text: str) -> Delta:

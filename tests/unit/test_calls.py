@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.errors import UpstreamBroken
 from shared.events import ToolCall, ToolCallDone
-from worker.calls import Calls
+from worker.calls import MOST_CALLS, Calls
 from worker.upstream.pieces import CallPiece
 
 Said = tuple[int | None, str | None, str | None, str]
@@ -22,6 +23,19 @@ def _told(*pieces: Said) -> tuple[list[ToolCall], list[ToolCallDone]]:
 def _whole(*pieces: Said) -> list[tuple[str, str]]:
     """Names and arguments of the whole calls."""
     return [(call.name, call.arguments) for call in _told(*pieces)[1]]
+
+
+@pytest.mark.rule("R67")
+def test_a_round_has_no_more_calls_than_anybody_could_run() -> None:
+    """Calls cost memory without a word of arguments; the next round begins anew."""
+    calls = Calls()
+    for _ in range(2):
+        for n in range(MOST_CALLS):
+            calls.add(CallPiece(n, None, "f", ""))
+        with pytest.raises(UpstreamBroken):
+            calls.add(CallPiece(MOST_CALLS, None, "f", ""))
+        assert calls.add(CallPiece(0, None, None, "{}")).arguments == "{}"
+        calls.end_round()
 
 
 @pytest.mark.rule("R39")

@@ -99,6 +99,15 @@ def test_nesting_without_end_is_a_value_error(data: bytes) -> None:
         decode_json(data)
 
 
+@pytest.mark.parametrize("beside", ["x", "\ud800", 2**70])
+@pytest.mark.rule("R67")
+def test_what_is_no_number_is_null_however_it_is_written(beside: object) -> None:
+    """Beside half a character or a very long number, too, which another encoder writes. A word stays a word."""
+    value = {"a": [float("nan"), float("-inf")], "b": beside, "c": "NaN, Infinity"}
+    assert decode_json(encode_json(value))["a"] == [None, None]
+    assert decode_json(encode_json(value))["c"] == "NaN, Infinity"
+
+
 def test_what_is_no_json_value_is_our_mistake() -> None:
     """Nothing is written as its repr."""
     with pytest.raises(TypeError):

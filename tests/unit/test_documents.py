@@ -128,6 +128,17 @@ def test_events_are_bounded() -> None:
 
 
 @pytest.mark.rule("R32")
+def test_a_long_call_id_makes_no_larger_events() -> None:
+    """It stands in each of them, and in what all of them may take."""
+    grown = documents({}, event_bytes=16_384, most=100_000)
+    call_id = "\x01" * 600
+    events = say(grown, ToolCall(0, call_id, "f", json.dumps([{"i": i} for i in range(5000)])))
+    assert len(events) > 5
+    assert max(len(encode(event)) for event in events) <= 16_384
+    assert sum(len(encode(event)) for event in events) <= 100_000
+
+
+@pytest.mark.rule("R32")
 def test_when_all_that_may_be_told_is_told_the_value_stands() -> None:
     """Told so far, it is a value; the end says why it is no more."""
     grown = documents(_JSON, most=2000)

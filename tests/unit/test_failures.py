@@ -3,6 +3,7 @@
 import email.utils
 import json
 import time
+from collections.abc import AsyncIterator
 
 import httpx2
 import openai
@@ -11,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import UpstreamBroken, UpstreamRefused
-from worker.upstream.failures import not_a_stream, retry_after_s, translate, translated_failures
+from worker.upstream.failures import not_a_stream, parsed, retry_after_s, translate, translated_failures
 
 _REQUEST = httpx2.Request("POST", "http://provider/v1/chat/completions")
 _CLIENT = openai.OpenAI(api_key="none", base_url="http://provider/v1")
@@ -52,16 +53,38 @@ def test_a_status_says_whether_asking_again_can_help(code: int, kind: type[Excep
         (httpx2.ReadError("reset"), "upstream_connection"),
         (httpx2.RemoteProtocolError("peer closed"), "upstream_connection"),
         (openai.APIError("overloaded", _REQUEST, body={"message": "overloaded"}), "upstream_error"),
-        (json.JSONDecodeError("Expecting value", "x", 0), "upstream_protocol"),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "upstream_protocol"),
     ],
 )
 def test_everything_short_of_a_status_may_pass(error: Exception, word: str) -> None:
-    """Connections, silence, an error inside the stream, and nonsense."""
+    """Connections, silence, an error inside the stream."""
     with pytest.raises(UpstreamBroken) as caught, translated_failures():
         raise error
     assert caught.value.failed_code == word
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "error",
+    [
+        json.JSONDecodeError("Expecting value", "x", 0),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        ValueError("Exceeds the limit (4300 digits) for integer string conversion"),
+        RecursionError("maximum recursion depth exceeded while decoding a JSON array"),
+    ],
+)
+async def test_what_the_sdk_cannot_parse_is_the_providers_fault(error: Exception) -> None:
+    """All that its JSON parser may raise, after what came before."""
+
+    async def chunks() -> AsyncIterator[dict[str, str]]:
+        yield {"a": "chunk"}
+        raise error
+
+    read = parsed(chunks())
+    assert await anext(read) == {"a": "chunk"}
+    with pytest.raises(UpstreamBroken) as caught:
+        await anext(read)
+    assert (caught.value.failed_code, caught.value.__cause__) == ("upstream_protocol", error)
 
 
 def test_who_cannot_be_reached_in_time_was_not_reached() -> None:

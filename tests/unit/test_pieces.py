@@ -95,11 +95,23 @@ def test_tool_calls_come_in_pieces(calls: list[Any], pieces: list[Piece]) -> Non
             {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}, "cost": 0.1},
             Usage(1, 2, 3, None, {"cached_tokens": 1}),
         ),
+        (
+            {
+                "prompt_tokens": 1,
+                "prompt_tokens_details": {"a": 1e300, "b": [1], "c": -1, "d": True, "e": 10**30, "f": 6},
+            },
+            Usage(1, 0, 1, None, {"f": 6}),
+        ),
+        ({"prompt_tokens": 1, "prompt_tokens_details": [1], "completion_tokens_details": "many"}, Usage(1, 0, 1)),
+        (
+            {"prompt_tokens": 1, "prompt_tokens_details": {str(n): n for n in range(100)}},
+            Usage(1, 0, 1, None, {str(n): n for n in range(16)}),
+        ),
     ],
 )
 @pytest.mark.rule("R14")
 def test_usage_is_the_providers_own(usage: Any, expected: Usage) -> None:
-    """Its total stands; a missing one is the sum; nothing is marked as a guess."""
+    """Its total stands; a missing one is the sum; nothing is marked as a guess. Of details only counts are kept."""
     assert list(pieces_of({"choices": [], "usage": usage})) == [expected]
 
 
@@ -109,15 +121,36 @@ def test_usage_is_the_providers_own(usage: Any, expected: Usage) -> None:
         None, [], "text", 7, {}, {"error": {"message": "x"}}, {"choices": "x"}, {"choices": [7]}, {"choices": {"a": 1}},
         _chunk("x"), _chunk([1]), _chunk({"content": 7}), _chunk({"content": ["parts"]}), _chunk({"tool_calls": [7]}),
         _chunk({"tool_calls": [{"index": "x"}]}), _chunk({"tool_calls": [{"function": {"arguments": 7}}]}),
-        {"usage": 7}, {"usage": {"prompt_tokens": "many"}},
+        {"usage": 7}, {"usage": {"prompt_tokens": "many"}}, {"usage": {"prompt_tokens": float("inf")}},
+        {"usage": {"completion_tokens": -1}}, {"usage": {"total_tokens": 2**53}},
+        _chunk({"tool_calls": [{"index": float("inf")}]}), _chunk({"tool_calls": [{"id": ["a"]}]}),
+        _chunk({"tool_calls": [{"function": {"name": {}, "arguments": ""}}, {"id": {"a": 1}}]}),
     ],
     ids=str,
 )  # fmt: skip
+@pytest.mark.rule("R67")
 def test_what_is_no_chunk_breaks_the_upstream(chunk: Any) -> None:
     """Named as the provider's fault, never a TypeError of ours."""
     with pytest.raises(UpstreamBroken) as caught:
         list(pieces_of(chunk))
     assert caught.value.failed_code == "upstream_protocol"
+
+
+@pytest.mark.parametrize("letter", ["x", "\0", "\ud800", "\U0001f30a"])
+@pytest.mark.rule("R67")
+def test_words_of_a_provider_are_bounded_as_they_are_written(letter: str) -> None:
+    """They stand in events that are not split; a signature packed into an id goes through."""
+    for most, word in ((True, "s" * 4_000), (False, letter * 4_096)):
+        for chunk in (
+            _chunk({}, finish_reason=word),
+            _chunk({"tool_calls": [{"id": word}]}),
+            _chunk({"tool_calls": [{"function": {"name": word}}]}),
+        ):
+            if most:
+                assert len(list(pieces_of(chunk))) == 1
+            else:
+                with pytest.raises(UpstreamBroken):
+                    list(pieces_of(chunk))
 
 
 _keys = st.sampled_from(

@@ -13,9 +13,10 @@ import httpx2
 from openai import AsyncOpenAI, AsyncStream
 from pydantic import SecretStr
 
+from shared.codec import encode_json
 from shared.upstreams import NAME
 from worker.upstream.bounds import PLAIN, bound, content_type
-from worker.upstream.failures import not_a_stream, translated_failures
+from worker.upstream.failures import not_a_stream, parsed, translated_failures
 
 # Reading has no limit here: silence is measured by `attempt.py`, where comments do not count.
 _TIMEOUT = httpx2.Timeout(connect=5.0, read=None, write=10.0, pool=5.0)
@@ -52,16 +53,16 @@ class ChatUpstream:
         """Chunks as decoded JSON, while the context lasts. Raises `UpstreamError`.
 
         `post` instead of `chat.completions.create`: the caller's request goes out as it came, fields
-        the SDK does not know included, and chunks stay dicts. Building the SDK's typed chunks costs
-        nine times as much, and we look at four fields. Framing, statuses and errors sent inside the
-        stream remain the SDK's.
+        the SDK does not know and halves of characters included, and chunks stay dicts. Building the
+        SDK's typed chunks costs nine times as much, and we look at four fields. Framing, statuses and
+        errors sent inside the stream remain the SDK's.
         """
         body = {name: value for name, value in request.items() if name != NAME} | {"stream": True}
         body.setdefault("stream_options", {"include_usage": True})
         with translated_failures():
             stream = await self._client.post(
                 "/chat/completions",
-                body=body,
+                content=encode_json(body),
                 options={"headers": dict(headers)},
                 cast_to=object,
                 stream=True,
@@ -71,7 +72,7 @@ class ChatUpstream:
                 # The decoder skips what is no event: a page of HTML would be an empty answer.
                 if (kind := content_type(stream.response)) in _NO_STREAM:
                     raise not_a_stream(kind, await stream.response.aread())
-                yield stream
+                yield parsed(stream)
 
     async def aclose(self) -> None:
         await self._client.close()

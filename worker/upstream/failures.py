@@ -4,16 +4,16 @@ The one question is whether asking again can help. Codes are stable (PROTOCOL.md
 """
 
 import email.utils
-import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import httpx2
 import openai
 
+from shared.codec import decode_json
 from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 
 _PASSING_STATUS: Final = frozenset({408, 409, 429})
@@ -33,7 +33,18 @@ def translated_failures() -> Iterator[None]:
     """Raise the SDK's exceptions, and those it lets through, as ours."""
     try:
         yield
-    except (openai.APIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (openai.APIError, httpx2.HTTPError) as error:
+        raise translate(error) from error
+
+
+async def parsed(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    """The SDK's chunks; what it cannot parse breaks the upstream. By itself, so that a mistake of ours while a
+    chunk is taken in is not laid at the provider's door."""
+    try:
+        async for chunk in stream:
+            yield chunk
+    except (ValueError, RecursionError) as error:
+        # No JSON, no UTF-8; a number of too many digits; nested too deeply.
         raise translate(error) from error
 
 
@@ -53,7 +64,7 @@ def translate(error: Exception) -> UpstreamError:
 def not_a_stream(content_type: str, body: bytes) -> UpstreamBroken:
     """Our word for an answer 200 that is something else than events."""
     try:
-        told = json.loads(body)
+        told = decode_json(body)
     except ValueError:
         told = None
     if isinstance(told, dict) and (error := told.get("error")):

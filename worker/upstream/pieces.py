@@ -6,10 +6,23 @@ understood raises `UpstreamBroken`. Knows nothing of HTTP.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from shared.codec import encode_json
 from shared.errors import UpstreamBroken
 from shared.events import Reasoning, Refusal, Token, Usage
+
+MOST_WORD_BYTES: Final = 4096
+"""Of JSON, in an id, a name or a finish reason: they stand in events that are not split. Gateways pack a
+signature into an id."""
+
+_WIDEST: Final = 6
+"""Bytes of JSON one UTF-16 unit can take."""
+
+_MOST_COUNT: Final = 2**53 - 1
+"""Above it readers of JSON disagree about what a number is."""
+
+_MOST_DETAILS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ def pieces_of(chunk: Any) -> Iterator[Piece]:
     """The pieces of one decoded chunk, in order. Raises `UpstreamBroken`."""
     try:
         yield from _read(chunk)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise UpstreamBroken(
             "upstream_protocol", "The provider sent a chunk that is not a chat completion chunk."
         ) from error
@@ -51,7 +64,7 @@ def _read(chunk: Any) -> Iterator[Piece]:
             continue
         yield from _read_delta(choice.get("delta") or {})
         if reason := choice.get("finish_reason"):
-            yield Finish(str(reason))
+            yield Finish(_word(reason))
     if usage := chunk.get("usage"):
         yield _read_usage(usage)
 
@@ -73,21 +86,49 @@ def _read_delta(delta: dict[str, Any]) -> Iterator[Piece]:
             index = position
         yield CallPiece(
             index=None if index is None else int(index),
-            id=call.get("id") or None,
-            name=function.get("name") or None,
+            id=_word(call.get("id") or "") or None,
+            name=_word(function.get("name") or "") or None,
             arguments=_str(function.get("arguments") or ""),
         )
 
 
 def _read_usage(usage: dict[str, Any]) -> Usage:
-    prompt, completion = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        total_tokens=int(usage.get("total_tokens") or prompt + completion),
-        prompt_tokens_details=usage.get("prompt_tokens_details") or None,
-        completion_tokens_details=usage.get("completion_tokens_details") or None,
+        total_tokens=_count(usage.get("total_tokens")) or prompt + completion,
+        prompt_tokens_details=_counts(usage.get("prompt_tokens_details")),
+        completion_tokens_details=_counts(usage.get("completion_tokens_details")),
     )
+
+
+def _count(value: Any) -> int:
+    count = int(value or 0)
+    if not 0 <= count <= _MOST_COUNT:
+        raise ValueError
+    return count
+
+
+def _counts(details: Any) -> dict[str, Any] | None:
+    """What of it are counts; the rest, whatever it may be, is nothing that anybody could add up."""
+    if not isinstance(details, dict):
+        return None
+    found = {
+        name: value
+        for name, value in details.items()
+        if type(value) is int and 0 <= value <= _MOST_COUNT and len(name) <= MOST_WORD_BYTES // _WIDEST
+    }
+    return dict(list(found.items())[:_MOST_DETAILS]) or None
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    text = _str(value)
+    if len(text) * _WIDEST > MOST_WORD_BYTES and len(encode_json(text)) > MOST_WORD_BYTES:
+        raise ValueError
+    return text
 
 
 def _str(value: Any) -> str:
