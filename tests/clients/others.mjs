@@ -6,7 +6,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { EventSource } from "eventsource";
 
 const { client, url } = JSON.parse(readFileSync(0, "utf8"));
-const TYPES = ["queued", "attempt", "token", "reasoning", "refusal", "tool_call", "completed", "failed", "cancelled"];
+const TYPES = [
+  "queued", "attempt", "token", "reasoning", "refusal", "tool_call", "tool_call_done", "json", "completed", "failed", "cancelled",
+];
 const events = [];
 
 function take(id, type, data) {

@@ -1,74 +1,14 @@
 """Clients nobody here wrote: they stream, are cut, resume by `Last-Event-ID`, and stop at 204."""
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
-
-import httpx
 import pytest
-from httpx_sse import SSEError, aconnect_sse
 
-from tests.support import node
+from tests.clients.others import CLIENTS
 from tests.support.invariants import check_invariants
 from tests.support.road import Habits, proxy
-from tests.support.sse import Parser
 from tests.support.stack import Stack, demo
 from tests.support.told import transcript_of
 
 pytestmark = pytest.mark.anyio
-
-Events = list[dict[str, Any]]
-
-
-async def by_eventsource(url: str) -> Events:
-    told: Events = await node.run("others.mjs", {"client": "eventsource", "url": url})
-    return told
-
-
-async def by_fetch_event_source(url: str) -> Events:
-    told: Events = await node.run("others.mjs", {"client": "fetch-event-source", "url": url})
-    return told
-
-
-async def by_httpx_sse(url: str) -> Events:
-    """It leaves reconnecting to its user; this is the loop of its manual."""
-    told: Events = []
-    async with httpx.AsyncClient(timeout=20) as client:
-        while True:
-            headers = {"Last-Event-ID": told[-1]["id"]} if told else {}
-            async with aconnect_sse(client, "GET", url, headers=headers) as source:
-                if source.response.status_code == httpx.codes.NO_CONTENT:
-                    return told
-                try:
-                    # It tells of a lone `retry:` as well, as an event without data.
-                    async for event in source.aiter_sse():
-                        if event.data:
-                            told.append({"id": event.id, "type": event.event, "data": event.json()})
-                except (httpx.TransportError, SSEError):
-                    continue
-
-
-async def by_curl(url: str) -> Events:
-    """As in README: the bytes as they come, and the last id in a header."""
-    told: Events = []
-    while True:
-        resume = ["-H", f"Last-Event-ID: {told[-1]['id']}"] if told else []
-        command = ["curl", "-sN", "--max-time", "20", "-w", "\n: %{http_code}\n", *resume, url]
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        out, _ = await process.communicate()
-        body, _, status = out.rpartition(b"\n: ")
-        if int(status) == httpx.codes.NO_CONTENT:
-            return told
-        told += [{"id": f.id, "type": f.event, "data": json.loads(f.text)} for f in Parser().feed(body)]
-
-
-CLIENTS: Final[dict[str, Callable[[str], Awaitable[Events]]]] = {
-    "eventsource": by_eventsource,
-    "fetch-event-source": by_fetch_event_source,
-    "httpx-sse": by_httpx_sse,
-    "curl": by_curl,
-}
 
 
 @pytest.mark.rule("R20")

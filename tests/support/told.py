@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from shared.codec import encode_json
+from shared.codec import decode_json, encode_json
+from tests.support.invariants import LogEntry
 from tests.support.sse import Parser
 from tests.support.transcript import Transcript
 
@@ -16,3 +17,8 @@ def transcript_of(generation_id: str, client: str, events: Iterable[dict[str, An
         raw = f"{head}event: {event['type']}\ndata: ".encode() + encode_json(event["data"]) + b"\n\n"
         transcript.saw(Parser().feed(raw)[0])
     return transcript
+
+
+def retold(log: Iterable[LogEntry]) -> list[LogEntry]:
+    """A log as it reads when its JSON was taken in and written again, which is not its bytes: 1.50 becomes 1.5."""
+    return [(entry_id, kind, encode_json(decode_json(data)).decode()) for entry_id, kind, data in log]

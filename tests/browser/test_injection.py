@@ -1,0 +1,57 @@
+"""Texts that try to be more than text, read by a browser's own EventSource: what was sent."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest
+from playwright.async_api import Browser
+
+from shared.codec import decode_json
+from tests.support.browser import tab
+from tests.support.injections import MODEL, answer, check_told
+from tests.support.invariants import check_invariants
+from tests.support.provider import Provider
+from tests.support.redis_server import RedisServer
+from tests.support.sse import events_url
+from tests.support.stack import Stack
+from tests.support.told import retold, transcript_of
+
+pytestmark = pytest.mark.anyio
+
+# As text at the end: half a character does not come through otherwise.
+FOLLOW: Final = """
+url => new Promise((resolve) => {
+  const types = ["queued", "attempt", "token", "reasoning", "tool_call", "tool_call_done", "json",
+    "completed", "failed", "cancelled", "reset", "message"];
+  const told = [];
+  const source = new EventSource(url);
+  for (const type of types) source.addEventListener(type, ({ lastEventId, data }) => {
+    told.push({ id: lastEventId, type, data: JSON.parse(data) });
+  });
+  // After the terminal it comes back once, and is told that there is nothing more.
+  source.addEventListener("error", () => { if (source.readyState === source.CLOSED) resolve(JSON.stringify(told)); });
+})
+"""
+
+
+@pytest.fixture(scope="module")
+async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
+    async with Provider() as provider:
+        provider.says[MODEL] = answer()
+        async with Stack(redis=redis_server, environ=provider.environ, settings={"retry_s": 0.1}) as running:
+            yield running
+
+
+@pytest.mark.rule("R1")
+@pytest.mark.parametrize("fold", [True, False])
+async def test_a_browser_reads_what_was_sent(browser: Browser, stack: Stack, *, fold: bool) -> None:
+    """The same events as in the log, one terminal, and from them the same answer."""
+    made = await stack.create(MODEL)
+    snapshot = await stack.closed(made)
+    async with tab(browser, stack.urls[0]) as opened:
+        await opened.open()
+        told = decode_json(await opened.page.evaluate(FOLLOW, events_url("", made, fold=fold)))
+    transcript = transcript_of(made, "Chromium", told)
+    check_invariants([transcript], snapshot, retold(await stack.log(made)))
+    check_told(transcript.reduce())
+    assert told[0]["data"]["model"] == MODEL

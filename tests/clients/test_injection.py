@@ -1,0 +1,110 @@
+"""Texts that try to be more than text, on the whole path, read by parsers that share no line: what was sent."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+import httpx
+import pytest
+from openai import APIError
+from openai._streaming import SSEDecoder
+
+from shared.codec import decode_json
+from tests.clients.others import CLIENTS, Events
+from tests.support import node, sdk
+from tests.support.injections import INJECTIONS, MODEL, SPOKEN, answer, check_told, failure
+from tests.support.invariants import LogEntry, check_invariants
+from tests.support.provider import Provider
+from tests.support.redis_server import RedisServer
+from tests.support.sse import events_url
+from tests.support.stack import Stack
+from tests.support.told import retold, transcript_of
+from tests.support.transcript import whole
+
+pytestmark = pytest.mark.anyio
+
+METADATA: Final = {f"{n}{text}": text for n, text in enumerate(INJECTIONS)}
+SPOKEN_ERROR: Final = whole("".join(INJECTIONS)[:500])
+"""So much of a provider's message is told."""
+
+
+class Place(NamedTuple):
+    stack: Stack
+    answer: str
+    snapshot: dict[str, Any]
+    log: list[LogEntry]
+    spoken: str
+    """The name of a model that says the corpus as its text alone."""
+
+
+async def by_openai(url: str) -> Events:
+    """The decoder of OpenAI's SDK for Python, which is a parser of its own."""
+    async with httpx.AsyncClient(timeout=20) as client:
+        body = (await client.get(url)).content
+    told = SSEDecoder().iter_bytes(iter([body[:1000], body[1000:]]))
+    # It tells of a lone `retry:` as well.
+    return [{"id": event.id, "type": event.event, "data": decode_json(event.data)} for event in told if event.data]
+
+
+PARSERS: Final[dict[str, Callable[[str], Awaitable[Events]]]] = {**CLIENTS, "openai": by_openai}
+
+
+@pytest.fixture(scope="module")
+async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
+    """One answer of the whole corpus; and models that say and fail with it."""
+    async with Provider() as provider, Stack(redis=redis_server, environ=provider.environ) as stack:
+        provider.says[MODEL] = answer()
+        provider.says["failing"] = failure()
+        provider.says["spoken"] = answer(INJECTIONS)
+        made = await stack.create(MODEL, metadata=METADATA)
+        snapshot = await stack.closed(made)
+        yield Place(stack, made, snapshot, await stack.log(made), "spoken")
+
+
+def test_the_snapshot_is_what_was_sent(place: Place) -> None:
+    """Text, reasoning, calls, the model's name and the caller's metadata."""
+    check_told(place.snapshot)
+    assert (place.snapshot["model"], place.snapshot["metadata"]) == (MODEL, METADATA)
+
+
+@pytest.mark.rule("R1")
+@pytest.mark.parametrize("fold", [True, False])
+@pytest.mark.parametrize("parser", PARSERS)
+async def test_a_parser_reads_what_was_sent(place: Place, parser: str, *, fold: bool) -> None:
+    """The same events as in the log, one terminal, and from them the same answer."""
+    told = await PARSERS[parser](events_url(place.stack.urls[0], place.answer, fold=fold))
+    transcript = transcript_of(place.answer, parser, told)
+    check_invariants([transcript], place.snapshot, retold(place.log))
+    check_told(transcript.reduce())
+    assert told[0]["data"]["model"] == MODEL
+
+
+async def test_a_providers_error_is_told_in_its_words(place: Place) -> None:
+    """By every parser, and as no event of its own."""
+    made = await place.stack.create("failing", on_interrupt="fail")
+    snapshot = await place.stack.closed(made)
+    assert whole(snapshot["error"]["message"]) == SPOKEN_ERROR
+    for name, parser in PARSERS.items():
+        told = await parser(events_url(place.stack.urls[0], made))
+        check_invariants([transcript_of(made, name, told)], snapshot, retold(await place.stack.log(made)))
+        assert whole(told[-1]["data"]["message"]) == SPOKEN_ERROR
+
+
+async def test_openais_sdks_read_what_was_sent(place: Place) -> None:
+    """On their own wires, streamed, in Python and in Node; an error is raised in the provider's words."""
+    url = place.stack.urls[0]
+    async with sdk.connected(url) as client:
+        chat = await sdk.streamed(client, **sdk.asked(place.spoken))
+        responses = await client.responses.create(model=place.spoken, input="x", stream=True)
+        final = [event async for event in responses][-1]
+        with pytest.raises(APIError) as raised:
+            await sdk.streamed(client, **sdk.asked("failing"))
+    message = chat["choices"][0]["message"]
+    assert whole(message["content"]) == SPOKEN
+    assert [call["function"]["arguments"] for call in message["tool_calls"]] == [text for text in INJECTIONS if text]
+    assert final.type == "response.completed"
+    assert whole(final.response.output_text) == SPOKEN
+    assert whole(raised.value.message) == SPOKEN_ERROR
+
+    asked = {"baseURL": f"{url}/v1", "other": f"{url}/v1", "model": place.spoken, "prompt": "x"}
+    for what in ("chat", "responses"):
+        assert set(map(whole, await node.run("openai.mjs", {"what": what, **asked}))) == {SPOKEN}
