@@ -30,8 +30,8 @@ GENERATIONS: Final = 3
 MANY: Final = 500
 READ_AHEAD_BYTES: Final = 768 * 1024
 """Per generation, beside what waits for the log: one read of the event loop (256 kB), HTTP's buffer
-and the piece cut from it (64 kB each), the decoder's (64 kB), a socket, a dozen tasks and their
-frames (100 kB), and a third of it all for an allocator that gives nothing back."""
+(32 kB) and what was cut from it, a socket, a dozen tasks and their frames (100 kB), and the rest for
+an allocator that gives nothing back."""
 
 
 async def _kill(redis: RedisServer) -> Callable[[], Awaitable[object]]:

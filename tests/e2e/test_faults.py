@@ -39,8 +39,8 @@ def _before(name: str, asked: int, ends: str, wishes: dict[str, object] | str, *
     return Fault(name, "before", asked, asked, ends, retryable, wishes)
 
 
-def _after(name: str, ends: str, fault: str) -> Fault:
-    return Fault(name, "after", 3, 1, ends, True, {"fault": fault, "after": 3})
+def _after(name: str, ends: str, fault: str, **wishes: object) -> Fault:
+    return Fault(name, "after", 3, 1, ends, True, {"fault": fault, "after": 3} | wishes)
 
 
 def _completed(name: str, when: When = "end", **wishes: object) -> Fault:
@@ -75,7 +75,8 @@ FAULTS: Final = [
     _after("comments only between tokens", "upstream_timeout", "comments"),
     _after("reset inside an HTTP chunk", "upstream_connection", "reset"),
     _after("half-closed inside an HTTP chunk", "upstream_connection", "half_close"),
-    _after("broken HTTP chunks", "upstream_connection", "bad_framing"),
+    # Apart from the tokens: what comes with the head of the answer in one read would not be heard at all.
+    _after("broken HTTP chunks", "upstream_connection", "bad_framing", pace_s=0.5),
     _after("a clean end without a finish reason", "upstream_truncated", "cut"),
     _after("half a line", "upstream_truncated", "half_line"),
     _after("an error told in the stream", "upstream_error", "error"),

@@ -3,7 +3,6 @@
 import email.utils
 import json
 import time
-from collections.abc import AsyncIterator
 
 import httpx2
 import openai
@@ -12,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import UpstreamBroken, UpstreamRefused
-from worker.upstream.failures import not_a_stream, parsed, retry_after_s, translate, translated_failures
+from worker.upstream.failures import not_a_stream, retry_after_s, translate, translated_failures
 
 _REQUEST = httpx2.Request("POST", "http://provider/v1/chat/completions")
 _CLIENT = openai.OpenAI(api_key="none", base_url="http://provider/v1")
@@ -61,30 +60,6 @@ def test_everything_short_of_a_status_may_pass(error: Exception, word: str) -> N
         raise error
     assert caught.value.failed_code == word
     assert caught.value.__cause__ is error
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    "error",
-    [
-        json.JSONDecodeError("Expecting value", "x", 0),
-        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
-        ValueError("Exceeds the limit (4300 digits) for integer string conversion"),
-        RecursionError("maximum recursion depth exceeded while decoding a JSON array"),
-    ],
-)
-async def test_what_the_sdk_cannot_parse_is_the_providers_fault(error: Exception) -> None:
-    """All that its JSON parser may raise, after what came before."""
-
-    async def chunks() -> AsyncIterator[dict[str, str]]:
-        yield {"a": "chunk"}
-        raise error
-
-    read = parsed(chunks())
-    assert await anext(read) == {"a": "chunk"}
-    with pytest.raises(UpstreamBroken) as caught:
-        await anext(read)
-    assert (caught.value.failed_code, caught.value.__cause__) == ("upstream_protocol", error)
 
 
 def test_who_cannot_be_reached_in_time_was_not_reached() -> None:

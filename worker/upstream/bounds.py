@@ -1,8 +1,8 @@
-"""Owns how much a provider may make us hold before there is a whole event to look at.
+"""Owns how much a provider may make us hold that is no event of its stream.
 
-The SDK's decoder keeps a line until it ends, and HTTP clients inflate what comes compressed: a line
-without end, or a few kilobytes that unpack to gigabytes, must cost one answer and not the worker.
-Knows nothing of what an event means.
+HTTP clients inflate what comes compressed, and the SDK reads what is no stream as a whole: a few
+kilobytes that unpack to gigabytes, or a page without end, must cost one answer and not the worker.
+The events of a stream have their own bound (`frames.py`).
 """
 
 from collections.abc import AsyncIterator
@@ -11,24 +11,27 @@ from typing import Final
 import httpx2
 
 from shared.errors import UpstreamBroken
-
-MOST_BYTES: Final = 1_048_576
-"""Of one event, or of a whole body that is no event stream. Events of chat completions are below
-1 kB; a megabyte leaves room for whole answers in one, and 100 of them still fit into a worker."""
+from worker.upstream.frames import MOST_BYTES
 
 PLAIN: Final = {"Accept-Encoding": "identity"}
 """Sent with each request, so that nothing comes compressed: what is counted is what is held."""
 
-_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
-_LONGEST_END: Final = 4
+# Not "all but text/event-stream": some compatible servers stream as text/plain, or without a type.
+_NO_STREAM: Final = frozenset({"application/json", "text/html"})
 
 
 async def bound(response: httpx2.Response) -> None:
-    """Response hook: the body raises `UpstreamBroken` as soon as it is too large."""
+    """Response hook: a body that is no stream raises `UpstreamBroken` as soon as it is too large."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise UpstreamBroken("upstream_protocol", "The provider compressed its answer, though asked not to.")
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = Bounded(response.stream, by_event=content_type(response) == "text/event-stream")
+    if not is_stream(response):
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = Bounded(response.stream)
+
+
+def is_stream(response: httpx2.Response) -> bool:
+    """Whether it is to be read event by event."""
+    return response.is_success and content_type(response) not in _NO_STREAM
 
 
 def content_type(response: httpx2.Response) -> str:
@@ -37,30 +40,18 @@ def content_type(response: httpx2.Response) -> str:
 
 
 class Bounded(httpx2.AsyncByteStream):
-    """A body that is cut off when too much of it comes without the end of an event."""
+    """A body that is cut off when there is too much of it."""
 
-    def __init__(self, body: httpx2.AsyncByteStream, *, by_event: bool) -> None:
+    def __init__(self, body: httpx2.AsyncByteStream) -> None:
         self._body = body
-        self._by_event = by_event
-        self._held_bytes = 0
-        self._tail = b""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        read_bytes = 0
         async for chunk in self._body:
-            if self._count(chunk) > MOST_BYTES:
+            read_bytes += len(chunk)
+            if read_bytes > MOST_BYTES:
                 raise UpstreamBroken("upstream_protocol", "The provider sent more at once than an event may hold.")
             yield chunk
 
     async def aclose(self) -> None:
         await self._body.aclose()
-
-    def _count(self, chunk: bytes) -> int:
-        """Bytes since the last event ended, this chunk included. An end may lie across two chunks."""
-        self._held_bytes += len(chunk)
-        if self._by_event:
-            window = self._tail + chunk
-            ends = [at + len(end) for end in _EVENT_ENDS if (at := window.rfind(end)) >= 0]
-            if ends:
-                self._held_bytes = len(window) - max(ends)
-            self._tail = window[1 - _LONGEST_END :]
-        return self._held_bytes

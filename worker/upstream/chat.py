@@ -15,27 +15,25 @@ from pydantic import SecretStr
 
 from shared.codec import encode_json
 from shared.upstreams import NAME
-from worker.upstream.bounds import PLAIN, bound, content_type
-from worker.upstream.failures import not_a_stream, parsed, translated_failures
+from worker.upstream.bounds import PLAIN, bound, content_type, is_stream
+from worker.upstream.chunks import chunks_of
+from worker.upstream.failures import not_a_stream, translated_failures
+from worker.upstream.transport import Transport
 
-# Reading has no limit here: silence is measured by `attempt.py`, where comments do not count.
-_TIMEOUT = httpx2.Timeout(connect=5.0, read=None, write=10.0, pool=5.0)
-
-# Not "all but text/event-stream": some compatible servers stream as text/plain, or without a type.
-_NO_STREAM: Final = frozenset({"application/json", "text/html"})
+_CONNECT_S: Final = 5.0
+# Nothing else has a limit here: silence is measured by `turn.py`, where comments do not count.
+_TIMEOUT: Final = httpx2.Timeout(None)
 
 
 def connect_upstream(base_url: str | None, api_key: SecretStr | None, *, connections: int) -> AsyncOpenAI:
     """One client per provider and process: its TLS context alone costs 20 ms."""
-    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    transport = Transport(connections=connections, connect_s=_CONNECT_S)
     return AsyncOpenAI(
         base_url=base_url,
         api_key="none" if api_key is None else api_key.get_secret_value(),
         max_retries=0,
         timeout=_TIMEOUT,
-        http_client=httpx2.AsyncClient(
-            limits=limits, timeout=_TIMEOUT, headers=PLAIN, event_hooks={"response": [bound]}
-        ),
+        http_client=httpx2.AsyncClient(transport=transport, headers=PLAIN, event_hooks={"response": [bound]}),
     )
 
 
@@ -53,9 +51,9 @@ class ChatUpstream:
         """Chunks as decoded JSON, while the context lasts. Raises `UpstreamError`.
 
         `post` instead of `chat.completions.create`: the caller's request goes out as it came, fields
-        the SDK does not know and halves of characters included, and chunks stay dicts. Building the
-        SDK's typed chunks costs nine times as much, and we look at four fields. Framing, statuses and
-        errors sent inside the stream remain the SDK's.
+        the SDK does not know and halves of characters included. What it finds out before the stream remains
+        its own (statuses, connections); the stream itself is ours, because the SDK's costs ten times as
+        much (`frames.py`).
         """
         body = {name: value for name, value in request.items() if name != NAME} | {"stream": True}
         body.setdefault("stream_options", {"include_usage": True})
@@ -69,10 +67,10 @@ class ChatUpstream:
                 stream_cls=AsyncStream[object],
             )
             async with stream:
-                # The decoder skips what is no event: a page of HTML would be an empty answer.
-                if (kind := content_type(stream.response)) in _NO_STREAM:
-                    raise not_a_stream(kind, await stream.response.aread())
-                yield parsed(stream)
+                # What is no event is skipped: a page of HTML would be an empty answer.
+                if not is_stream(stream.response):
+                    raise not_a_stream(content_type(stream.response), await stream.response.aread())
+                yield chunks_of(stream.response)
 
     async def aclose(self) -> None:
         await self._client.close()

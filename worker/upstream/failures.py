@@ -6,7 +6,7 @@ The one question is whether asking again can help. Codes are stable (PROTOCOL.md
 import email.utils
 import re
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -37,17 +37,6 @@ def translated_failures() -> Iterator[None]:
         raise translate(error) from error
 
 
-async def parsed(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
-    """The SDK's chunks; what it cannot parse breaks the upstream. By itself, so that a mistake of ours while a
-    chunk is taken in is not laid at the provider's door."""
-    try:
-        async for chunk in stream:
-            yield chunk
-    except (ValueError, RecursionError) as error:
-        # No JSON, no UTF-8; a number of too many digits; nested too deeply.
-        raise translate(error) from error
-
-
 def translate(error: Exception) -> UpstreamError:
     """Our word for one failure of the SDK."""
     if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout):
@@ -68,9 +57,14 @@ def not_a_stream(content_type: str, body: bytes) -> UpstreamBroken:
     except ValueError:
         told = None
     if isinstance(told, dict) and (error := told.get("error")):
-        message = error.get("message") if isinstance(error, dict) else error
-        return UpstreamBroken("upstream_error", _safe(str(message or "The provider answered with an error.")))
+        return told_error(error)
     return UpstreamBroken("upstream_protocol", f"The provider answered with {content_type}, not with a stream.")
+
+
+def told_error(error: Any) -> UpstreamBroken:
+    """Our word for what a provider put under `error`, where an answer was to be."""
+    message = error.get("message") if isinstance(error, dict) else error
+    return UpstreamBroken("upstream_error", _safe(str(message or "The provider answered with an error.")))
 
 
 def _of_status(error: openai.APIStatusError) -> UpstreamError:

@@ -1,0 +1,76 @@
+"""A provider's bytes cut into events, wherever the network cuts them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import UpstreamBroken
+from worker.upstream.frames import MOST_BYTES, Frames
+
+KILOBYTE = b"x" * 1024
+EVENT = b"data: " + KILOBYTE
+
+
+def _all(*pieces: bytes) -> list[bytes]:
+    frames = Frames()
+    return [data for piece in pieces for data in frames.feed(piece)]
+
+
+@pytest.mark.parametrize(
+    ("stream", "data"),
+    [
+        (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"data:a\n\n", [b"a"]),
+        (b"data:  a \n\n", [b" a "]),
+        (b"data: a\ndata: b\n\n", [b"a\nb"]),
+        (b"event: error\nid: 7\nretry: 3\ndata: a\nunheard: of\n\n", [b"a"]),
+        (b": comment\n\ndata: a\n\n: another\ndata: b\n\n", [b"a", b"b"]),
+        (b"\n\n\ndata: a\n\n\n\ndata: b\n\n", [b"a", b"b"]),
+        (b"event: ping\n\ndata\n\ndata:\n\n", []),
+        (b"database: a\n\n", []),
+        (b"data: a\n\ndata: half", [b"a"]),
+        (b"data: a\n", []),
+        (b"data: \xf0\x9f\x98\x80: b\n\n", [b"\xf0\x9f\x98\x80: b"]),
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.rule("R15")
+def test_the_data_of_whole_events_is_found_however_they_are_cut(stream: bytes, data: list[bytes], end: bytes) -> None:
+    """By the rules of event streams: fields, comments, blank lines, and three ways to end a line."""
+    spelled = stream.replace(b"\n", end)
+    wanted = [one.replace(b"\r", b"\n") for one in data]
+    assert _all(spelled) == wanted
+    assert _all(*(spelled[i : i + 1] for i in range(len(spelled)))) == wanted
+    for cut in range(len(spelled)):
+        assert _all(spelled[:cut], spelled[cut:]) == wanted
+
+
+@given(st.lists(st.sampled_from([b"data: a", b"data", b":c", b"x: y", b"\n", b"\r\n", b"\r", b""])), st.randoms())
+def test_cuts_change_nothing(words: list[bytes], random: st.DataObject) -> None:
+    """Whatever a provider sends."""
+    stream = b"".join(words)
+    cuts = sorted(random.randrange(len(stream) + 1) for _ in range(4))  # type: ignore[attr-defined]
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert _all(*(piece for piece in pieces if piece)) == _all(stream)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+@pytest.mark.parametrize("cut", range(4))
+@pytest.mark.rule("R29")
+def test_events_of_any_number_pass(end: bytes, cut: int) -> None:
+    """However their ends are spelled, and wherever the network cuts them."""
+    events = (EVENT + end) * 8
+    found = _all(events[:cut], *[events[cut:] + events[:cut]] * 300, events[cut:])
+    assert sum(map(len, found)) == 301 * 8 * 1024 > 2 * MOST_BYTES
+
+
+@pytest.mark.parametrize("line", [KILOBYTE, EVENT + b"\n", b": comment\r\n" * 100])
+@pytest.mark.rule("R29")
+def test_an_event_without_end_is_cut_off(line: bytes) -> None:
+    """One line, many lines, and comments that never come to a blank line."""
+    frames = Frames()
+    for _ in range(MOST_BYTES // len(line.replace(b"\r", b""))):
+        assert frames.feed(line) == []
+    with pytest.raises(UpstreamBroken) as caught:
+        frames.feed(line)
+    assert caught.value.failed_code == "upstream_protocol"
