@@ -63,6 +63,8 @@ class Documents:
     @property
     def due_s(self) -> float | None:
         """When to `look` next; None while nothing is new."""
+        if not self._all:
+            return None
         return min((due for each in self._growing() if (due := each.growing.due_s) is not None), default=None)
 
     def take(self, event: Delta) -> None:

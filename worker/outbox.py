@@ -55,7 +55,7 @@ class Outbox:
     @property
     def is_full(self) -> bool:
         """Counts pieces, not coalesced events: or one pending event could grow without end."""
-        return self._pieces_pending + self._last - self.acknowledged >= self.limits.unflushed_events
+        return self._pieces_pending + len(self._entries) - 1 - self.acknowledged >= self.limits.unflushed_events
 
     @property
     def is_settled(self) -> bool:
@@ -69,22 +69,30 @@ class Outbox:
     def add(self, delta: Delta) -> None:
         """Accept one piece; it joins the pending one before it where that changes nothing for the
         reader. Raises `OutputTooLarge`."""
+        text = _text(delta)
+        size_bytes = _size_bytes(text)
+        if size_bytes <= self.limits.max_event_bytes:
+            self._add(delta, text, size_bytes)
+            return
         for piece in _split(delta, self.limits.max_event_bytes):
             text = _text(piece)
-            size = len(text)
-            self._bytes += _size_bytes(text) + _named_bytes(piece)
-            if self._bytes > self.limits.max_output_bytes:
-                raise OutputTooLarge
-            self._pieces += 1
-            self._pieces_pending += 1
-            self._counted_chars += size
-            if isinstance(piece, Token):
-                self.chars += size - self._completes_a_character(text)
-            last = self._pending[-1] if self._pending else None
-            if last is None or not last.join(piece, self.limits.max_event_bytes):
-                self._pending.append(_Pending(piece, self.chars, self.output_tokens))
-            else:
-                last.chars, last.tokens = self.chars, self.output_tokens
+            self._add(piece, text, _size_bytes(text))
+
+    def _add(self, piece: Delta, text: str, size_bytes: int) -> None:
+        self._bytes += size_bytes + _named_bytes(piece)
+        if self._bytes > self.limits.max_output_bytes:
+            raise OutputTooLarge
+        size = len(text)
+        self._pieces += 1
+        self._pieces_pending += 1
+        self._counted_chars += size
+        if isinstance(piece, Token):
+            self.chars += size - self._completes_a_character(text)
+        last = self._pending[-1] if self._pending else None
+        if last is None or not last.join(piece, text, size_bytes, self.limits.max_event_bytes):
+            last = _Pending(piece, text, size_bytes)
+            self._pending.append(last)
+        last.chars, last.tokens = self.chars, self.output_tokens
 
     def add_whole(self, event: Whole) -> None:
         """Accept an event that is one whatever its size. Raises `OutputTooLarge`."""
@@ -99,7 +107,9 @@ class Outbox:
         """Accept one step of a JSON value as it is. It says nothing the text does not say, so it counts
         as a piece that waits and not as output; whoever makes steps bounds their bytes."""
         self._pieces_pending += 1
-        self._pending.append(_Pending(step, self.chars, self.output_tokens))
+        pending = _Pending(step, "", 0)
+        pending.chars, pending.tokens = self.chars, self.output_tokens
+        self._pending.append(pending)
 
     def close(self, terminal: Terminal) -> None:
         """Accept the last event, which must count itself (see `events_with_terminal`)."""
@@ -158,17 +168,16 @@ class _Pending:
 
     __slots__ = ("_parts", "_size_bytes", "chars", "delta", "tokens")
 
-    def __init__(self, delta: Delta | Json, chars: int, tokens: int) -> None:
+    def __init__(self, delta: Delta | Json, text: str, size_bytes: int) -> None:
         self.delta = delta
-        self.chars = chars
-        self.tokens = tokens
-        self._parts = ["" if isinstance(delta, Json) else _text(delta)]
-        self._size_bytes = _size_bytes(self._parts[0])
+        self.chars = 0
+        self.tokens = 0
+        self._parts = [text]
+        self._size_bytes = size_bytes
 
-    def join(self, piece: Delta, limit: int) -> bool:
+    def join(self, piece: Delta, text: str, size_bytes: int, limit: int) -> bool:
         """Take the piece in, if that changes nothing for the reader."""
-        text = _text(piece)
-        size_bytes = self._size_bytes + _size_bytes(text)
+        size_bytes += self._size_bytes
         mine = self.delta
         if type(piece) is not type(mine) or size_bytes > limit:
             return False
@@ -212,9 +221,6 @@ def _with_text(delta: Delta, text: str) -> Delta:
 def _split(delta: Delta, limit: int) -> Iterator[Delta]:
     """Pieces of at most `limit` bytes of UTF-8 each, cut between code points."""
     text = _text(delta)
-    if _size_bytes(text) <= limit:
-        yield delta
-        return
     step = max(1, limit // 4)
     for start in range(0, len(text), step):
         piece = _with_text(delta, text[start : start + step])

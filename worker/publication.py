@@ -33,12 +33,9 @@ class Publication:
         self.answer: Answer | None = None
         self._wake = wake
         self._moved = asyncio.Event()
-
-    @property
-    def place(self) -> tuple[str, int]:
+        self.place = (outbox.generation_id, outbox.epoch)
         """Generation and epoch. Not the generation alone: a worker that was stopped for longer than
         a lease may take its own generation again, while the former attempt does not know yet."""
-        return self.outbox.generation_id, self.outbox.epoch
 
     def add(self, event: Delta | Whole) -> None:
         """Accept one event at once; the caller asks `is_full` and waits in `room` before the next.

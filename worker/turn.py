@@ -6,7 +6,6 @@ nor counts of tokens (R27). Before the first piece the request may be sent again
 every turn. Knows neither Redis nor the SDK.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from shared.events import Delta, Token, Usage
 from worker.calls import Calls
 from worker.question import Asking, Question
 from worker.retry import Unanswered, before_first_piece
+from worker.silence import Silence
 from worker.upstream.pieces import CallPiece, Finish, pieces_of
 
 _LAST_WORDS_S: Final = 5.0
@@ -99,10 +99,10 @@ class Turn:
 
     async def _listen_once(self, upstream: Upstream, clocks: Clocks, question: Question) -> None:
         try:
-            async with asyncio.timeout(clocks.first_token_s) as silence:
-                async with upstream.open(self.request, question.headers) as chunks:
-                    async for chunk in chunks:
-                        await self._take_in(chunk, silence, clocks.between_tokens_s, question)
+            silence = Silence(clocks.first_token_s)
+            async with silence, upstream.open(self.request, question.headers) as chunks:
+                async for chunk in chunks:
+                    await self._take_in(chunk, silence, clocks.between_tokens_s, question)
             if self._finish_reason is None:
                 raise UpstreamBroken("upstream_truncated", "The provider's stream ended before the answer did.")
             question.ended(self._finish_reason, self.usage)
@@ -116,13 +116,12 @@ class Turn:
             question.failed(error.failed_code)
             raise
 
-    async def _take_in(self, chunk: Any, silence: asyncio.Timeout, between_tokens_s: float, question: Question) -> None:
-        loop = asyncio.get_running_loop()
+    async def _take_in(self, chunk: Any, silence: Silence, between_tokens_s: float, question: Question) -> None:
         for piece in pieces_of(chunk):
             match piece:
                 case Finish():
                     self._finish_reason = piece.reason
-                    silence.reschedule(loop.time() + min(_LAST_WORDS_S, between_tokens_s))
+                    silence.wait(min(_LAST_WORDS_S, between_tokens_s))
                 case Usage():
                     self.usage = piece
                 case _:
@@ -132,9 +131,9 @@ class Turn:
                     if isinstance(piece, Token):
                         self._text.append(piece.text)
                     # Our own slowness is not the provider's silence.
-                    silence.reschedule(None)
+                    silence.rest()
                     await self._say(self._calls.add(piece) if isinstance(piece, CallPiece) else piece)
-                    silence.reschedule(loop.time() + between_tokens_s)
+                    silence.wait(between_tokens_s)
 
     def _break_off(self, error: UpstreamBroken, cause: BaseException, question: Question) -> None:
         if self._finish_reason is not None:

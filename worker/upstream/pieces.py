@@ -4,7 +4,6 @@ Pure. Tolerant of what compatible servers leave out or add (R15); a chunk that c
 understood raises `UpstreamBroken`. Knows nothing of HTTP.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,38 +44,40 @@ class CallPiece:
 Piece = Token | Reasoning | Refusal | CallPiece | Finish | Usage
 
 
-def pieces_of(chunk: Any) -> Iterator[Piece]:
+def pieces_of(chunk: Any) -> list[Piece]:
     """The pieces of one decoded chunk, in order. Raises `UpstreamBroken`."""
     try:
-        yield from _read(chunk)
+        return _read(chunk)
     except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise UpstreamBroken(
             "upstream_protocol", "The provider sent a chunk that is not a chat completion chunk."
         ) from error
 
 
-def _read(chunk: Any) -> Iterator[Piece]:
+def _read(chunk: Any) -> list[Piece]:
     if not isinstance(chunk, dict) or not ("choices" in chunk or "usage" in chunk):
         raise ValueError
+    found: list[Piece] = []
     for choice in chunk.get("choices") or ():
         # Only the first choice: more than one is refused at create.
         if (choice.get("index") or 0) != 0:
             continue
-        yield from _read_delta(choice.get("delta") or {})
+        _read_delta(choice.get("delta") or {}, found)
         if reason := choice.get("finish_reason"):
-            yield Finish(_word(reason))
+            found.append(Finish(_word(reason)))
     if usage := chunk.get("usage"):
-        yield _read_usage(usage)
+        found.append(_read_usage(usage))
+    return found
 
 
-def _read_delta(delta: dict[str, Any]) -> Iterator[Piece]:
+def _read_delta(delta: dict[str, Any], found: list[Piece]) -> None:
     # Two spellings among compatible servers: DeepSeek's and vLLM's, then OpenRouter's.
     if text := delta.get("reasoning_content") or delta.get("reasoning"):
-        yield Reasoning(_str(text))
+        found.append(Reasoning(_str(text)))
     if text := delta.get("content"):
-        yield Token(_str(text))
+        found.append(Token(_str(text)))
     if text := delta.get("refusal"):
-        yield Refusal(_str(text))
+        found.append(Refusal(_str(text)))
     calls = delta.get("tool_calls") or ()
     for position, call in enumerate(calls):
         function = call.get("function") or {}
@@ -84,11 +85,13 @@ def _read_delta(delta: dict[str, Any]) -> Iterator[Piece]:
         if index is None and len(calls) > 1:
             # Alone it may belong to any call; among others, its place tells it from them.
             index = position
-        yield CallPiece(
-            index=None if index is None else int(index),
-            id=_word(call.get("id") or "") or None,
-            name=_word(function.get("name") or "") or None,
-            arguments=_str(function.get("arguments") or ""),
+        found.append(
+            CallPiece(
+                index=None if index is None else int(index),
+                id=_word(call.get("id") or "") or None,
+                name=_word(function.get("name") or "") or None,
+                arguments=_str(function.get("arguments") or ""),
+            )
         )
 
 
