@@ -27,6 +27,8 @@ _RETRY_MOST_S: Final = 1.0
 _RETRY_MOST_LEASES: Final = 1 / 6
 """Nobody takes over before half a lease after Redis came back, and by then we must have noticed."""
 _RETRY_DOUBLINGS: Final = 5
+_LOOKS_PER_LEASE: Final = 20
+"""How finely the end of settling is found: what is renewed meanwhile is found renewed."""
 _FLUSH_GENERATIONS: Final = 256
 """Per pipeline, so that one flush stays a bounded burst for Redis; the rest goes with the next."""
 
@@ -53,6 +55,8 @@ class Publisher:
         self._reachable.set()
         self._away = asyncio.Event()
         self._failures = 0
+        self._asked_at: float | None = None
+        """Since when the present renewal waits for its answer."""
         self.reachable_since = float("-inf")
         """Loop time of the last return of Redis; new work is claimed half a lease later."""
 
@@ -87,16 +91,30 @@ class Publisher:
         return not publications or await self._renew(publications)
 
     async def settled(self, generation_id: str) -> None:
-        """Wait until this generation's node has answered all of us for half a lease. What its owner could
+        """Wait until this generation's server has answered all of us for half a lease. What its owner could
         not renew for want of it is not ours to take the moment it is back."""
-        while (silent_s := self._log.silent_s(generation_id)) is not None and silent_s < self._lease_s / 2:
-            await asyncio.sleep(self._lease_s / 2 - silent_s)
+        while (wait_s := self._settles_in_s(generation_id)) > 0:
+            await asyncio.sleep(wait_s)
+
+    def _settles_in_s(self, generation_id: str) -> float:
+        if self._log.is_spread:
+            silent_s = self._log.silent_s(generation_id)
+            return 0.0 if silent_s is None else self._lease_s / 2 - silent_s
+        return self._lease_s / _LOOKS_PER_LEASE if self.is_settling else 0.0
 
     @property
     def is_settling(self) -> bool:
         """Redis came back less than half a lease ago; others' leases may not be renewed yet."""
-        away = not self._reachable.is_set()
+        away = not self._reachable.is_set() or self._is_silent
         return away or asyncio.get_running_loop().time() < self.reachable_since + self._lease_s / 2
+
+    @property
+    def _is_silent(self) -> bool:
+        """Without a failure, yet for longer than one renewal may be late: a server that hangs or loads, or
+        the client's own repetitions. A cluster's nodes are judged one by one (`settled`)."""
+        if self._asked_at is None or self._log.is_spread:
+            return False
+        return asyncio.get_running_loop().time() - self._asked_at > self._lease_s / 3
 
     async def run(self) -> None:
         """Flush and renew until cancelled."""
@@ -214,10 +232,14 @@ class Publisher:
             if self._stuck or not self._reachable.is_set():
                 wait_s = min(_RETRY_FIRST_S * 2 ** min(self._failures, _RETRY_DOUBLINGS), self._retry_most_s)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1))
+            self._asked_at = asyncio.get_running_loop().time()
             renewed = await self._renew(list(self._open.values()))
             # Of a cluster one node that answers is enough: whose node does not is stuck, and takes no other along.
             if await self._answers() and (renewed or self._log.is_spread):
+                if self._is_silent:
+                    self.settle()
                 self._find_redis()
+            self._asked_at = None
 
     async def _answers(self) -> bool:
         try:

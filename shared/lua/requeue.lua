@@ -1,5 +1,6 @@
 -- requeue: the sweep found this generation overdue. Moves its deadline by one lease and counts a
--- delivery, so that of many sweepers exactly one enqueues.
+-- delivery, so that of many sweepers exactly one enqueues. From then on the owner counts as lost, however
+-- long the delivery waits, unless it writes or renews first.
 local id, lease_ms, max_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local m = redis.call('HMGET', META, 'status', 'lease', 'attempt', 'counted', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'deliveries', 'grace')
@@ -31,6 +32,14 @@ if is_leased(lease, now, lease_ms) then
   redis.call('ZADD', DEADLINES, int(math.min(lease, deadline)), id)
   return { 'NOT_DUE' }
 end
+-- Somebody looks four times in a lease: one that was missed by half of itself, or that a clock ahead has
+-- written, ran out while nobody could look. Then its owner could not renew it either, and has half a lease to.
+if tonumber(m[3]) > 0 and lease > 0 and (now - lease > lease_ms / 2 or lease > now + lease_ms) then
+  lease = math.min(now + math.floor(lease_ms / 2), deadline)
+  redis.call('HSET', META, 'lease', int(lease))
+  redis.call('ZADD', DEADLINES, int(lease), id)
+  return { 'NOT_DUE' }
+end
 local score = tonumber(redis.call('ZSCORE', DEADLINES, id) or 0)
 if score > now and score <= now + lease_ms then return { 'NOT_DUE' } end
 if tonumber(m[3]) > 0 then
@@ -39,6 +48,6 @@ if tonumber(m[3]) > 0 then
   if reason ~= 'worker_shutdown' and tonumber(m[4]) >= max_attempts then return { 'EXHAUSTED', reason } end
 end
 local delivery = int(tonumber(m[9]) + 1)
-redis.call('HSET', META, 'deliveries', delivery)
+redis.call('HSET', META, 'deliveries', delivery, 'lease', 0)
 redis.call('ZADD', DEADLINES, int(math.min(now + lease_ms, deadline)), id)
 return { 'OK', delivery }

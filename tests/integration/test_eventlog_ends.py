@@ -214,6 +214,30 @@ async def test_a_deadline_missed_by_far_waits_one_lease_for_its_owner(
     assert (await eventlog.requeue(dead)).answer is Answer.PAST_DEADLINE
 
 
+@pytest.mark.rule("R10", "R24")
+@pytest.mark.parametrize("missed_ms", [6_000, -3_600_000])
+async def test_a_lease_nobody_could_look_at_waits_for_its_owner(
+    eventlog: EventLog, redis: Redis, keys: Keys, missed_ms: int
+) -> None:
+    """The server was away, or its clock jumped: who lives renews within half a lease, even where a second
+    attempt is not allowed; who does not is lost after it, and no delivery that waits is told HELD."""
+    alive, taken = await logs.running(eventlog, on_interrupt="fail")
+    dead, _ = await logs.running(eventlog)
+    for generation_id in (alive, dead):
+        await logs.set_meta(redis, keys, generation_id, lease=await logs.server_ms(redis) - missed_ms)
+        await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
+        assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
+        assert generation_id not in await _overdue(eventlog, redis, keys)
+    assert (await eventlog.take(dead, "other")).answer is Answer.HELD
+    assert (await logs.renew(eventlog, alive, taken.epoch)).answer is Answer.OK
+    await logs.set_meta(redis, keys, dead, lease=await logs.server_ms(redis) - 1)
+    await redis.zadd(keys.deadlines(partition_of(dead)), {dead: 1})
+    assert (await eventlog.requeue(dead)).answer is Answer.OK
+    await redis.zadd(keys.deadlines(partition_of(dead)), {dead: 1})
+    assert (await eventlog.requeue(dead)).answer is Answer.OK
+    assert (await eventlog.take(dead, "other")).answer is Answer.OK
+
+
 @pytest.mark.rule("R24")
 async def test_a_sweep_from_a_clock_ahead_counts_as_over(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """Or nobody would sweep for as long as the clock fell back."""

@@ -11,7 +11,17 @@ from shared.connection import connect
 from shared.events import Token
 from shared.keys import Keys
 from tests.integration.logs import running, said, whole_log
-from tests.integration.publishing import WITHIN_S, WatchedLog, completed, opened, publishing, say, settled, texts
+from tests.integration.publishing import (
+    LEASE_S,
+    WITHIN_S,
+    WatchedLog,
+    completed,
+    opened,
+    publishing,
+    say,
+    settled,
+    texts,
+)
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 from worker.publication import Publication
@@ -64,14 +74,41 @@ async def test_nothing_is_lost_while_redis_is_away(keys: Keys) -> None:
 
 
 @pytest.fixture
-async def small() -> AsyncIterator[tuple[Redis, WatchedLog]]:
-    """A server of its own, to be filled, and a log on it."""
+async def server() -> AsyncIterator[RedisServer]:
+    """One of its own, to be filled or held."""
     server = RedisServer(appendonly=False)
     await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def small(server: RedisServer) -> AsyncIterator[tuple[Redis, WatchedLog]]:
+    """A client of that server, and a log on it."""
     redis = connect(server.url)
     yield redis, WatchedLog(redis, Keys("tc"))
     await redis.aclose()
-    await server.stop()
+
+
+@pytest.mark.rule("R10")
+async def test_a_server_that_hung_is_given_half_a_lease_like_one_that_failed(
+    small: tuple[Redis, WatchedLog], server: RedisServer
+) -> None:
+    """Nothing was refused and nothing broke: nobody answered. Others' leases ran out all the same."""
+    redis, log = small
+    async with publishing(log) as publisher:
+        loop = asyncio.get_running_loop()
+        await redis.ping()
+        assert not publisher.is_settling
+        server.pause()
+        await until(lambda: publisher.is_settling, WITHIN_S, "the silence noticed", every_s=0.01)
+        taking = asyncio.create_task(publisher.settled("gen_any"))
+        server.resume()
+        await redis.ping()
+        resumed_at = loop.time()
+        await taking
+        assert loop.time() - resumed_at > 0.4 * LEASE_S
+        assert publisher.reachable_since > float("-inf")
 
 
 async def _fill(redis: Redis) -> None:

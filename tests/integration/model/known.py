@@ -26,6 +26,8 @@ class Known:
     """The token of the take that owns the epoch."""
     counted: int = 0
     leased: bool = False
+    strayed: bool = False
+    """The lease is by a clock that is not the server's: whoever sweeps first gives its owner half of one."""
     released: bool = False
     deadline_h: int = 0
     """Hours the deadline was moved by clocks that differ; below zero it has passed."""
@@ -70,4 +72,4 @@ class Known:
         """The answer due to a sweeper; None when it depends on the attempts made."""
         if self.over is None and self.deadline_h < 0:
             return Answer.PAST_DEADLINE if self.grace is False else Answer.NOT_DUE
-        return self.over or (Answer.NOT_DUE if self.leased else None)
+        return self.over or (Answer.NOT_DUE if self.leased or self.strayed else None)

@@ -136,7 +136,7 @@ class Witness(EventLog):
         self._note(f"release {epoch}", reply.answer)
         _due(reply.answer, was.to_owner_of(epoch))
         if reply.answer is Answer.OK:
-            self._know(leased=False, released=True, owner="")
+            self._know(leased=False, strayed=False, released=True, owner="")
         self._lose("release")
         return reply
 
@@ -155,6 +155,8 @@ class Witness(EventLog):
         self._note("requeue", reply.answer)
         given = True if was.over is None and was.deadline_h < 0 and was.grace is None else was.grace
         self._know(deadline_h=min(was.deadline_h, 0), grace=given)
+        if was.over is None and was.deadline_h >= 0:
+            self._know(leased=was.leased or was.strayed)
         if due := was.to_requeue():
             _due(reply.answer, due)
         else:
@@ -199,18 +201,21 @@ class Witness(EventLog):
         self.known = known
         if hours_ahead and known.over is None:
             grace = None if known.grace is None else False
-            self._know(leased=False, grace=grace, deadline_h=known.deadline_h - hours_ahead)
+            strayed = known.leased or known.strayed
+            self._know(leased=False, strayed=strayed, grace=grace, deadline_h=known.deadline_h - hours_ahead)
 
     def expired(self) -> None:
         """A whole lease has passed in silence."""
-        self._know(leased=False, grace=None if self.known.grace is None else False)
+        self._know(leased=False, strayed=False, grace=None if self.known.grace is None else False)
 
     def _end(self, status: str) -> None:
         assert status in TERMINAL, f"no terminal: {status}"
-        self._know(status=status, leased=False, owner="")
+        self._know(status=status, leased=False, strayed=False, owner="")
         self.endings.add(str(self.known.last))
 
     def _know(self, **changed: Any) -> None:
+        if changed.get("leased"):
+            changed["strayed"] = False
         self.known = Known(**{**self.known.__dict__, **changed})
 
     def _tell(self, epoch: int, answer: Answer) -> None:
