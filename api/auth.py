@@ -50,11 +50,16 @@ async def viewer_of(connection: HTTPConnection, services: Services, generation_i
     return caller
 
 
-async def may_view(connection: HTTPConnection, services: Provided, generation_id: str) -> str:
-    """Whose generation it is if it is one, for whoever may watch it."""
+async def counted_viewer(connection: HTTPConnection, services: Services, generation_id: str) -> Caller:
+    """The same, and one more request of his."""
     caller = await viewer_of(connection, services, generation_id)
     await _count(connection, services, caller)
-    return caller.tenant
+    return caller
+
+
+async def may_view(connection: HTTPConnection, services: Provided, generation_id: str) -> str:
+    """Whose generation it is if it is one, for whoever may watch it."""
+    return (await counted_viewer(connection, services, generation_id)).tenant
 
 
 async def may_watch(connection: HTTPConnection, services: Provided, generation_id: str) -> str | None:
@@ -68,8 +73,7 @@ async def may_watch(connection: HTTPConnection, services: Provided, generation_i
 
 async def may_cancel(connection: HTTPConnection, services: Provided, generation_id: str) -> str:
     """Whose generation it is, for whoever may stop it. Raises also `Forbidden`."""
-    caller = await viewer_of(connection, services, generation_id)
-    await _count(connection, services, caller)
+    caller = await counted_viewer(connection, services, generation_id)
     if not caller.may_cancel:
         raise Forbidden
     return caller.tenant

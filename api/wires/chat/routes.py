@@ -12,6 +12,7 @@ from api.wires.chat.completion import completion
 from api.wires.chat.wire import CHAT, CHAT_WITH_USAGE
 from api.wires.openai import failures
 from api.wires.openai.asking import Asker
+from api.wires.openai.callers import MayView
 from api.wires.openai.ids import generation_of, headers_of
 from api.wires.openai.route import Failed, OpenAiRoute, failed, unfinished
 from shared.cursor import Cursor
@@ -40,7 +41,7 @@ async def go_on(
     name: str,
     request: Request,
     services: Provided,
-    tenant: Tenant,
+    caller: MayView,
     last_event_id: Annotated[str | None, Header()] = None,
     after: Annotated[str | None, Query()] = None,
     include_usage: Annotated[bool, Query()] = False,
@@ -48,20 +49,20 @@ async def go_on(
     """The rest of an answer, from the last id seen."""
     generation_id = generation_of(name)
     cursor = Cursor.parse_resume(last_event_id or after)
-    meta = await services.looks.meta(generation_id, tenant)
+    meta = await services.looks.meta(generation_id, caller.tenant)
     if meta.terminal is not None and cursor == meta.terminal:
         return Response(status_code=204)
     wire = CHAT_WITH_USAGE if include_usage else CHAT
-    return Asker(request, services, tenant).watch(generation_id, wire, cursor)
+    return Asker(request, services, caller.tenant, caller.may_cancel).watch(generation_id, wire, cursor)
 
 
 @router.get("/v1/chat/completions/{name}")
-async def retrieve(name: str, request: Request, services: Provided, tenant: Tenant) -> Response:
+async def retrieve(name: str, request: Request, services: Provided, caller: MayView) -> Response:
     """The whole answer, once it is that."""
     generation_id = generation_of(name)
-    await services.looks.meta(generation_id, tenant)
-    waited = await Asker(request, services, tenant).wait(generation_id)
-    return waited or await _whole(services, tenant, generation_id)
+    await services.looks.meta(generation_id, caller.tenant)
+    waited = await Asker(request, services, caller.tenant, caller.may_cancel).wait(generation_id)
+    return waited or await _whole(services, caller.tenant, generation_id)
 
 
 async def _whole(services: Services, tenant: str, generation_id: str) -> Response:

@@ -37,6 +37,8 @@ class Asker:
     request: Request
     services: Services
     tenant: str
+    may_cancel: bool = True
+    """Whether who asks may stop the answer; then it may end with him."""
 
     async def make(self, body: dict[str, Any], echo: dict[str, Any] | None = None) -> str:
         """A generation of this body; its id."""
@@ -86,7 +88,7 @@ class Asker:
         wish = self.request.headers.get(_ON_DISCONNECT, self.services.settings.on_disconnect)
         if wish not in ("continue", "cancel"):
             raise BadRequest(f"{_ON_DISCONNECT} must be `continue` or `cancel`.", param=_ON_DISCONNECT)
-        return wish == "cancel"
+        return wish == "cancel" and self.may_cancel
 
     def _on_left(self, generation_id: str) -> Callable[[], None]:
         if not self.stops_with_client():

@@ -17,14 +17,20 @@ def named(prefix: str, generation_id: str) -> str:
     return prefix + generation_id.removeprefix(ID_PREFIX)
 
 
-def generation_of(name: str) -> str:
-    """The generation's own id. Raises `GenerationNotFound` when this can be none."""
+def plain(name: str) -> str:
+    """The generation's own id, if this is a name of one at all."""
     for prefix in (CHAT, RESPONSE):
         if name.startswith(prefix):
             name = ID_PREFIX + name.removeprefix(prefix)
-    if not is_id(name):
-        raise GenerationNotFound
     return name
+
+
+def generation_of(name: str) -> str:
+    """The generation's own id. Raises `GenerationNotFound` when this can be none."""
+    generation_id = plain(name)
+    if not is_id(generation_id):
+        raise GenerationNotFound
+    return generation_id
 
 
 def headers_of(generation_id: str) -> dict[str, str]:

@@ -6,16 +6,18 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api import ending
 from api.auth import Tenant
+from api.credentials import Caller
 from api.services import Provided, Services
 from api.wire import Json, read_object
 from api.wires.openai.asking import Asker
+from api.wires.openai.callers import MayCancel, MayView
 from api.wires.openai.ids import RESPONSE, generation_of, headers_of, named
 from api.wires.openai.route import OpenAiRoute, failed, unfinished
 from api.wires.responses.former import conversation
 from api.wires.responses.input import Messages
 from api.wires.responses.request import chat_of, echo_of
 from api.wires.responses.translator import ResponsesTranslator
-from api.wires.responses.wire import RESPONSES
+from api.wires.responses.wire import RESPONSES, SHARED, unasked
 from api.wires.wire import Head, Told
 from shared.codec import decode_json, encode_json
 from shared.errors import BadRequest, GenerationGone, GenerationNotFound, PayloadTooLarge
@@ -56,28 +58,29 @@ async def retrieve(
     name: str,
     request: Request,
     services: Provided,
-    tenant: Tenant,
+    caller: MayView,
     stream: Annotated[bool, Query()] = False,
     starting_after: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     last_event_id: Annotated[int | None, Header(ge=0, le=2**53)] = None,
 ) -> Response:
     """The response so far, or its events after a number, and then each new one as it happens."""
     generation_id = generation_of(name)
-    await services.looks.meta(generation_id, tenant)
+    await services.looks.meta(generation_id, caller.tenant)
     if not stream:
-        return _shown(generation_id, await _told(services, generation_id))
+        return _shown(generation_id, await _told(services, generation_id, caller))
     last = starting_after if last_event_id is None else last_event_id
     after = Told(0 if last is None else last + 1)
-    return Asker(request, services, tenant).watch(generation_id, RESPONSES, after)
+    wire = RESPONSES if caller.generation_id is None else SHARED
+    return Asker(request, services, caller.tenant, caller.may_cancel).watch(generation_id, wire, after)
 
 
 @router.post(f"{_PATH}/cancel")
-async def cancel(name: str, services: Provided, tenant: Tenant) -> Response:
+async def cancel(name: str, services: Provided, caller: MayCancel) -> Response:
     """Stop it. What has ended already stays as it ended."""
     generation_id = generation_of(name)
-    await services.reader.meta(generation_id, tenant)
+    await services.reader.meta(generation_id, caller.tenant)
     await services.tasks.finish(ending.cancel(services, generation_id))
-    return _shown(generation_id, await _told(services, generation_id))
+    return _shown(generation_id, await _told(services, generation_id, caller))
 
 
 @router.delete(_PATH)
@@ -109,9 +112,10 @@ async def _former(services: Services, tenant: str, name: Any) -> Messages:
     return conversation(decode_json(request), told.response["output"])
 
 
-async def _told(services: Services, generation_id: str) -> ResponsesTranslator:
-    """The whole log, told. Raises `GenerationGone`, `LogUnavailable`."""
-    translator = ResponsesTranslator(Head(*await services.reader.asked(generation_id)))
+async def _told(services: Services, generation_id: str, caller: Caller | None = None) -> ResponsesTranslator:
+    """The whole log, told to its tenant or to `caller`. Raises `GenerationGone`, `LogUnavailable`."""
+    head = Head(*await services.reader.asked(generation_id))
+    translator = ResponsesTranslator(head if caller is None or caller.generation_id is None else unasked(head))
     async for page in services.reader.pages(generation_id):
         for event in page:
             translator.tell(event)

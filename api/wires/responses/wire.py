@@ -8,8 +8,19 @@ from api.wires.wire import Head
 
 
 class _Responses(Framing):
+    def __init__(self, *, asked: bool) -> None:
+        super().__init__("go on with `starting_after` at /v1/responses/{id}")
+        self._asked = asked
+
     def translator(self, head: Head) -> ResponsesTranslator:
-        return ResponsesTranslator(head)
+        return ResponsesTranslator(head if self._asked else unasked(head))
 
 
-RESPONSES: Final = _Responses("go on with `starting_after` at /v1/responses/{id}")
+def unasked(head: Head) -> Head:
+    """Without the request: a response repeats its instructions, and a link to an answer is for the answer."""
+    return head._replace(request=b"{}")
+
+
+RESPONSES: Final = _Responses(asked=True)
+SHARED: Final = _Responses(asked=False)
+"""For who holds a token for this answer alone."""

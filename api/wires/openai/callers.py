@@ -1,0 +1,31 @@
+"""Owns who may call a route of OpenAI's wires that is about one answer: its tenant, or whoever holds a
+token for it. Asked before the name is looked at, as everywhere.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from api.auth import counted_viewer
+from api.credentials import Caller
+from api.services import Provided
+from api.wires.openai.ids import plain
+from shared.errors import Forbidden
+
+
+async def may_view(connection: HTTPConnection, services: Provided, name: str) -> Caller:
+    """For whoever may watch it. Raises `Unauthenticated`, `GenerationNotFound`."""
+    return await counted_viewer(connection, services, plain(name))
+
+
+async def may_cancel(connection: HTTPConnection, services: Provided, name: str) -> Caller:
+    """For whoever may stop it. Raises also `Forbidden`."""
+    caller = await may_view(connection, services, name)
+    if not caller.may_cancel:
+        raise Forbidden
+    return caller
+
+
+MayView = Annotated[Caller, Depends(may_view)]
+MayCancel = Annotated[Caller, Depends(may_cancel)]

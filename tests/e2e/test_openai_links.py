@@ -1,0 +1,136 @@
+"""Tokens for one answer on OpenAI's wires, on a server where an answer ends when its client leaves."""
+
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.redis_server import RedisServer
+from tests.support.sse import open_stream
+from tests.support.stack import QUICK, Stack, demo, unique
+from tests.support.tenants import AUTH, Bearer, api_key, bearer
+from tests.support.waiting import until
+from tests.support.wire import Headers, Response, request
+
+pytestmark = [pytest.mark.anyio, pytest.mark.rule("R48")]
+
+INSTRUCTIONS = "canary: be brief"
+NAMES = ("gen_", "resp_", "chatcmpl-")
+
+
+class Place(NamedTuple):
+    """One tenant, and one answer of his that is finished."""
+
+    stack: Stack
+    mine: Bearer
+    finished: str
+
+    async def ask(self, method: str, path: str, headers: Headers, body: object = None) -> Response:
+        return await request(method, f"{self.stack.urls[0]}/v1{path}", headers=headers, body=body)
+
+    async def token(self, digits: str, rights: str) -> str:
+        minted = await self.ask("POST", f"/generations/gen_{digits}/tokens", self.mine, {"rights": rights})
+        found: str = minted.json()["token"]
+        return found
+
+    async def state(self, digits: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.ask("GET", f"/generations/gen_{digits}", self.mine)).json()
+        return found
+
+
+async def respond(place: Place, model: str, **fields: object) -> str:
+    """The digits of an answer asked for as a response."""
+    body = {"model": model, "input": "Hello", "instructions": INSTRUCTIONS, **fields}
+    made = await place.ask("POST", "/responses", place.mine, body)
+    assert made.status == 200, made
+    name: str = made.json()["id"]
+    return name.removeprefix("resp_")
+
+
+@pytest.fixture(scope="module")
+async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
+    async with Stack(redis=redis_server, settings=AUTH | {"on_disconnect": "cancel"}) as stack:
+        made = Place(stack, bearer(await api_key(stack, "mine")), "")
+        yield made._replace(finished=await respond(made, QUICK))
+
+
+@pytest.mark.parametrize("rights", ["view", "view+cancel"])
+async def test_a_token_opens_its_answer_and_tells_nothing_of_what_was_asked(place: Place, rights: str) -> None:
+    """By each of its names, whole and streamed, as bearer and in the address; its tenant sees what he asked."""
+    token = await place.token(place.finished, rights)
+    for prefix in NAMES:
+        for query, headers in (("", bearer(token)), (f"token={token}", [])):
+            for path in (f"/responses/{prefix}{place.finished}", f"/chat/completions/{prefix}{place.finished}"):
+                answer = await place.ask("GET", f"{path}?{query}", headers)
+                assert answer.status == 200, answer
+                assert INSTRUCTIONS.encode() not in answer.body
+            for path in (
+                f"/responses/{prefix}{place.finished}?stream=true",
+                f"/chat/completions/{prefix}{place.finished}/stream?",
+            ):
+                streamed = await place.ask("GET", f"{path}&{query}", headers)
+                assert streamed.status == 200, streamed
+                assert INSTRUCTIONS.encode() not in streamed.body
+                assert streamed.body.endswith(b"\n\n")
+    own = f"/responses/resp_{place.finished}"
+    assert (await place.ask("GET", own, place.mine)).json()["instructions"] == INSTRUCTIONS
+    assert INSTRUCTIONS.encode() in (await place.ask("GET", f"{own}?stream=true", place.mine)).body
+    shown = (await place.ask("GET", own, bearer(token))).json()
+    assert shown["output"] == (await place.ask("GET", own, place.mine)).json()["output"]
+
+
+@pytest.mark.parametrize("rights", ["view", "view+cancel"])
+async def test_a_token_opens_nothing_else(place: Place, rights: str) -> None:
+    """Neither deletes, asks, nor follows; of another answer it tells what it tells of none. In OpenAI's shape."""
+    token = bearer(await place.token(place.finished, rights))
+    another = await respond(place, QUICK)
+    follow = {"model": QUICK, "input": "Go on", "previous_response_id": f"resp_{place.finished}"}
+    ask = {"model": QUICK, "messages": [{"role": "user", "content": "Hello"}]}
+    for method, path, body in (
+        ("DELETE", f"/responses/resp_{place.finished}", None),
+        ("POST", "/responses", follow),
+        ("POST", "/chat/completions", ask),
+    ):
+        refused = await place.ask(method, path, token, body)
+        assert (refused.status, refused.json()["error"]["code"]) == (403, "forbidden")
+    for method, path in (
+        ("GET", "/responses/resp_{}"),
+        ("GET", "/responses/resp_{}?stream=true"),
+        ("GET", "/chat/completions/chatcmpl-{}"),
+        ("GET", "/chat/completions/chatcmpl-{}/stream"),
+        ("POST", "/responses/resp_{}/cancel"),
+    ):
+        answers = [await place.ask(method, path.format(digits), token) for digits in (another, "0" * 32)]
+        assert [(one.status, one.json()["error"]["code"]) for one in answers] == [(404, "not_found")] * 2
+        assert answers[0].body == answers[1].body
+        nobody = [await place.ask(method, path.format(digits), []) for digits in (another, "nonsense")]
+        assert [(one.status, one.json()["error"]["code"]) for one in nobody] == [(401, "unauthenticated")] * 2
+    assert (await place.state(another))["status"] == "completed"
+
+
+async def test_who_may_only_watch_stops_nothing(place: Place) -> None:
+    """Neither by asking nor by leaving, whatever he says shall happen then; who may cancel does."""
+    digits = await respond(place, demo(pace_s=0.02, tokens=100_000, seed=unique()), background=True)
+    view = bearer(await place.token(digits, "view"))
+    refused = await place.ask("POST", f"/responses/resp_{digits}/cancel", view)
+    assert (refused.status, refused.json()["error"]["code"]) == (403, "forbidden")
+    wish = [*view, ("X-Tokencast-On-Disconnect", "cancel")]
+    for path in (f"responses/resp_{digits}?stream=true", f"chat/completions/chatcmpl-{digits}/stream"):
+        async with open_stream("GET", f"{place.stack.urls[0]}/v1/{path}", headers=wish) as stream:
+            await anext(aiter(stream))
+        await goes_on(place, digits)
+    cancel = bearer(await place.token(digits, "view+cancel"))
+    stopped = await place.ask("POST", f"/responses/resp_{digits}/cancel", cancel)
+    assert (stopped.status, stopped.json()["status"]) == (200, "cancelled")
+    assert stopped.json()["instructions"] is None
+    assert (await place.state(digits))["status"] == "cancelled"
+
+
+async def goes_on(place: Place, digits: str) -> None:
+    """It says so much more that whoever had left long ago would have stopped it."""
+    said = len((await place.state(digits))["text"])
+
+    async def more() -> bool:
+        return len((await place.state(digits))["text"]) > said + 100
+
+    await until(more, 20.0, "it goes on", every_s=0.1)
