@@ -12,6 +12,7 @@ import pytest
 from shared.settings import load
 from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
+from tests.support.proxy import FaultProxy
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo
 from tests.support.viewer import Viewer
@@ -25,6 +26,7 @@ ANSWER_BYTES: Final = CHARS * TOKENS
 """More than the kernels of both sides take in by themselves, so that a reader that stops is felt."""
 
 LOOK_S: Final = 0.5
+SLOW_BYTES_PER_S: Final = 2_000_000
 GENERATIONS: Final = 3
 
 MANY: Final = 500
@@ -69,26 +71,20 @@ async def _at_gate(stack: Stack, model: str, count: int) -> None:
 
 
 @asynccontextmanager
-async def _slow(redis: RedisServer) -> AsyncIterator[None]:
-    """A server that works for a moment and then stands still for long: longer than what is under way
-    between provider and log lasts."""
-
-    async def stutter() -> None:
-        try:
-            while True:
-                redis.pause()
-                await asyncio.sleep(0.4)
-                redis.resume()
-                await asyncio.sleep(0.02)
-        finally:
-            redis.resume()
-
-    stuttering = asyncio.create_task(stutter())
+async def _slow() -> AsyncIterator[tuple[Stack, FaultProxy]]:
+    """Everything said to Redis goes through a line that takes `SLOW_BYTES_PER_S`, until it is healed."""
+    redis = RedisServer(tcp=True)
+    proxy = FaultProxy(redis.port)
+    proxy.bytes_per_s = SLOW_BYTES_PER_S
+    await redis.start()
+    await proxy.start()
     try:
-        yield
+        settings = {"redis_url": f"redis://127.0.0.1:{proxy.port}/0", "max_output_bytes": 2 * ANSWER_BYTES}
+        async with Stack(redis=redis, settings=settings) as stack:
+            yield stack, proxy
     finally:
-        stuttering.cancel()
-        await asyncio.wait({stuttering})
+        await proxy.stop()
+        await redis.stop()
 
 
 @pytest.mark.parametrize("trouble", [_kill, _hang])
@@ -120,16 +116,23 @@ async def test_with_redis_away_the_provider_waits_and_nothing_is_lost(
 
 async def test_with_redis_slow_the_provider_is_slowed() -> None:
     """No outage, no attempt lost: the answer takes the time that the log takes."""
-    async with Stack(settings={"max_output_bytes": 2 * ANSWER_BYTES}) as stack:
+    async with _slow() as (stack, line):
         model = demo(pace_s=0, chars=CHARS, tokens=TOKENS)
-        async with _slow(stack.redis):
-            generation_id = await stack.create(model)
-            snapshot = await stack.closed(generation_id, within_s=60)
-        [seen] = await stack.model.requests(model)
+        generation_id = await stack.create(model)
+
+        async def said() -> dict[str, Any] | None:
+            asked = await stack.model.requests(model)
+            return asked[0] if asked and asked[0]["closed_monotonic"] else None
+
+        seen = await until(said, 60, "the provider has said all")
+        line.heal()
+        snapshot = await stack.closed(generation_id)
 
         check_invariants([await Viewer(generation_id, stack.urls).follow()], snapshot, await stack.log(generation_id))
         assert (snapshot["status"], snapshot["attempt"]) == ("completed", 1)
         assert len(snapshot["text"]) == ANSWER_BYTES
+        # What the worker and both kernels hold, the provider may be ahead.
+        assert seen["closed_monotonic"] - seen["first_token_monotonic"] > 0.6 * ANSWER_BYTES / SLOW_BYTES_PER_S
         assert seen["blocked_s"] > LOOK_S
 
 
