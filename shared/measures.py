@@ -65,5 +65,5 @@ class Measures:
         """`mode`: what several processes on one port make of it, of which only those count that live."""
         return Gauge(_PREFIX + name, words, registry=self.registry, multiprocess_mode=mode)
 
-    def histogram(self, name: str, words: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(_PREFIX + name, words, registry=self.registry, buckets=buckets)
+    def histogram(self, name: str, words: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(_PREFIX + name, words, labels, registry=self.registry, buckets=buckets)

@@ -31,7 +31,10 @@ class WorkerMeasures(Measures):
             WAITS_S,
         )
         self._first_piece = self.histogram(
-            "upstream_first_piece_seconds", "From a request to the provider's first piece of an answer.", WAITS_S
+            "upstream_first_piece_seconds",
+            "From a request to the provider's first piece of an answer.",
+            WAITS_S,
+            "upstream",
         )
         self._gap = self.histogram(
             "inter_token_gap_seconds", "Between two appends of one attempt: what its viewers see as a pause.", WAITS_S
@@ -48,7 +51,7 @@ class WorkerMeasures(Measures):
             WAITS_S,
         )
         self._upstream_errors = self.counter(
-            "upstream_errors", "Requests to the provider that failed, those asked again included.", "code"
+            "upstream_errors", "Requests to the provider that failed, those asked again included.", "upstream", "code"
         )
 
     def claimed(self, waited_s: float) -> None:
@@ -63,13 +66,13 @@ class WorkerMeasures(Measures):
         """A generation's first piece is here."""
         self._first_token.observe(since_create_s)
 
-    def upstream_spoke(self, since_request_s: float) -> None:
+    def upstream_spoke(self, upstream: str, since_request_s: float) -> None:
         """The provider said the first piece of what it was asked."""
-        self._first_piece.observe(since_request_s)
+        self._first_piece.labels(upstream).observe(since_request_s)
 
-    def upstream_failed(self, code: str) -> None:
+    def upstream_failed(self, upstream: str, code: str) -> None:
         """A request to the provider failed."""
-        self._upstream_errors.labels(code).inc()
+        self._upstream_errors.labels(upstream, code).inc()
 
     def flushed(self, events: int, took_s: float) -> None:
         """A batch went to Redis and was answered."""

@@ -26,8 +26,9 @@ _NAME_CHARS: Final = 200
 class Question:
     """One request sent to a provider."""
 
-    def __init__(self, measures: WorkerMeasures, span: Span) -> None:
+    def __init__(self, measures: WorkerMeasures, span: Span, upstream: str) -> None:
         self._measures = measures
+        self._upstream = upstream
         self._span = span
         self._began = asyncio.get_running_loop().time()
 
@@ -39,7 +40,7 @@ class Question:
     def answered(self, chunk: Any) -> None:
         """The first piece of an answer came, in this chunk."""
         after_s = asyncio.get_running_loop().time() - self._began
-        self._measures.upstream_spoke(after_s)
+        self._measures.upstream_spoke(self._upstream, after_s)
         self._span.set("gen_ai.response.time_to_first_chunk", after_s)
         for field in ("id", "model"):
             if isinstance(value := chunk.get(field), str):
@@ -54,18 +55,20 @@ class Question:
 
     def failed(self, code: str) -> None:
         """It broke off, or would not answer."""
-        self._measures.upstream_failed(code)
+        self._measures.upstream_failed(self._upstream, code)
         self._span.fail(code)
 
 
-Asking = Callable[[Mapping[str, Any]], AbstractContextManager[Question]]
+Asking = Callable[[Mapping[str, Any], str], AbstractContextManager[Question]]
+"""The request, and the name of the upstream."""
 
 
 @contextmanager
-def asking(measures: WorkerMeasures, span: Span, request: Mapping[str, Any]) -> Iterator[Question]:
+def asking(measures: WorkerMeasures, span: Span, request: Mapping[str, Any], upstream: str) -> Iterator[Question]:
     """One question, as a part of `span`, for as long as its answer takes."""
-    with span.child(f"chat {_model(request)}", "client", _asked(request)) as own:
-        yield Question(measures, own)
+    told = _asked(request) | {"tokencast.upstream": upstream}
+    with span.child(f"chat {_model(request)}", "client", told) as own:
+        yield Question(measures, own, upstream)
 
 
 def _asked(request: Mapping[str, Any]) -> dict[str, Value]:

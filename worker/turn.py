@@ -27,6 +27,9 @@ class Upstream(Protocol):
     """A provider. Leaving the context closes its socket. Raises `UpstreamError`."""
 
     @property
+    def name(self) -> str: ...
+
+    @property
     def place(self) -> AbstractAsyncContextManager[None]:
         """To be held for each question: only so many are asked at once."""
 
@@ -94,7 +97,7 @@ class Turn:
         async for trying in before_first_piece(deadline):
             # Waiting for others to end is not the provider's silence, so no clock but the deadline's runs.
             async with upstream.place:
-                with trying, self._asking(self.request) as question:
+                with trying, self._asking(self.request, upstream.name) as question:
                     await self._listen_once(upstream, clocks, question)
 
     async def _listen_once(self, upstream: Upstream, clocks: Clocks, question: Question) -> None:

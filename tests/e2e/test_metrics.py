@@ -66,11 +66,11 @@ async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> N
     assert grew("generations_ended_total", outcome="failed", code="upstream_refused") == 1
     assert grew("attempts_total", reason="started") == 5
     assert grew("attempts_total", reason="upstream_interrupted") == 2
-    assert grew("upstream_errors_total", code="upstream_refused") == 1
-    assert grew("upstream_errors_total", code="upstream_connection") == 3
+    assert grew("upstream_errors_total", upstream="default", code="upstream_refused") == 1
+    assert grew("upstream_errors_total", upstream="default", code="upstream_connection") == 3
     assert grew("queue_wait_seconds_count") == 5
     assert grew("time_to_first_token_seconds_count") == 4
-    assert grew("upstream_first_piece_seconds_count") == 6
+    assert grew("upstream_first_piece_seconds_count", upstream="default") == 6
     assert 0 < grew("time_to_first_token_seconds_sum") < 4 * 5.0
     assert grew("output_tokens_total") >= 3 * 20 + 3 * 3
     # Tokens that come 10 ms apart are appended one by one, on a machine that keeps up at all.

@@ -81,6 +81,7 @@ async def test_one_trace_goes_from_the_caller_through_queue_and_worker_to_the_pr
         "gen_ai.response.model": body["model"],
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.usage.output_tokens": 5,
+        "tokencast.upstream": "default",
     }
     assert PROMPT.encode() not in collector.bytes
     assert b"sk-none-needed" not in collector.bytes

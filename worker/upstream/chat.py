@@ -40,7 +40,8 @@ def connect_upstream(base_url: str | None, api_key: SecretStr | None, *, connect
 class ChatUpstream:
     """An OpenAI-compatible provider."""
 
-    def __init__(self, client: AsyncOpenAI, *, at_once: int, max_output_tokens: int) -> None:
+    def __init__(self, name: str, client: AsyncOpenAI, *, at_once: int, max_output_tokens: int) -> None:
+        self.name = name
         self._client = client
         self.max_output_tokens = max_output_tokens
         self.place = asyncio.Semaphore(at_once)

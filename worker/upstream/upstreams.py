@@ -32,7 +32,7 @@ class Upstreams:
             at_once = upstream.at_once or settings.slots
             client = connect_upstream(upstream.base_url, keys[name], connections=at_once)
             most = upstream.max_output_tokens or settings.max_output_tokens
-            opened[name] = ChatUpstream(client, at_once=at_once, max_output_tokens=most)
+            opened[name] = ChatUpstream(name, client, at_once=at_once, max_output_tokens=most)
         return cls(settings.providers, opened)
 
     def of(self, request: Mapping[str, Any]) -> ChatUpstream:
