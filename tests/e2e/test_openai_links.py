@@ -134,3 +134,17 @@ async def goes_on(place: Place, digits: str) -> None:
         return len((await place.state(digits))["text"]) > said + 100
 
     await until(more, 20.0, "it goes on", every_s=0.1)
+
+
+@pytest.mark.rule("R56")
+async def test_to_open_a_stream_is_no_request(place: Place) -> None:
+    """Neither its tenant's nor the link's; to ask for the answer is one of whoever asks."""
+    digits = place.finished
+    for caller in (place.mine, bearer(await place.token(digits, "view"))):
+        own = f"/responses/resp_{digits}"
+        before = await place.ask("GET", own, caller)
+        streams = [f"{own}?stream=true", f"/chat/completions/chatcmpl-{digits}/stream"]
+        assert ["ratelimit" in (await place.ask("GET", path, caller)).headers for path in streams] == [False] * 2
+        after = await place.ask("GET", f"/chat/completions/chatcmpl-{digits}", caller)
+        left = [int(one.headers["ratelimit"].split("r=")[1].split(";")[0]) for one in (before, after)]
+        assert left[0] - left[1] == 1

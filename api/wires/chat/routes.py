@@ -12,7 +12,7 @@ from api.wires.chat.completion import completion
 from api.wires.chat.wire import CHAT, CHAT_WITH_USAGE
 from api.wires.openai import failures
 from api.wires.openai.asking import Asker
-from api.wires.openai.callers import MayView
+from api.wires.openai.callers import MayView, MayWatch
 from api.wires.openai.ids import generation_of, headers_of
 from api.wires.openai.route import Failed, OpenAiRoute, failed, unfinished
 from shared.cursor import Cursor
@@ -41,7 +41,7 @@ async def go_on(
     name: str,
     request: Request,
     services: Provided,
-    caller: MayView,
+    caller: MayWatch,
     last_event_id: Annotated[str | None, Header()] = None,
     after: Annotated[str | None, Query()] = None,
     include_usage: Annotated[bool, Query()] = False,

@@ -4,10 +4,10 @@ token for it. Asked before the name is looked at, as everywhere.
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
-from api.auth import counted_viewer
+from api.auth import counted_viewer, viewer_of
 from api.credentials import Caller
 from api.services import Provided
 from api.wires.openai.ids import plain
@@ -19,6 +19,18 @@ async def may_view(connection: HTTPConnection, services: Provided, name: str) ->
     return await counted_viewer(connection, services, plain(name))
 
 
+async def may_watch(connection: HTTPConnection, services: Provided, name: str) -> Caller:
+    """The same, for a stream: to open one is no request, because a thousand may come at once."""
+    return await viewer_of(connection, services, plain(name))
+
+
+async def may_retrieve(
+    connection: HTTPConnection, services: Provided, name: str, stream: Annotated[bool, Query()] = False
+) -> Caller:
+    """Where one path gives both."""
+    return await (may_watch if stream else may_view)(connection, services, name)
+
+
 async def may_cancel(connection: HTTPConnection, services: Provided, name: str) -> Caller:
     """For whoever may stop it. Raises also `Forbidden`."""
     caller = await may_view(connection, services, name)
@@ -28,4 +40,6 @@ async def may_cancel(connection: HTTPConnection, services: Provided, name: str) 
 
 
 MayView = Annotated[Caller, Depends(may_view)]
+MayWatch = Annotated[Caller, Depends(may_watch)]
+MayRetrieve = Annotated[Caller, Depends(may_retrieve)]
 MayCancel = Annotated[Caller, Depends(may_cancel)]

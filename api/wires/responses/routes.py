@@ -10,7 +10,7 @@ from api.credentials import Caller
 from api.services import Provided, Services
 from api.wire import Json, read_object
 from api.wires.openai.asking import Asker
-from api.wires.openai.callers import MayCancel, MayView
+from api.wires.openai.callers import MayCancel, MayRetrieve
 from api.wires.openai.ids import RESPONSE, generation_of, headers_of, named
 from api.wires.openai.route import OpenAiRoute, failed, unfinished
 from api.wires.responses.former import conversation
@@ -58,7 +58,7 @@ async def retrieve(
     name: str,
     request: Request,
     services: Provided,
-    caller: MayView,
+    caller: MayRetrieve,
     stream: Annotated[bool, Query()] = False,
     starting_after: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     last_event_id: Annotated[int | None, Header(ge=0, le=2**53)] = None,
