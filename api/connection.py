@@ -10,7 +10,6 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final, cast
 
 from starlette.types import Scope
@@ -25,7 +24,8 @@ CUT: Final = "tokencast.cut"
 _BUFFER_BYTES: Final = 32_768
 """What may wait here for one viewer beyond the kernel's own buffer, give or take one write."""
 
-_FRAMED: Final = 64
+_latest: Final = [b"", b"0\r\n\r\n"]
+"""What was framed last, and its chunk."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER on, for no time: closing discards and resets."""
 
@@ -111,10 +111,12 @@ def _unheard(_: bool) -> None:
     """Until somebody listens."""
 
 
-@lru_cache(_FRAMED)
 def _chunk(data: bytes) -> bytes:
-    # Nearly all viewers of a generation are given the same bytes object one after another.
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    # Nearly all viewers of a generation are given the same bytes object one after another; those of
+    # many generations are not, and looking for equal bytes would cost them more than framing theirs.
+    if data is not _latest[0]:
+        _latest[:] = data, b"%x\r\n%b\r\n" % (len(data), data)
+    return _latest[1]
 
 
 def reset(transport: asyncio.Transport) -> None:

@@ -81,18 +81,23 @@ class Feed:
     def extend(self, events: Sequence[Logged]) -> bool:
         """Take in newer events. False when they show that the log lost something already shown: a
         terminal whose `cut` is not our last event; it was not taken in, and the feed has to restart."""
-        end = self.end
+        end, last = self.end, self.last
         for event in events:
-            if event.cursor <= self.last:
+            if event.cursor <= last:
                 continue
             if frames.is_terminal(event):
                 cut = frames.cut_of(event)
-                if cut is not None and cut != str(self.last):
+                if cut is not None and cut != str(last):
                     return False
                 self.ending = Ending.TERMINAL
+            last = event.cursor
             self._events.append(event)
-            self._bytes += len(event.data) + sum(each.add(event) for each in self.renditions.values())
-        self._chunks = {place: chunk for place, chunk in self._chunks.items() if chunk.end != end}
+            self._bytes += len(event.data)
+            for each in self.renditions.values():
+                self._bytes += each.add(event)
+        # What ended at the end was one write as far as it went.
+        if self._chunks:
+            self._chunks = {place: chunk for place, chunk in self._chunks.items() if chunk.end != end}
         if self._bytes > self._limit_bytes:
             self._trim()
         return True

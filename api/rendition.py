@@ -30,7 +30,7 @@ class Rendition:
         self._frames: list[bytes] = []
         self._told = array("L")
         """By event held: how many frames have been told up to its end."""
-        self._told_before = 0
+        self._told_before = self._told_now = 0
 
     @property
     def is_over(self) -> bool:
@@ -39,18 +39,21 @@ class Rendition:
     @property
     def told(self) -> Told:
         """All that has been told so far."""
-        return Told(self._told[-1] if self._told else self._told_before)
+        return Told(self._told_now)
 
     def skip(self, event: Logged) -> None:
         """The next event, which the feed does not hold."""
         self._told_before += len(self._translator.tell(event))
+        self._told_now = self._told_before
 
     def add(self, event: Logged) -> int:
         """The next event, which it does; the bytes of its frames."""
         frames = self._translator.tell(event)
-        self._told.append(self.told.frames + len(frames))
-        self._frames.append(frames[0] if len(frames) == 1 else b"".join(frames))
-        return len(self._frames[-1])
+        self._told_now += len(frames)
+        self._told.append(self._told_now)
+        frame = frames[0] if len(frames) == 1 else b"".join(frames)
+        self._frames.append(frame)
+        return len(frame)
 
     def size_of(self, index: int) -> int:
         return len(self._frames[index])

@@ -114,8 +114,11 @@ class Viewer:
         if data:
             self.quiet_ticks = 0
             self.sink.write(data)
-            return True
-        if self._leaving or self.feed.ending is not None or self.feed.renditions[self.wire].is_over:
+        is_ending = self._leaving or self.feed.ending is not None or self.feed.renditions[self.wire].is_over
+        if data:
+            # Mostly this was all there is, and a second look would cost as much as the write.
+            return is_ending or self._position != self.feed.end
+        if is_ending:
             self.ended = True
             if self.feed.ending is not None and not self._leaving:
                 self.outcome = self.feed.ending
