@@ -47,7 +47,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     with sock:
-        limits = RequestLimits(settings.max_head_bytes, settings.request_s)
+        limits = RequestLimits(settings.max_head_bytes, settings.request_s, settings.stall_s)
         serve("api.app:app_from_environ", sock, limits, workers=arguments.workers)
 
 

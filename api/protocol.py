@@ -1,14 +1,14 @@
 """Owns uvicorn's side of a connection: what it takes for a request, and how it gives a connection away.
 
-uvicorn reads heads of any length, and waits for the rest of a request for ever; here both have a
-limit. This file and `server.py` know uvicorn, no other.
+uvicorn reads heads of any length, and waits for ever for the rest of a request and for whoever does
+not take its answer; here all three have a limit. This file and `server.py` know uvicorn, no other.
 """
 
 import asyncio
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.connection import CUT, HAND_OVER, Connection, reset
@@ -24,6 +24,10 @@ def _refusal(status: int, code: str, detail: str) -> bytes:
 
 
 _COLON_AND_LINE_END: Final = 4
+
+_WAITING_BYTES: Final = 4096
+"""As soon as more than this waits for the client, it is looked at; uvicorn's own limit is the event loop's."""
+
 _HEAD_TOO_LARGE: Final = _refusal(
     431, "head_too_large", "The request line and headers are longer than this server accepts."
 )
@@ -35,6 +39,8 @@ class RequestLimits(NamedTuple):
 
     head_bytes: int
     request_s: float
+    stall_s: float
+    """An answer of which nothing is accepted for so long is dropped."""
 
 
 class Http(HttpToolsProtocol):
@@ -49,9 +55,12 @@ class Http(HttpToolsProtocol):
         self._has_ended_one = False
         self._is_refused = False
         self._arriving: asyncio.TimerHandle | None = None
+        self._stalling: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_WAITING_BYTES)
         self._expect()
 
     def data_received(self, data: bytes) -> None:
@@ -95,7 +104,21 @@ class Http(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()
+        self._accepted()
+        # uvicorn tells it to the request that came last, which need not be the one being answered.
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_later()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._accepted()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -105,6 +128,7 @@ class Http(HttpToolsProtocol):
     def _hand_over(self, connection: Connection) -> None:
         self.connections.discard(self)
         self._arrived()
+        self._accepted()
         # Lets its task end: what it has not completed is no longer its to complete.
         self.cycle.disconnected = True
         self.transport.set_protocol(connection)
@@ -120,6 +144,26 @@ class Http(HttpToolsProtocol):
         if self._arriving is not None:
             self._arriving.cancel()
             self._arriving = None
+
+    def _look_later(self) -> None:
+        waiting_bytes = self.transport.get_write_buffer_size()
+        self._stalling = self.loop.call_later(self._limits.stall_s, self._look, waiting_bytes)
+
+    def _look(self, before_bytes: int) -> None:
+        """Closing is not enough: it waits until all is accepted."""
+        if self.transport.get_write_buffer_size() >= before_bytes:
+            reset(self.transport)
+        else:
+            self._look_later()
+
+    def _accepted(self) -> None:
+        if self._stalling is not None:
+            self._stalling.cancel()
+            self._stalling = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _refuse(self, answer: bytes) -> None:
         if not self._is_refused and not self.transport.is_closing():

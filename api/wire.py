@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 
 from shared.codec import decode_json, encode_json
 from shared.errors import BadRequest
 
+_LEFT: Final = "The client left before its request was whole."
 _NOT_JSON: Final = "The request body is not JSON."
 
 _MAX_DEPTH: Final = 100
@@ -42,7 +44,11 @@ async def read_object(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise BadRequest("The request body must be sent with Content-Type: application/json.")
-    raw = await request.body()
+    try:
+        raw = await request.body()
+    except ClientDisconnect as error:
+        # Nobody reads this answer; but it is no mistake of ours either.
+        raise BadRequest(_LEFT) from error
     try:
         body = decode_json(raw)
     except (ValueError, RecursionError) as error:

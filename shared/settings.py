@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     viewer_drain_s: Seconds = 2.0
     """On SIGTERM: viewers are sent away spread over this time, so that they do not all come at once."""
     stall_s: Seconds = 30.0
-    """A viewer whose socket accepts nothing for this long is cut; it may resume."""
+    """A client whose socket accepts nothing for this long is cut; a viewer may resume."""
     feed_bytes: Count = 1_048_576
     """Per watched generation: frames kept in memory. Older ones are read from Redis in pages."""
     feed_linger_s: Seconds = 10.0
