@@ -22,7 +22,7 @@ _MAX_DEPTH: Final = 100
 the provider, does so recursively and must not run out of stack."""
 
 
-_KEPT_BY_NOBODY: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_KEPT_BY_NOBODY: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 """Answers hold what one caller may read; no cache and no browser makes anything else of them."""
 
 
@@ -32,7 +32,8 @@ class Json(Response):
     media_type = "application/json"
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        super().init_headers({**_KEPT_BY_NOBODY, **(headers or {})})
+        named = {name.lower(): value for name, value in (headers or {}).items()}
+        super().init_headers(_KEPT_BY_NOBODY | named)
 
     def render(self, content: Any) -> bytes:
         return encode_json(content)

@@ -77,7 +77,7 @@ class Queue:
     async def claim(self, limit: int) -> list[Claimed]:
         """Take up to `limit` due deliveries out of the queue."""
         reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue, self._keys.active], [limit]))
-        return [Claimed(job_id.decode(), waited_ms / 1000) for job_id, waited_ms in reply]
+        return [Claimed(_text(job_id), waited_ms / 1000) for job_id, waited_ms in reply]
 
     async def leave(self, generation_id: str) -> None:
         """The generation is closed, so it is active no more. If this is lost, its deadline counts it out."""
@@ -113,4 +113,9 @@ class Queue:
                 with translated():
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=BLOCK_S)
                 if message is not None:
-                    yield message["data"].decode()
+                    yield _text(message["data"])
+
+
+def _text(data: bytes) -> str:
+    """A name. What is none names nothing, and must not end who reads it."""
+    return data.decode(errors="replace")
