@@ -77,7 +77,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=_BUFFER_BYTES)
+        # uvloop does not take a word for one that has gone; `connection_lost` follows.
+        if not transport.is_closing():
+            self._transport.set_write_buffer_limits(high=_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Nothing more is expected: the connection ends with this response."""

@@ -129,8 +129,10 @@ class Http(HttpToolsProtocol):
         self.connections.discard(self)
         self._arrived()
         self._accepted()
-        # Lets its task end: what it has not completed is no longer its to complete.
-        self.cycle.disconnected = True
+        # Lets its task end: what it has not completed is no longer its to complete. Requests may be
+        # queued behind it, and are left with the connection.
+        assert self._running is not None
+        self._running.disconnected = True
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
         if self.transport.is_closing():

@@ -62,13 +62,18 @@ class EventsResponse(EventSourceResponse):
     async def _begin(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         hub, connection = self._hub, take_over(scope)
+        if connection.is_lost:
+            self._leave()
+            self._on_left()
+            return
         # At once, so that proxies and clients see an open stream before there is an event.
         connection.write(self._wire.opening(hub.retry_s()))
         try:
             viewer = await hub.attach(self._generation_id, self._after, connection, self._wire)
         except (LogUnavailable, GenerationGone):
             self._leave()
-            connection.end(self._wire.farewell(hub.retry_s()))
+            if not connection.is_lost:
+                connection.end(self._wire.farewell(hub.retry_s()))
             return
         connection.on_lost = lambda has_stalled: self._lost(viewer, has_stalled=has_stalled)
         if connection.is_lost:

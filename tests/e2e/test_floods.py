@@ -64,12 +64,11 @@ FLOODS: Final = {
     "an event of lines without end": ("upstream_protocol", endless(head() + SAID, b"data: x\n" * 8_192)),
     "a header without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\nX: ", FILL)),
     "headers without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 8_192)),
-    "a chunk's length without end": ("upstream_connection", endless(CHUNKED, b"0" * 65_536)),
-    "a chunk's extension without end": ("upstream_connection", endless(CHUNKED + b"1;", FILL)),
     "trailers without end": ("upstream_connection", endless(CHUNKED + b"0\r\n", b"X: y\r\n" * 8_192)),
 }
 SILENT: Final = {
-    "interim answers without end": ("upstream_timeout", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 8)),
+    "a chunk's length without end": ("upstream_timeout", endless(CHUNKED, b"0" * 65_536)),
+    "a chunk's extension without end": ("upstream_timeout", endless(CHUNKED + b"1;", FILL)),
     "events that say nothing": ("upstream_timeout", endless(head(), b'data: {"choices":[]}\n\n' * 8)),
     "comments without a word": ("upstream_timeout", endless(head(), b": still here\n\n" * 8)),
 }
