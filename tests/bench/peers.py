@@ -1,5 +1,7 @@
 """Owns the servers that are measured: how each is started, filled, written to and asked."""
 
+import base64
+import secrets
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from api.auth import DEFAULT_TENANT
+from api.capability import Capability, Rights, Signer, expiry
 from shared import scripts
 from shared.codec import encode_json
 from shared.eventlog import Batch, Entry, EventLog, LogLimits
@@ -117,6 +120,26 @@ class TwoProcesses(Tokencast):
 
     def __init__(self) -> None:
         super().__init__(arguments=["--workers", "2"])
+
+
+class Identified(Tokencast):
+    """The same with `auth` on: each viewer comes with a token for its generation."""
+
+    name = "Tokencast, auth on"
+
+    def __init__(self) -> None:
+        key = f"bench:{base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}"
+        self._signer = Signer.parse(key)
+        super().__init__({"auth": True, "signing_keys": key})
+
+    async def _fill(self, redis: Redis, streams: int, events: Sequence[bytes]) -> None:
+        await super()._fill(redis, streams, events)
+        self.paths = [f"{path}&token={self._token(path)}" for path in self.paths]
+        self.paths_after = [f"{path}&token={self._token(path)}" for path in self.paths_after]
+
+    def _token(self, path: str) -> str:
+        capability = Capability(path.split("/")[3], DEFAULT_TENANT, Rights.VIEW)
+        return self._signer.sign(capability, expiry(_HOUR_S))
 
 
 class Tutorial(Peer):

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tests.bench import overhead, plots, stalled, writing
 from tests.bench.fanout import REPLAYED, REPLAYING, A, C, Run, Workload, live, middle_of, replay
-from tests.bench.peers import Nchan, Peer, Tokencast, Tutorial, TwoProcesses
+from tests.bench.peers import Identified, Nchan, Peer, Tokencast, Tutorial, TwoProcesses
 
 PEERS: Final[Sequence[type[Peer]]] = [kind for kind in (Tokencast, Tutorial, Nchan) if kind.is_here()]
 _RUNS: Final = 3
@@ -115,6 +115,33 @@ async def stalling() -> list[Figure]:
     return [Figure(name, {Tokencast.name: cell}, "10 % more")]
 
 
+async def identified() -> list[Figure]:
+    """What it costs that every viewer must say who it is: A by turns without and with, and E with."""
+    without, withs = list[float](), list[float]()
+    for _ in range(_RUNS):
+        without.append((await live(Tokencast(), A)).per_cpu_s("server"))
+        withs.append((await live(Identified(), A)).per_cpu_s("server"))
+    many = Workload(1, _VIEWERS[-1], 50, _SECONDS)
+    plain, known = await live(Tokencast(), many), await live(Identified(), many)
+    return [
+        Figure(
+            "A with `auth` on: delivered per CPU-s (without it)",
+            {Tokencast.name: f"{median(withs) / 1000:.0f}k ({median(without) / 1000:.0f}k)"},
+            "3 % less",
+        ),
+        Figure(
+            f"E, {_VIEWERS[-1]:,} viewers, with `auth` on: delivered per CPU-s; p99 ms (without it)",
+            {Tokencast.name: f"{_cost(known)} ({_cost(plain)})"},
+            "3 % less",
+        ),
+    ]
+
+
+def _cost(run: Run) -> str:
+    how = "" if run.is_good else "fails: "
+    return f"{how}{run.per_cpu_s('server') / 1000:.0f}k; {run.seen.p99_ms:,.0f}"
+
+
 PARTS: Final[Mapping[str, Callable[[], Awaitable[list[Figure]]]]] = {
     "A": one_stream,
     "B": saturation,
@@ -125,6 +152,7 @@ PARTS: Final[Mapping[str, Callable[[], Awaitable[list[Figure]]]]] = {
     "first-token": first_token,
     "worker": worker,
     "stalled": stalling,
+    "auth": identified,
 }
 
 
