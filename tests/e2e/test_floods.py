@@ -64,6 +64,7 @@ FLOODS: Final = {
     "an event of lines without end": ("upstream_protocol", endless(head() + SAID, b"data: x\n" * 8_192)),
     "a header without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\nX: ", FILL)),
     "headers without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 8_192)),
+    "interim answers without end": ("upstream_connection", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000)),
     "trailers without end": ("upstream_connection", endless(CHUNKED + b"0\r\n", b"X: y\r\n" * 8_192)),
 }
 SILENT: Final = {

@@ -10,13 +10,18 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
+
+_MOST_HEADS: Final = 16
+"""Waiting to be read on one connection, which is asked one question at a time."""
 
 _READ_AHEAD_BYTES: Final = 16_384
 """When twice as much waits to be read, the socket is not read: many events, and little memory."""
@@ -56,10 +61,12 @@ class Transport(httpx2.AsyncBaseTransport):
     def _session(self) -> aiohttp.ClientSession:
         """Opened late, because it belongs to the running loop."""
         if self._opened is None:
+            connector = aiohttp.TCPConnector(
+                limit=self._connections, ssl=httpx2.create_ssl_context(), socket_factory=_socket
+            )
+            connector._factory = partial(_Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # a subclass
             self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._connections, ssl=httpx2.create_ssl_context(), socket_factory=_socket
-                ),
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
                 auto_decompress=False,
@@ -74,6 +81,17 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     # Before it connects: TCP agrees then on how far a window may grow.
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     return made
+
+
+class _Handler(ResponseHandler):
+    """Hangs up on a provider that begins answer after answer: aiohttp (3.14) keeps a kilobyte of each `100
+    Continue`, and is sent tens of thousands a second."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if len(self._buffer) > _MOST_HEADS and self.transport is not None:
+            self.set_exception(aiohttp.ClientPayloadError("answers without end"))
+            self.transport.abort()
 
 
 class _Body(httpx2.AsyncByteStream):
