@@ -25,6 +25,7 @@ from api.routes import router
 from api.services import Services
 from api.socket import router as socket_router
 from api.tasks import Tasks
+from api.tokens import longest_s
 from api.wires.registry import ROUTERS
 from shared import logs
 from shared.eventlog import EventLog, LogLimits
@@ -90,7 +91,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(wire_router)
     page.install(app)
     errors.install(app)
-    openapi.install(app, auth=settings.auth)
+    most_s = {"deadline_s": settings.max_deadline_s, "retention_s": settings.max_retention_s}
+    openapi.install(app, auth=settings.auth, most_s=most_s | {"expires_s": longest_s(settings)})
     return app
 
 

@@ -3,7 +3,7 @@
 Text and schemas only. The schemas of events are made from `shared/events.py`, so they cannot differ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -32,6 +32,12 @@ IDEMPOTENCY_KEY: Final = "1 to 255 printable ASCII characters. The same key and 
 LAST_EVENT_ID: Final = "The last event id seen; EventSource sends it when it reconnects. Goes before `after`."
 AFTER: Final = "The last event id seen. None, empty, `-1`, `0` or `0-0`: from the start."
 FOLD: Final = "Whether pieces of text one is behind by may arrive joined, as one event with the last one's id."
+KEY_LIKE: Final[Schema] = {"pattern": "^[ -~]{1,255}$"}
+_NUMBER: Final = "(0|[1-9][0-9]{0,18}|1[0-7][0-9]{18})"
+CURSOR_LIKE: Final[Schema] = {"pattern": f"^(|-1|0|{_NUMBER}-{_NUMBER})$"}
+PLACE_LIKE: Final[Schema] = {"pattern": "^(|[0-9]{1,15}-gen_[0-9a-f]{32})$"}
+"""For the document alone: what is otherwise refused is refused in our words and with our codes."""
+
 LIMIT: Final = "The most generations on a page."
 BEFORE: Final = "The `next` of the page before; none: from the newest."
 
@@ -163,14 +169,16 @@ READY: Final[Responses] = {
 }
 
 
-def install(app: FastAPI, *, auth: bool) -> None:
-    """Make the app's document complete; `auth`: whether callers must say who they are."""
+def install(app: FastAPI, *, auth: bool, most_s: Mapping[str, float]) -> None:
+    """Make the app's document complete; `auth`: whether callers must say who they are; `most_s`: what
+    this server allows of the fields that are times."""
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _complete(
                 get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             )
+            _limit_times(app.openapi_schema, most_s)
             if auth:
                 _ask_who(app.openapi_schema)
         return app.openapi_schema
@@ -193,6 +201,14 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
         _add(schemas, kind)
     _add_events(schemas)
     return document
+
+
+def _limit_times(document: dict[str, Any], most_s: Mapping[str, float]) -> None:
+    for kind in (GenerationRequest, TokenRequest):
+        for name, field in document["components"]["schemas"][kind.__name__]["properties"].items():
+            for choice in field.get("anyOf", ()):
+                if name in most_s and choice.get("type") == "number":
+                    choice["maximum"] = most_s[name]
 
 
 def _ask_who(document: dict[str, Any]) -> None:

@@ -48,12 +48,18 @@ router = APIRouter(route_class=LimitedRoute)
 _PATH: Final = "/v1/generations"
 _READY_S: Final = 1.0
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", description=openapi.IDEMPOTENCY_KEY)]
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description=openapi.LAST_EVENT_ID)]
-After = Annotated[str | None, Query(description=openapi.AFTER)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", description=openapi.IDEMPOTENCY_KEY, json_schema_extra=openapi.KEY_LIKE),
+]
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description=openapi.LAST_EVENT_ID, json_schema_extra=openapi.CURSOR_LIKE),
+]
+After = Annotated[str | None, Query(description=openapi.AFTER, json_schema_extra=openapi.CURSOR_LIKE)]
 Fold = Annotated[bool, Query(description=openapi.FOLD)]
 Limit = Annotated[int, Query(ge=1, le=100, description=openapi.LIMIT)]
-Before = Annotated[str | None, Query(description=openapi.BEFORE)]
+Before = Annotated[str | None, Query(description=openapi.BEFORE, json_schema_extra=openapi.PLACE_LIKE)]
 
 
 @router.post(_PATH, tags=["generations"], status_code=201, responses=openapi.CREATE, openapi_extra=openapi.CREATE_BODY)

@@ -49,7 +49,9 @@ class GenerationRequest(BaseModel):
         None, description="An entry that names a tool of the workers offers that one; they complete and run it."
     )
     response_format: dict[str, Any] | None = None
-    n: int | None = Field(None, description="Only 1: one generation is one answer.")
+    n: int | None = Field(
+        None, description="Only 1: one generation is one answer.", json_schema_extra={"enum": [1, None]}
+    )
     upstream: Annotated[str | None, Field(min_length=1, max_length=40)] = Field(
         None, description="The name of an upstream of this server; when not given, the first that serves the model."
     )
