@@ -52,8 +52,8 @@ async def test_five_hundred_that_never_read_are_cut_and_cost_little(stack: Stack
         transcript = await Viewer(other, stack.urls).follow()
         # Later than the first bytes: their first page may still have been on its way.
         cost_bytes = api.resident_bytes - before_bytes
-        await until(lambda: api.descriptors <= before_sockets + REDIS_CONNECTIONS, 20, "their sockets are closed")
-        await until(all_counted, 20, "each counted, most of them as stalled")
+        await until(lambda: api.descriptors <= before_sockets + REDIS_CONNECTIONS, 40, "their sockets are closed")
+        await until(all_counted, 40, "each counted, most of them as stalled")
 
     print(f"{STALLED} viewers that do not read cost {cost_bytes / 1e6:.1f} MB")
     assert cost_bytes < MEMORY_BYTES
