@@ -8,9 +8,7 @@ outboxes fill up and their attempts wait; nothing is dropped.
 
 import asyncio
 import logging
-import random
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
 
 from shared.answers import LOST, Answer, SeqReply, TakeReply
@@ -19,14 +17,10 @@ from shared.eventlog import Batch, EventLog, Renewal
 from worker.measures import WorkerMeasures
 from worker.outbox import Outbox, OutboxLimits
 from worker.publication import Publication
+from worker.reach import Reach
 
 log = logging.getLogger(__name__)
 
-_RETRY_FIRST_S: Final = 0.05
-_RETRY_MOST_S: Final = 1.0
-_RETRY_MOST_LEASES: Final = 1 / 6
-"""Nobody takes over before half a lease after Redis came back, and by then we must have noticed."""
-_RETRY_DOUBLINGS: Final = 5
 _LOOKS_PER_LEASE: Final = 20
 """How finely the end of settling is found: what is renewed meanwhile is found renewed."""
 _FLUSH_GENERATIONS: Final = 256
@@ -44,26 +38,17 @@ class Publisher:
         self._measures = measures
         self._limits = limits
         self._lease_s = lease_s
-        self._retry_most_s = min(_RETRY_MOST_S, lease_s * _RETRY_MOST_LEASES)
         self._full_s = full_s
         self._open: dict[tuple[str, int], Publication] = {}
         self._waiting: dict[tuple[str, int], Publication] = {}
         self._stuck: set[tuple[str, int]] = set()
         """On a cluster: whose node is away. The others go on, and renewals find out when it is back."""
         self._work = asyncio.Event()
-        self._reachable = asyncio.Event()
-        self._reachable.set()
-        self._away = asyncio.Event()
-        self._failures = 0
-        self._asked_at: float | None = None
-        """Since when the present renewal waits for its answer."""
-        self.reachable_since = float("-inf")
-        """Loop time of the last return of Redis; new work is claimed half a lease later."""
+        self._reach = Reach(lease_s, is_spread=eventlog.is_spread)
 
     def settle(self) -> None:
-        """Redis is here since now. Also said by a worker that had to wait for it at its start: leases
-        that ran out meanwhile may have owners that live."""
-        self.reachable_since = asyncio.get_running_loop().time()
+        """Redis had to be waited for (`Reach.settle`)."""
+        self._reach.settle()
 
     def open(self, generation_id: str, token: str, taken: TakeReply) -> Publication:
         """A place to write for the attempt just taken; give it back with `forget`."""
@@ -104,17 +89,8 @@ class Publisher:
 
     @property
     def is_settling(self) -> bool:
-        """Redis came back less than half a lease ago; others' leases may not be renewed yet."""
-        away = not self._reachable.is_set() or self._is_silent
-        return away or asyncio.get_running_loop().time() < self.reachable_since + self._lease_s / 2
-
-    @property
-    def _is_silent(self) -> bool:
-        """Without a failure, yet for longer than one renewal may be late: a server that hangs or loads, or
-        the client's own repetitions. A cluster's nodes are judged one by one (`settled`)."""
-        if self._asked_at is None or self._log.is_spread:
-            return False
-        return asyncio.get_running_loop().time() - self._asked_at > self._lease_s / 3
+        """New work must wait: others' leases may not be renewed yet."""
+        return self._reach.is_settling
 
     async def run(self) -> None:
         """Flush and renew until cancelled."""
@@ -125,7 +101,7 @@ class Publisher:
     async def _flush_for_ever(self) -> None:
         while True:
             await self._work.wait()
-            await self._reachable.wait()
+            await self._reach.there()
             ready = [p for place, p in self._waiting.items() if place not in self._stuck]
             publications = ready[:_FLUSH_GENERATIONS]
             for publication in publications:
@@ -180,10 +156,9 @@ class Publisher:
         elif reply.answer is Answer.BEHIND:
             await self._heal(publication)
         else:
-            # Only an accepted event ends the backoff: a full Redis renews leases and refuses events.
             publication.full_since = None
             if not self._stuck:
-                self._failures = 0
+                self._reach.accept()
             publication.move(reply.seq)
         if publication.answer is None and not publication.outbox.is_settled:
             self.wake(publication)
@@ -221,31 +196,22 @@ class Publisher:
             self.forget(publication)
 
     async def _renew_for_ever(self) -> None:
-        """A lease is renewed three times in its length, so two losses in a row are forgiven. After
-        an outage this comes first: leases before events, events before new work."""
+        """After an outage this comes first: leases before events, events before new work."""
         while True:
-            if not self._stuck and self._reachable.is_set():
-                self._away.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._lease_s / 3):
-                    await self._away.wait()
-            if self._stuck or not self._reachable.is_set():
-                wait_s = min(_RETRY_FIRST_S * 2 ** min(self._failures, _RETRY_DOUBLINGS), self._retry_most_s)
-                await asyncio.sleep(wait_s * random.uniform(0.5, 1))
-            self._asked_at = asyncio.get_running_loop().time()
-            renewed = await self._renew(list(self._open.values()))
-            # Of a cluster one node that answers is enough: whose node does not is stuck, and takes no other along.
-            if await self._answers() and (renewed or self._log.is_spread):
-                if self._is_silent:
-                    self.settle()
-                self._find_redis()
-            self._asked_at = None
+            if not self._stuck:
+                self._reach.calm()
+            await self._reach.until_due()
+            with self._reach.asking():
+                renewed = await self._renew(list(self._open.values()))
+                # Of a cluster one node that answers is enough: whose node does not is stuck, and takes no other along.
+                if await self._answers() and (renewed or self._log.is_spread):
+                    self._reach.find()
 
     async def _answers(self) -> bool:
         try:
             await self._log.ping()
         except LogUnavailable:
-            self._lose_redis()
+            self._reach.lose()
             return False
         return True
 
@@ -273,23 +239,9 @@ class Publisher:
     def _refuse(self, publications: Iterable[Publication]) -> None:
         """On a cluster this says something of their nodes, elsewhere of all there is."""
         if not self._log.is_spread:
-            self._lose_redis()
+            self._reach.lose()
             return
-        self._failures += 1
         if not self._stuck:
             log.warning("a node does not serve; attempts on it are kept, their upstreams wait")
         self._stuck.update(publication.place for publication in publications)
-        self._away.set()
-
-    def _lose_redis(self) -> None:
-        self._failures += 1
-        if self._reachable.is_set():
-            log.warning("redis is away; attempts are kept, upstreams wait")
-            self._reachable.clear()
-            self._away.set()
-
-    def _find_redis(self) -> None:
-        if not self._reachable.is_set():
-            log.warning("redis is back; %d generations go on", len(self._open))
-            self.settle()
-            self._reachable.set()
+        self._reach.stumble()

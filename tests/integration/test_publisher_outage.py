@@ -108,7 +108,6 @@ async def test_a_server_that_hung_is_given_half_a_lease_like_one_that_failed(
         resumed_at = loop.time()
         await taking
         assert loop.time() - resumed_at > 0.4 * LEASE_S
-        assert publisher.reachable_since > float("-inf")
 
 
 async def _fill(redis: Redis) -> None:
