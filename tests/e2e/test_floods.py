@@ -18,6 +18,9 @@ from tests.support.viewer import Viewer
 
 pytestmark = pytest.mark.anyio
 
+Floods = dict[str, tuple[str, Callable[[], AsyncIterator[bytes]]]]
+"""By name: the code it ends with, and what the provider says."""
+
 MEMORY_BYTES: Final = 100_000_000
 """Growth with all of them at once; each may be asked again and hold a megabyte and some buffers."""
 
@@ -49,7 +52,7 @@ def compressed(coding: str, body: bytes, **named: object) -> Callable[[], AsyncI
 
 CHUNKED: Final = head("Transfer-Encoding: chunked")
 SAID: Final = b"data: " + chunk(content="said") + b"\n\n"
-FLOODS: Final = {
+FLOODS: Final[Floods] = {
     "gzip as a stream": ("upstream_protocol", compressed("gzip", GZIP)),
     "gzip by its old name, in capitals": ("upstream_protocol", compressed("X-GZIP", GZIP)),
     "deflate": ("upstream_protocol", compressed("deflate", DEFLATED)),
@@ -67,7 +70,7 @@ FLOODS: Final = {
     "interim answers without end": ("upstream_connection", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000)),
     "trailers without end": ("upstream_connection", endless(CHUNKED + b"0\r\n", b"X: y\r\n" * 8_192)),
 }
-SILENT: Final = {
+SILENT: Final[Floods] = {
     "a chunk's length without end": ("upstream_timeout", endless(CHUNKED, b"0" * 65_536)),
     "a chunk's extension without end": ("upstream_timeout", endless(CHUNKED + b"1;", FILL)),
     "events that say nothing": ("upstream_timeout", endless(head(), b'data: {"choices":[]}\n\n' * 8)),
@@ -102,8 +105,12 @@ async def most_memory(process: OsProcess) -> AsyncIterator[list[int]]:
         await asyncio.gather(looking, return_exceptions=True)
 
 
+# What says nothing runs until its clock, and for so long leaves little time to others, those of other tests too.
 @pytest.mark.rule("R27", "R29")
-async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisServer) -> None:
+@pytest.mark.parametrize(
+    "floods", [pytest.param(FLOODS, id="loud"), pytest.param(SILENT, id="silent", marks=pytest.mark.long)]
+)
+async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisServer, floods: Floods) -> None:
     """Many at once, beside an answer that goes on; nothing compressed is ever opened."""
     clocks = {"first_token_s": 3, "between_tokens_s": 3, "slots": 40}
     async with Provider() as provider, Stack(redis=redis_server, environ=provider.environ, settings=clocks) as stack:
@@ -120,11 +127,9 @@ async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisSe
         worker = stack.workers[0]
         before_bytes = worker.resident_bytes
         async with most_memory(worker) as most:
-            # What says nothing runs until its clock, and for so long leaves little time to the others.
-            for floods in (FLOODS, SILENT):
-                models = ["healthy", *(provider.will_say(saying) for _, saying in floods.values())]
-                ends = await asyncio.gather(*map(watched, models))
-                assert dict(zip(floods, ends[1:], strict=True)) == {name: code for name, (code, _) in floods.items()}
-                assert ends[0] == text
+            models = ["healthy", *(provider.will_say(saying) for _, saying in floods.values())]
+            ends = await asyncio.gather(*map(watched, models))
+            assert dict(zip(floods, ends[1:], strict=True)) == {name: code for name, (code, _) in floods.items()}
+            assert ends[0] == text
         assert most[0] - before_bytes < MEMORY_BYTES
         assert worker.running

@@ -200,6 +200,7 @@ async def test_answers_survive_a_restart_on_the_same_data(tmp_path: Path) -> Non
         await launcher.stop()
 
 
+@pytest.mark.long
 async def test_two_side_by_side_do_not_disturb_each_other(launcher: Launcher, tmp_path: Path) -> None:
     other = Launcher(tmp_path / "other", "--api", "2", "--workers", "2")
     await other.start()

@@ -13,6 +13,8 @@ from tests.support.wire import request
 pytestmark = pytest.mark.anyio
 
 
+# Each `make test` sees the same in the chaos suite, in short.
+@pytest.mark.long
 @pytest.mark.rule("R7")
 async def test_a_restart_of_redis_loses_nothing_that_was_acknowledged() -> None:
     """Twenty answers under way, one attempt each, also after the restart; all viewers agree."""

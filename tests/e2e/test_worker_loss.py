@@ -71,6 +71,8 @@ async def test_a_killed_workers_text_stands_if_the_caller_wants_no_restart(redis
         assert snapshot["text"] == seen["text"]
 
 
+# Each `make test` sees the same in the chaos suite, in short.
+@pytest.mark.long
 @pytest.mark.rule("R16")
 async def test_a_stopped_worker_hands_over_at_no_cost(redis_server: RedisServer) -> None:
     """SIGTERM four times on one generation: more attempts than may be lost, and still completed."""
