@@ -14,8 +14,8 @@ p50 / p99 in ms. Two shared cores, one run each, so the last digit is noise:
 | a busy process writes at most every 40 ms (`send` is 90 % of it) | 169 to 179; 25 / 48 | 21; p99 64 | p99 130 |
 | the writer flushes every 5 ms, not as soon as Redis answers | | 27; p99 88 | |
 | an append makes text of fewer numbers; viewers in turns | 147 to 155; 24 / 45 | 32; p99 62 | p99 93 to 115 |
-| wires, the cluster's readers and measures came, which cost | 140; 23 / 44 | 26; p99 69 | |
-| an event takes fewer steps (run beside other programs) | | 32; p99 234 | |
+| later, with other wires, clusters and measures; which of them cost was not looked at | 140; 23 / 44 | 26; p99 69 | |
+| an event takes fewer steps (on a day on which all were a tenth slower) | 123; 23 / 44 | 23; p99 82 | p99 99 to 165 |
 """
 
 from dataclasses import dataclass
