@@ -13,7 +13,6 @@ from tests.bench.peers import Identified, Nchan, Peer, Tokencast, Tutorial, TwoP
 
 PEERS: Final[Sequence[type[Peer]]] = [kind for kind in (Tokencast, Tutorial, Nchan) if kind.is_here()]
 _RUNS: Final = 3
-_PAIRS: Final = 6
 _PAIRS: Final = 4
 _VIEWERS: Final = (500, 1000, 2500, 5000)
 _RATES: Final = (50, 200, 500, 1050)
