@@ -8,6 +8,7 @@ nothing of feeds.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -107,11 +108,12 @@ class TailReader:
             self._reading_version = None
 
     async def _hand_on(self, tails: dict[str, list[Logged]]) -> None:
+        began_s = time.monotonic()
         for key, events in tails.items():
             if key in self._cursors:
                 self._cursors[key] = max(self._cursors[key], events[-1].cursor)
         told = self._deliver(tails)
-        if pause_s := self._pace.pause_s(told + len(self._cursors)):
+        if pause_s := self._pace.pause_s(told + len(self._cursors), began_s):
             await asyncio.sleep(pause_s)
 
     async def _nudge_for_ever(self) -> None:

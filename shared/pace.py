@@ -13,12 +13,16 @@ from typing import Final
 _BUSY: Final = 0.1
 """Of the time: with less than this used there is nothing to save."""
 
-_LEAST_S: Final = 0.001
-_REST: Final = 4.0
-"""Times a round's own cost: rounds then take a fifth of the process."""
+_BEHIND: Final = 0.5
+"""Of what a round costs: most are writes that it leaves behind, which go on in the pause. With none of
+it counted, the last viewers of a full process waited 60 ms; with all, rounds came a fifth too often."""
 
-_REST_EACH_S: Final = 0.000_05
-"""And at most so much for each that the round is over: a write costs a fifth of this."""
+_LEAST_S: Final = 0.001
+_REST: Final = 7.0
+"""Times a round's own cost: rounds then take an eighth of the process."""
+
+_REST_EACH_S: Final = 0.000_075
+"""And at most so much for each that the round is over: a write costs a seventh of this."""
 
 
 class Pace:
@@ -30,12 +34,14 @@ class Pace:
         self._used_s = time.thread_time()
         self._at_s = time.monotonic()
 
-    def pause_s(self, over: int) -> float:
-        """How long to wait after a round over so many viewers and logs; zero for not at all."""
+    def pause_s(self, over: int, began_s: float) -> float:
+        """How long to wait after a round over so many viewers and logs that began then, by the monotonic
+        clock; zero for not at all."""
         used_s, at_s = time.thread_time(), time.monotonic()
         # All that this thread did: reading and encoding cost as well as writing, and much of the
         # writing comes after the round.
         spent_s, passed_s = used_s - self._used_s, at_s - self._at_s
         self._used_s, self._at_s = used_s, at_s
-        pause_s = min(spent_s * _REST, over * _REST_EACH_S, self._most_s - spent_s)
+        took_s = max(at_s - began_s, spent_s * _BEHIND)
+        pause_s = min(spent_s * _REST, over * _REST_EACH_S, self._most_s - took_s)
         return 0.0 if spent_s < _BUSY * passed_s or pause_s < _LEAST_S else pause_s
