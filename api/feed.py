@@ -53,6 +53,8 @@ class Feed:
         self.incarnation = 0
         """Rises when the log turned out to be another one than was shown; viewers are then reset."""
         self.first = 0
+        self.end = 0
+        """The position after the newest event; kept and not counted, as every write looks at it."""
         self.idle_since: float | None = None
         self.lost_since: float | None = None
         self.renditions: dict[Wire, Rendition] = {}
@@ -68,11 +70,6 @@ class Feed:
     def last(self) -> Cursor:
         """The newest event held; `START` before the first."""
         return self._events[-1].cursor if self._events else START
-
-    @property
-    def end(self) -> int:
-        """The position after the newest event."""
-        return self.first + len(self._events)
 
     def lag(self, newest: Cursor) -> int:
         """Events of the same attempt that the log has and this feed has not read yet."""
@@ -92,6 +89,7 @@ class Feed:
                 self.ending = Ending.TERMINAL
             last = event.cursor
             self._events.append(event)
+            self.end += 1
             self._bytes += len(event.data)
             for each in self.renditions.values():
                 self._bytes += each.add(event)
@@ -113,7 +111,7 @@ class Feed:
         self._chunks.clear()
         for rendition in self.renditions.values():
             rendition.restart()
-        self._bytes = self.first = 0
+        self._bytes = self.first = self.end = 0
         self.incarnation += 1
         self.ending = self.lost_since = None
 

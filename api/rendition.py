@@ -31,10 +31,8 @@ class Rendition:
         self._told = array("L")
         """By event held: how many frames have been told up to its end."""
         self._told_before = self._told_now = 0
-
-    @property
-    def is_over(self) -> bool:
-        return self._translator.is_over
+        # Kept and not asked for: every write of every viewer looks at it.
+        self.is_over = self._translator.is_over
 
     @property
     def told(self) -> Told:
@@ -45,12 +43,14 @@ class Rendition:
         """The next event, which the feed does not hold."""
         self._told_before += len(self._translator.tell(event))
         self._told_now = self._told_before
+        self.is_over = self._translator.is_over
 
     def add(self, event: Logged) -> int:
         """The next event, which it does; the bytes of its frames."""
         frames = self._translator.tell(event)
         self._told_now += len(frames)
         self._told.append(self._told_now)
+        self.is_over = self._translator.is_over
         frame = frames[0] if len(frames) == 1 else b"".join(frames)
         self._frames.append(frame)
         return len(frame)
