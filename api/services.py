@@ -53,4 +53,9 @@ def services_of(connection: HTTPConnection) -> Services:
     return cast(Services, connection.app.state.services)
 
 
-Provided = Annotated[Services, Depends(services_of)]
+async def _provided(connection: HTTPConnection) -> Services:
+    # A coroutine function although it waits for nothing: FastAPI calls any other in a thread.
+    return services_of(connection)
+
+
+Provided = Annotated[Services, Depends(_provided)]

@@ -80,8 +80,10 @@ class ArqWorker(Worker):
         """
         while not self._stopping:
             try:
-                if not await self._claim():
-                    await self._wait()
+                await self._claim()
+                # What was claimed asks Redis for its job first: somebody waits for it.
+                await asyncio.sleep(0)
+                await self._wait()
             except (LogUnavailable, RedisError, OSError):
                 await asyncio.sleep(_AWAY_S * random.uniform(0.5, 1))
 
@@ -96,11 +98,12 @@ class ArqWorker(Worker):
             await asyncio.wait(set(self.tasks.values()))
             self._reap()
 
-    async def _claim(self) -> int:
+    async def _claim(self) -> None:
+        """All there is, as far as there are slots: for what comes later there will be a wake."""
         self._reap()
         free = self.max_jobs - self.job_counter
         if free <= 0 or not self._may_claim():
-            return 0
+            return
         claimed = await self._queue.claim(free)
         for job_id, waited_s in claimed:
             self._claimed(waited_s)
@@ -109,7 +112,6 @@ class ArqWorker(Worker):
             task = self.loop.create_task(self.run_job(job_id, timestamp_ms()), name=f"job {job_id}")
             task.add_done_callback(self._free_slot)
             self.tasks[job_id] = task
-        return len(claimed)
 
     async def _wait(self) -> None:
         """Until there may be something to claim: a wake, a free slot, or a little time."""
