@@ -16,7 +16,7 @@ p50 / p99 in ms. Two shared cores, one run each, so the last digit is noise:
 | an append makes text of fewer numbers; viewers in turns | 147 to 155; 24 / 45 | 32; p99 62 | p99 93 to 115 |
 | later, with other wires, clusters and measures; which of them cost was not looked at | 140; 23 / 44 | 26; p99 69 | |
 | an event takes fewer steps (on a day on which all were a tenth slower) | 123; 23 / 44 | 23; p99 82 | p99 99 to 165 |
-| what a round left behind is done in the pause (`shared/pace.py`) | 128 to 174; 26 / 54 | 27; p99 79 | p99 95 |
+| what a round left behind is done in the pause (`shared/pace.py`) | 128 to 174; 28 / 52 | 29; p99 78 | p99 103 |
 """
 
 from dataclasses import dataclass
