@@ -28,6 +28,10 @@ _COLON_AND_LINE_END: Final = 4
 _WAITING_BYTES: Final = 4096
 """As soon as more than this waits for the client, it is looked at; uvicorn's own limit is the event loop's."""
 
+_LINGER_S: Final = 2.0
+"""For who still sends to read why it was refused: closing with something unread is a reset, which takes
+the answer from the other side as well (RFC 9112, 9.6)."""
+
 _HEAD_TOO_LARGE: Final = _refusal(
     431, "head_too_large", "The request line and headers are longer than this server accepts."
 )
@@ -64,6 +68,8 @@ class Http(HttpToolsProtocol):
         self._expect()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         self._has_ended_one = False
         super().data_received(data)
         if self._in_head and not self._has_ended_one:
@@ -90,13 +96,13 @@ class Http(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_head = self._has_ended_one = True
-        self._arrived()
         if not self._is_refused:
+            self._arrived()
             super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        self._arrived()
         if not self._is_refused:
+            self._arrived()
             super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
@@ -170,7 +176,13 @@ class Http(HttpToolsProtocol):
     def _refuse(self, answer: bytes) -> None:
         if not self._is_refused and not self.transport.is_closing():
             self.transport.write(answer)
-            self.transport.close()
+            if self._running is None or self._running.response_complete:
+                self.transport.write_eof()
+                self._arrived()
+                self._arriving = self.loop.call_later(_LINGER_S, self.transport.close)
+            else:
+                # Whoever is being answered meanwhile writes on.
+                self.transport.close()
         self._is_refused = True
 
 

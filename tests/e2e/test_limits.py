@@ -225,10 +225,11 @@ async def test_openais_clients_are_told_what_is_left_as_well(
         b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 5_000 + b"\r\n",
         b"GET /" + b"x" * 17_000,
         b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 60_000,
+        b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 4_000_000,
     ],
 )
 async def test_a_head_without_end_is_refused(stack: Stack, head: bytes) -> None:
-    """431, before it is all held."""
+    """431, before it is all held, and told also to who still sends."""
     status, body = await _raw(stack, head)
     assert b" 431 " in status
     assert b"head_too_large" in body
