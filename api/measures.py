@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.measures import EVENTS, TURNS_S, Measures
 
@@ -98,7 +98,7 @@ class ApiMeasures(Measures):
         if self._shared is None:
             return super().exposition()
         self.refresh()
-        _bury(self._shared)
+        bury(self._shared)
         # prometheus_client leaves these two without types.
         collector = MultiProcessCollector(None, self._shared)  # type: ignore[no-untyped-call]
         return generate_latest(cast(CollectorRegistry, collector))
@@ -121,12 +121,13 @@ def shared_between_processes() -> Iterator[None]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _bury(directory: str) -> None:
+def bury(directory: str) -> None:
     """The gauges of processes that are no more: nobody watches there. Their counters still count."""
+    # Not prometheus_client's mark_process_dead: it fails when two processes are asked at one time and
+    # the other has buried already.
     for file in Path(directory).glob("gauge_live*_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        if not _lives(pid):
-            mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+        if not _lives(int(file.stem.rpartition("_")[2])):
+            file.unlink(missing_ok=True)
 
 
 def _lives(pid: int) -> bool:

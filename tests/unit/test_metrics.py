@@ -1,8 +1,10 @@
 """deploy/METRICS.md is what the code measures, and what dashboards and alerts ask for is there."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
-from api.measures import ApiMeasures
+from api.measures import ApiMeasures, bury
 from shared.measures import Measures
 from worker.measures import WorkerMeasures
 
@@ -118,3 +120,14 @@ def test_each_metric_says_its_unit_and_what_it_is() -> None:
 
 if __name__ == "__main__":
     print(metrics_table())
+
+
+def test_processes_asked_at_one_time_bury_the_same_dead(tmp_path: Path) -> None:
+    """Linux gives no process such numbers. The files of one that lives stay."""
+    dead = [tmp_path / f"gauge_livesum_{2**22 + one}.db" for one in range(500)]
+    alive = tmp_path / f"gauge_livesum_{os.getpid()}.db"
+    for file in [*dead, alive]:
+        file.touch()
+    with ThreadPoolExecutor(8) as asked:
+        list(asked.map(bury, [str(tmp_path)] * 8))
+    assert list(tmp_path.iterdir()) == [alive]
