@@ -20,6 +20,8 @@ CODE = shared worker api deploy tests
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = .venv
 
+BESIDE_EACH_OTHER = --no-print-directory --jobs 2 --output-sync=target BESIDE=1
+
 .DEFAULT_GOAL := help
 ifndef BESIDE
 .NOTPARALLEL:
@@ -49,13 +51,15 @@ up: $(SYNCED)
 	@exec $(BIN)/python -m deploy.local --end-with-parent $(if $(PORT),--port '$(PORT)') \
 		$(if $(DATA),--data '$(DATA)') $(if $(API),--api '$(API)') $(if $(WORKERS),--workers '$(WORKERS)')
 
-# Faults are mostly waited for, so what others' programs say of us is tried beside them.
-test: check programs unit integration e2e
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target BESIDE=1 chaos-short others
-	@$(MAKE) --no-print-directory browser
+# Types are judged while programs are fetched. Faults are mostly waited for, so what others' programs
+# say of us, Chromium among them, is tried beside them.
+test:
+	@$(MAKE) $(BESIDE_EACH_OTHER) check programs
+	@$(MAKE) --no-print-directory unit integration e2e
+	@$(MAKE) $(BESIDE_EACH_OTHER) chaos-short others
 
 others:
-	@$(MAKE) --no-print-directory BESIDE= foreign clients
+	@$(MAKE) --no-print-directory BESIDE= foreign clients browser
 
 test-long: test
 	$(BIN)/python -m pytest -m long tests

@@ -28,6 +28,8 @@ STOP_S: Final = 10.0
 """A process that takes longer to end than this hangs; `Stack` gives workers less time to drain."""
 
 _TAIL_BYTES: Final = 6_000
+_AS_INSTALLED: Final = {"PYTHONPATH": str(ROOT / "tests" / "support" / "without")}
+"""For our own programs: what only tests bring is not there."""
 _PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -85,7 +87,7 @@ class OsProcess:
             self._process = subprocess.Popen(
                 self.command,
                 cwd=ROOT,
-                env=_clean_environ() | self.environ,
+                env=_clean_environ() | (_AS_INSTALLED if self.command[0] == sys.executable else {}) | self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
