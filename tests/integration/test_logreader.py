@@ -11,7 +11,7 @@ from shared.errors import GenerationGone, GenerationNotFound
 from shared.eventlog import EventLog
 from shared.generation import Status, new_id
 from shared.keys import Keys
-from shared.logreader import PAGE, LogReader, read_tails
+from shared.logreader import LARGE_PAGE, PAGE, LogReader, read_tails
 from tests.integration import logs
 from tests.support.redis_server import RedisServer
 
@@ -98,6 +98,21 @@ async def test_pages_give_every_event_once(eventlog: EventLog, reader: LogReader
     assert len(log) == PAGE + 92
     for at in (0, 1, 300, len(log) - 1):
         assert await reader.page(generation_id, log[at].cursor) == log[at + 1 :][:PAGE]
+
+
+@pytest.mark.parametrize("events", [1, PAGE, PAGE + 1, PAGE + LARGE_PAGE, PAGE + 2 * LARGE_PAGE + 1])
+async def test_a_whole_log_is_every_event_once(
+    eventlog: EventLog, reader: LogReader, redis: Redis, keys: Keys, events: int
+) -> None:
+    """Also one that ends exactly where a page does."""
+    generation_id, taken = await logs.running(eventlog)
+    before = len(await logs.whole_log(redis, keys, generation_id))
+    for seq in range(1, 1 + events - before, PAGE):
+        texts = ["x"] * min(PAGE, 1 + events - before - seq)
+        await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, seq, *texts))
+    log = await logs.whole_log(redis, keys, generation_id)
+    assert [event async for page in reader.pages(generation_id) for event in page] == log
+    assert len(log) == max(events, before)
 
 
 @pytest.mark.rule("R12")
