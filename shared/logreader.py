@@ -19,8 +19,8 @@ from shared.keys import Keys
 PAGE: Final = 512
 """Events per XRANGE: enough to amortise the round trip, few enough not to block Redis."""
 LARGE_PAGE: Final = 2048
-"""Of who reads a whole log, after the first: in a process that is busy with a storm of viewers every
-round trip waits for all of them. It blocks Redis for a millisecond."""
+"""Of who reads a whole log: in a process that is busy with a storm of viewers every round trip waits
+for all of them. It blocks Redis for a millisecond."""
 
 
 class Logged(NamedTuple):
@@ -71,13 +71,11 @@ class LogReader:
 
     async def pages(self, generation_id: str) -> AsyncIterator[list[Logged]]:
         """The whole log as far as it goes now, page by page."""
-        after, count = START, PAGE
-        while True:
-            page = await self.page(generation_id, after, count)
+        page = await self.page(generation_id, START, LARGE_PAGE)
+        yield page
+        while len(page) == LARGE_PAGE:
+            page = await self.page(generation_id, page[-1].cursor, LARGE_PAGE)
             yield page
-            if len(page) < count:
-                return
-            after, count = page[-1].cursor, LARGE_PAGE
 
     async def asked(self, generation_id: str) -> tuple[bytes, bytes]:
         """The request as stored, and the caller's metadata. Raises `GenerationGone`."""
