@@ -118,10 +118,6 @@ def test_each_metric_says_its_unit_and_what_it_is() -> None:
             assert metric.name.endswith(("_seconds", "_events")), metric.name
 
 
-if __name__ == "__main__":
-    print(metrics_table())
-
-
 def test_processes_asked_at_one_time_bury_the_same_dead(tmp_path: Path) -> None:
     """Linux gives no process such numbers. The files of one that lives stay."""
     dead = [tmp_path / f"gauge_livesum_{2**22 + one}.db" for one in range(500)]
@@ -131,3 +127,7 @@ def test_processes_asked_at_one_time_bury_the_same_dead(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as asked:
         list(asked.map(bury, [str(tmp_path)] * 8))
     assert list(tmp_path.iterdir()) == [alive]
+
+
+if __name__ == "__main__":
+    print(metrics_table())
