@@ -100,7 +100,12 @@ async def test_a_cancel_is_measured_to_the_closed_socket(stack: Stack, port: int
     now = await figures(url)
     took_s = now.of("cancel_to_socket_closed_seconds_sum") - before.of("cancel_to_socket_closed_seconds_sum")
     assert 0 <= took_s < 1.0
-    assert now.of("running_generations") == 0
+
+    # arq writes to its own books after that, and the slot is taken until it has.
+    async def nothing_runs() -> bool:
+        return (await figures(url)).of("running_generations") == 0
+
+    await until(nothing_runs, 5.0, "the slot free again")
 
 
 async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
