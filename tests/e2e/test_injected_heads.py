@@ -59,7 +59,9 @@ QUERIES: Final = ("before", "status", "limit", "after", "fold", "token", "starti
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
     """One API process and worker log in JSON, another two for people."""
-    settings = AUTH | {"cors_origins": "https://page.example", "proxies": "127.0.0.1", "tenant_requests": "100000"}
+    settings = AUTH | {"cors_origins": "https://page.example", "proxies": "127.0.0.1"}
+    # They are asked for faster than workers may end them.
+    settings |= {"tenant_requests": "100000", "tenant_generations": "100000"}
     async with Provider() as provider:
         for n, payload in enumerate(PAYLOADS):
             words = payload.decode("utf-8", "surrogatepass")
