@@ -9,7 +9,7 @@ from playwright.async_api import Browser
 from tests.support.browser import tab
 from tests.support.stack import Stack, demo
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 SECTION: Final = (
     "## A section\n\n"
