@@ -29,6 +29,10 @@ _AWAY_MOST_S: Final = 1.0
 
 _ROUND_S: Final = 0.04
 """The longest that events gather when this process is busy: below what a reader of text notices."""
+_ROUND_LESS_S: Final = 0.000_02
+_ROUND_LEAST_S: Final = 0.03
+"""Less for each log, to this: who writes many has gathered already (`worker/publisher.py`). Rounds that are no
+quicker than theirs beat against them, two of their flushes in one and none in the next."""
 
 
 class TailReader:
@@ -52,7 +56,7 @@ class TailReader:
         self._reading_version: int | None = None
         self._client_id: int | None = None
         self._added = asyncio.Event()
-        self._pace = Pace(_ROUND_S)
+        self._pace = Pace()
         self.away_since: float | None = None
         """Loop time since when Redis has not answered; None while it does."""
 
@@ -113,7 +117,9 @@ class TailReader:
             if key in self._cursors:
                 self._cursors[key] = max(self._cursors[key], events[-1].cursor)
         told = self._deliver(tails)
-        if pause_s := self._pace.pause_s(told + len(self._cursors), began_s):
+        logs = len(self._cursors)
+        most_s = max(_ROUND_S - logs * _ROUND_LESS_S, _ROUND_LEAST_S)
+        if pause_s := self._pace.pause_s(told + logs, began_s, most_s):
             await asyncio.sleep(pause_s)
 
     async def _nudge_for_ever(self) -> None:

@@ -1,19 +1,22 @@
 """Owns the way of all this process's attempts into the log: group commit, leases, lost places.
 
 One flush at a time carries what every generation has pending, as one pipeline; what arrives
-meanwhile joins in the outboxes. So a lone token leaves at once, and under load the batches grow by
-themselves: no timer delays anything. Knows nothing of the upstream. While Redis is away the
-outboxes fill up and their attempts wait; nothing is dropped.
+meanwhile joins in the outboxes. A lone token leaves at once; a worker that is busy with many attempts
+flushes less often (`shared/pace.py`), because a flush costs by its attempts and hardly by what they say.
+Knows nothing of the upstream. While Redis is away the outboxes fill up and their attempts wait; nothing
+is dropped.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from typing import Final
 
 from shared.answers import LOST, Answer, SeqReply, TakeReply
 from shared.errors import LogFull, LogUnavailable, TokencastError
 from shared.eventlog import Batch, EventLog, Renewal
+from shared.pace import Pace
 from worker.measures import WorkerMeasures
 from worker.outbox import Outbox, OutboxLimits
 from worker.publication import Publication
@@ -25,6 +28,10 @@ _LOOKS_PER_LEASE: Final = 20
 """How finely the end of settling is found: what is renewed meanwhile is found renewed."""
 _FLUSH_GENERATIONS: Final = 256
 """Per pipeline, so that one flush stays a bounded burst for Redis; the rest goes with the next."""
+
+_ROUND_S: Final = 0.04
+"""The longest that tokens gather when this process is busy: with 100 attempts at 50 tokens/s it takes a third
+less CPU, here and of Redis."""
 
 
 class Publisher:
@@ -44,6 +51,7 @@ class Publisher:
         self._stuck: set[tuple[str, int]] = set()
         """On a cluster: whose node is away. The others go on, and renewals find out when it is back."""
         self._work = asyncio.Event()
+        self._pace = Pace()
         self._reach = Reach(lease_s, is_spread=eventlog.is_spread)
 
     def settle(self) -> None:
@@ -102,13 +110,16 @@ class Publisher:
         while True:
             await self._work.wait()
             await self._reach.there()
+            began_s = time.monotonic()
             ready = [p for place, p in self._waiting.items() if place not in self._stuck]
             publications = ready[:_FLUSH_GENERATIONS]
             for publication in publications:
                 del self._waiting[publication.place]
-            if len(publications) == len(ready):
+            if is_last := len(publications) == len(ready):
                 self._work.clear()
             await self._flush(publications)
+            if is_last and (pause_s := self._pace.pause_s(len(self._open), began_s, _ROUND_S)):
+                await asyncio.sleep(pause_s)
 
     async def _flush(self, publications: Iterable[Publication]) -> None:
         batches = [(p, batch) for p in publications if (batch := p.outbox.next_batch()) is not None]

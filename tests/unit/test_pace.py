@@ -19,9 +19,9 @@ def pause_after(cpu_s: float, over: int = MANY, *, left_behind: bool = False) ->
     """After one round of this cost, in which nobody else took the processor: then it is not busy.
     `left_behind`: the cost is of what the round before left to do."""
     for _ in range(1000):
-        pace, began = Pace(MOST_S), time.monotonic()
+        pace, began = Pace(), time.monotonic()
         spend(cpu_s)
-        pause_s = pace.pause_s(over, time.monotonic() if left_behind else began)
+        pause_s = pace.pause_s(over, time.monotonic() if left_behind else began, MOST_S)
         if time.monotonic() - began < 2 * cpu_s:
             return pause_s
     raise AssertionError("this machine never left us alone")
@@ -29,11 +29,11 @@ def pause_after(cpu_s: float, over: int = MANY, *, left_behind: bool = False) ->
 
 def test_a_loop_with_little_to_do_never_waits() -> None:
     """Batching costs latency, so it begins only under load."""
-    pace = Pace(MOST_S)
-    assert pace.pause_s(MANY, time.monotonic()) == 0
+    pace = Pace()
+    assert pace.pause_s(MANY, time.monotonic(), MOST_S) == 0
     time.sleep(0.2)
     spend(0.002)
-    assert pace.pause_s(MANY, time.monotonic()) == 0
+    assert pace.pause_s(MANY, time.monotonic(), MOST_S) == 0
 
 
 def test_a_busy_loop_rests_for_a_multiple_of_what_its_round_cost() -> None:
