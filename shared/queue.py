@@ -43,6 +43,11 @@ def deserialize(data: bytes) -> dict[str, Any]:
     return job
 
 
+def generation_of(job_id: str) -> str:
+    """Whose delivery it is; for the id of anything else, something that is no generation either."""
+    return job_id.rpartition(":")[0]
+
+
 class Claimed(NamedTuple):
     """A delivery that is ours now; `waited_s` by Redis's clock."""
 

@@ -134,4 +134,6 @@ async def test_we_hide_nothing_of_arq(worker: ArqWorker) -> None:
     of_class = {name for name in vars(ArqWorker) if not name.startswith("__")}
     of_instance = set(vars(worker)) - set(vars(plain))
     assert of_class & set(dir(plain)) == set()
-    assert of_instance == {"_queue", "_blocking", "_claimed", "_may_claim", "_slot_freed", "_stopping"}
+    assert of_instance == {
+        "_queue", "_deliver", "_under_way", "_blocking", "_claimed", "_may_claim", "_slot_freed", "_stopping",
+    }  # fmt: skip
