@@ -29,10 +29,13 @@ _AWAY_MOST_S: Final = 1.0
 
 _ROUND_S: Final = 0.04
 """The longest that events gather when this process is busy: below what a reader of text notices."""
-_ROUND_LESS_S: Final = 0.000_02
-_ROUND_LEAST_S: Final = 0.03
-"""Less for each log, to this: who writes many has gathered already (`worker/publisher.py`). Rounds that are no
-quicker than theirs beat against them, two of their flushes in one and none in the next."""
+_LESS_EACH_S: Final = 0.000_03
+_LEAST_S: Final = 0.025
+"""Less for each log, down to this: who writes many has gathered already (`worker/publisher.py`). A reader that
+is no quicker than writers beats against them: what they write at once it finds in two rounds, the first of
+them late."""
+_REST_EACH_S: Final = 0.000_075
+"""For each viewer and log: a write costs a seventh of this."""
 
 
 class TailReader:
@@ -56,7 +59,7 @@ class TailReader:
         self._reading_version: int | None = None
         self._client_id: int | None = None
         self._added = asyncio.Event()
-        self._pace = Pace()
+        self._pace = Pace(_REST_EACH_S)
         self.away_since: float | None = None
         """Loop time since when Redis has not answered; None while it does."""
 
@@ -118,7 +121,7 @@ class TailReader:
                 self._cursors[key] = max(self._cursors[key], events[-1].cursor)
         told = self._deliver(tails)
         logs = len(self._cursors)
-        most_s = max(_ROUND_S - logs * _ROUND_LESS_S, _ROUND_LEAST_S)
+        most_s = max(_ROUND_S - logs * _LESS_EACH_S, _LEAST_S)
         if pause_s := self._pace.pause_s(told + logs, began_s, most_s):
             await asyncio.sleep(pause_s)
 

@@ -21,26 +21,24 @@ _LEAST_S: Final = 0.001
 _REST: Final = 7.0
 """Times a round's own cost: rounds then take an eighth of the process."""
 
-_REST_EACH_S: Final = 0.000_075
-"""And at most so much for each that the round is over: a write costs a seventh of this."""
-
 
 class Pace:
     """Ask `pause_s` at the end of every round."""
 
-    def __init__(self) -> None:
+    def __init__(self, each_s: float) -> None:
+        """`each_s` bounds a pause by what the round was over: of few there is little to save."""
+        self._each_s = each_s
         self._used_s = time.thread_time()
         self._at_s = time.monotonic()
 
     def pause_s(self, over: int, began_s: float, most_s: float) -> float:
-        """How long to wait after a round over so many viewers and logs that began then, by the monotonic
-        clock; zero for not at all. `most_s` is the longest time from one round to the next that pauses may
-        bring about."""
+        """How long to wait after a round over so many that began then, by the monotonic clock; zero for not
+        at all. `most_s` is the longest time from one round to the next that pauses may bring about."""
         used_s, at_s = time.thread_time(), time.monotonic()
         # All that this thread did: reading and encoding cost as well as writing, and much of the
         # writing comes after the round.
         spent_s, passed_s = used_s - self._used_s, at_s - self._at_s
         self._used_s, self._at_s = used_s, at_s
         took_s = max(at_s - began_s, spent_s * _BEHIND)
-        pause_s = min(spent_s * _REST, over * _REST_EACH_S, most_s - took_s)
+        pause_s = min(spent_s * _REST, over * self._each_s, most_s - took_s)
         return 0.0 if spent_s < _BUSY * passed_s or pause_s < _LEAST_S else pause_s

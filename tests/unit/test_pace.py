@@ -6,6 +6,7 @@ from shared.pace import Pace
 
 MOST_S = 0.03
 MANY = 1000
+EACH_S = 0.000_075
 
 
 def spend(cpu_s: float) -> None:
@@ -19,7 +20,7 @@ def pause_after(cpu_s: float, over: int = MANY, *, left_behind: bool = False) ->
     """After one round of this cost, in which nobody else took the processor: then it is not busy.
     `left_behind`: the cost is of what the round before left to do."""
     for _ in range(1000):
-        pace, began = Pace(), time.monotonic()
+        pace, began = Pace(EACH_S), time.monotonic()
         spend(cpu_s)
         pause_s = pace.pause_s(over, time.monotonic() if left_behind else began, MOST_S)
         if time.monotonic() - began < 2 * cpu_s:
@@ -29,7 +30,7 @@ def pause_after(cpu_s: float, over: int = MANY, *, left_behind: bool = False) ->
 
 def test_a_loop_with_little_to_do_never_waits() -> None:
     """Batching costs latency, so it begins only under load."""
-    pace = Pace()
+    pace = Pace(EACH_S)
     assert pace.pause_s(MANY, time.monotonic(), MOST_S) == 0
     time.sleep(0.2)
     spend(0.002)
