@@ -1,27 +1,26 @@
 """A provider's stream as chunks, and what in it is no chunk."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from shared.errors import UpstreamBroken
-from worker.upstream.chunks import chunks_of
+from worker.upstream.chunks import Read, chunks_of
 
 pytestmark = pytest.mark.anyio
 
 
-def _response(*events: bytes) -> httpx2.Response:
-    async def body() -> AsyncIterator[bytes]:
-        for event in events:
-            yield b"data: " + event + b"\n\n"
+def _body(*events: bytes) -> Read:
+    pieces = iter([b"data: " + event + b"\n\n" for event in events])
 
-    return httpx2.Response(200, content=body())
+    async def read() -> bytes:
+        return next(pieces, b"")
+
+    return read
 
 
 async def _read(*events: bytes) -> list[Any]:
-    return [chunk async for chunk in chunks_of(_response(*events))]
+    return [chunk async for chunk in chunks_of(_body(*events))]
 
 
 async def test_chunks_end_with_the_providers_last_word() -> None:
@@ -41,7 +40,7 @@ async def test_what_pythons_parser_takes_is_taken() -> None:
 )
 async def test_what_cannot_be_parsed_is_the_providers_fault(event: bytes) -> None:
     """All that a JSON parser may raise, after what came before."""
-    chunks = chunks_of(_response(b'{"a": "chunk"}', event))
+    chunks = chunks_of(_body(b'{"a": "chunk"}', event))
     assert await anext(chunks) == {"a": "chunk"}
     with pytest.raises(UpstreamBroken) as caught:
         await anext(chunks)

@@ -18,7 +18,7 @@ from shared.upstreams import NAME
 from worker.upstream.bounds import PLAIN, bound, content_type, is_stream
 from worker.upstream.chunks import chunks_of
 from worker.upstream.failures import not_a_stream, translated_failures
-from worker.upstream.transport import Transport
+from worker.upstream.transport import Transport, body_of
 
 _CONNECT_S: Final = 5.0
 # Nothing else has a limit here: silence is measured by `turn.py`, where comments do not count.
@@ -71,7 +71,7 @@ class ChatUpstream:
                 # What is no event is skipped: a page of HTML would be an empty answer.
                 if not is_stream(stream.response):
                     raise not_a_stream(content_type(stream.response), await stream.response.aread())
-                yield chunks_of(stream.response)
+                yield chunks_of(body_of(stream.response).read)
 
     async def aclose(self) -> None:
         await self._client.close()

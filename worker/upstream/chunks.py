@@ -4,7 +4,7 @@ errors that are told inside a stream raised. Knows nothing of what a chunk means
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,15 +19,17 @@ _REST_S: Final = 0.1
 """After its last word a provider's socket is read on for so long, to be used for the next question."""
 
 
-async def chunks_of(response: httpx2.Response) -> AsyncIterator[Any]:
-    """Each chunk as decoded JSON. Raises `UpstreamBroken`, and what the HTTP client raises."""
+Read = Callable[[], Awaitable[bytes]]
+"""The next bytes of a body, which must not be compressed (`bounds.py`); none at its end."""
+
+
+async def chunks_of(read: Read) -> AsyncIterator[Any]:
+    """Each chunk as decoded JSON. Raises `UpstreamBroken`, and what `read` raises."""
     frames = Frames()
-    # Raw: nothing comes compressed (`bounds.py`).
-    pieces = response.aiter_raw()
-    async for piece in pieces:
+    while piece := await read():
         for data in frames.feed(piece):
             if data.startswith(_DONE):
-                await _read_rest(pieces)
+                await _read_rest(read)
                 return
             yield _read(data)
 
@@ -51,8 +53,8 @@ def _decoded(data: bytes) -> Any:
         return json.loads(data)
 
 
-async def _read_rest(pieces: AsyncIterator[bytes]) -> None:
+async def _read_rest(read: Read) -> None:
     with suppress(TimeoutError, httpx2.HTTPError):
         async with asyncio.timeout(_REST_S):
-            async for _ in pieces:
+            while await read():
                 pass
