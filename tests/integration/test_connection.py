@@ -2,13 +2,22 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
-from shared.connection import connect
+from shared.connection import connect, connect_blocking
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
+
+
+def only_one_of(redis: Redis) -> Any:
+    """The connection of a client that has one, not in use."""
+    [connection] = redis.connection_pool._available_connections
+    return connection
 
 
 async def test_no_cancellation_is_lost(redis_server: RedisServer) -> None:
@@ -55,5 +64,32 @@ async def test_a_cancelled_command_leaves_no_reply_for_the_next(redis_server: Re
             results = await asyncio.gather(*tasks, return_exceptions=True)
             assert not [r for r in results if isinstance(r, Exception)]
         assert crossed == []
+    finally:
+        await redis.aclose()
+
+
+async def test_a_connection_the_server_has_closed_is_not_used_again(redis_server: RedisServer) -> None:
+    """Found before the use, so that also who never sends twice is answered."""
+    redis, other = connect_blocking(redis_server.url), connect(redis_server.url)
+    try:
+        first = await redis.client_id()
+        await other.client_kill_filter(_id=str(first))
+        connection = only_one_of(redis)
+        await until(connection._reader.at_eof, 5.0, "the server's goodbye")
+        assert await redis.client_id() != first
+    finally:
+        await redis.aclose()
+        await other.aclose()
+
+
+async def test_a_reply_nobody_took_is_not_taken_for_the_next(redis_server: RedisServer) -> None:
+    """Whatever left it there: the connection is made anew."""
+    redis = connect_blocking(redis_server.url)
+    try:
+        first = await redis.client_id()
+        connection = only_one_of(redis)
+        await connection.send_command("ECHO", "stray")
+        await until(lambda: bool(connection._reader._buffer), 5.0, "the reply")
+        assert await redis.client_id() not in (first, b"stray")
     finally:
         await redis.aclose()
