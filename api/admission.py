@@ -7,6 +7,7 @@ each other. That Redis has room, and that not too much waits, is asked in any ca
 from math import ceil
 from typing import Final
 
+from api.backlog import Backlog
 from shared.errors import NoRoom, TooManyGenerations, TooManyRequests
 from shared.generation import NewGeneration
 from shared.quota import WINDOW_S, Quota, Rate, Reservation
@@ -23,6 +24,7 @@ class Admission:
     def __init__(self, settings: Settings, quota: Quota, room: Room) -> None:
         self._settings = settings
         self._quota = quota
+        self._backlog = Backlog(quota.waiting, most=settings.max_queued)
         self._room = room
 
     async def request(self, subject: str) -> dict[str, str]:
@@ -41,7 +43,7 @@ class Admission:
         if not await self._room.has():
             raise NoRoom
         if not self._settings.auth:
-            if await self._quota.waiting() >= self._settings.max_queued:
+            if not await self._backlog.admits():
                 raise NoRoom
             return Reservation.HELD
         place = await self._quota.reserve(
