@@ -41,7 +41,7 @@ help:
 	@echo "make browser     the page in a real Chromium"
 	@echo "make pictures    the pictures of the page that the README shows; make types: the client's .d.ts"
 	@echo "make bench       what one core carries, beside what people would use instead; PARTS='A C' for some of it"
-	@echo "make bench-details  overhead, pick-up, growing JSON, OpenAI's wires; make bench-pictures: the README's from the last make bench"
+	@echo "make bench-details  overhead, pick-up, growing JSON, OpenAI's wires, a worker that keeps up; make bench-pictures: the README's from the last make bench"
 	@echo "make fmt         format, and mend what can be mended by itself"
 	@echo "make clean       remove environments and caches, not ./data"
 
@@ -134,6 +134,7 @@ bench-details: $(SYNCED)
 	$(BIN)/python -m tests.bench.json_growth
 	$(BIN)/python -m tests.bench.wires
 	$(BIN)/python -m tests.bench.scale
+	$(BIN)/python -m tests.bench.writing
 
 # The load must cost far less than what it measures, so it is C.
 .build/%: tests/bench/programs/%.c tests/bench/programs/clock.h

@@ -1,7 +1,8 @@
 """Owns the worker's side: many answers at once from the demo model into Redis, ours and the usual way.
 
-Both workers have the first core, the model and Redis share the second. All answers wait at one gate
-of the model until every one of them has been begun, so that what is measured is streaming alone.
+`python -m tests.bench.writing` shows that ours keeps up. Both workers have the first core, the model and
+Redis share the second. All answers wait at one gate of the model until every one of them has been begun, so
+that what is measured is streaming alone.
 
 What each step bought, chunks per CPU-second of a worker that has more to do than it can:
 
@@ -16,6 +17,7 @@ A worker that keeps up costs more a chunk, because then each comes alone: 23k. I
 is busy (`worker/publisher.py`): with 100 answers 9.9k became 15k, with 300 16k became 20k.
 """
 
+import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -31,6 +33,7 @@ from shared.logreader import LogReader
 from shared.queue import Queue
 from tests.bench.cores import LOAD_CORE, SERVER_CORE, Reading, pinned
 from tests.bench.peers import generation
+from tests.bench.table import print_table
 from tests.support.processes import OsProcess, stop_all
 from tests.support.redis_server import RedisServer
 from tests.support.stack import ModelProcess, WorkerProcess, chat, demo
@@ -39,6 +42,7 @@ from tests.support.waiting import until
 ANSWERS: Final = 500
 TOKENS: Final = 250
 PACE_S: Final = 0.02
+_LENGTHS: Final = (125, 250, 500, 1000)
 _LEASE_S: Final = 10.0
 _HOUR_S: Final = 3600.0
 _WITHIN_S: Final = 120.0
@@ -51,21 +55,22 @@ Process = TypeVar("Process", bound=OsProcess)
 class Written:
     """One run's figures. A chunk is one piece of text from the model."""
 
-    chunks: int
+    tokens: int
+    """Of each answer."""
     took_s: float
     cpu_s: float
 
     @property
     def per_cpu_s(self) -> float:
-        return self.chunks / self.cpu_s
+        return ANSWERS * self.tokens / self.cpu_s
 
     @property
     def late_s(self) -> float:
         """How long after the model's own schedule the last answer was in the log."""
-        return self.took_s - TOKENS * PACE_S
+        return self.took_s - self.tokens * PACE_S
 
 
-async def ours() -> Written:
+async def ours(tokens: int = TOKENS) -> Written:
     """Our worker, given its deliveries through the queue."""
     environ = {"TOKENCAST_SLOTS": str(ANSWERS)}
     async with _Place() as place:
@@ -77,7 +82,7 @@ async def ours() -> Written:
         reader = LogReader(place.client, keys)
         ids: list[str] = []
         for _ in range(ANSWERS):
-            new = generation(chat(_model()))
+            new = generation(chat(_model(tokens)))
             await log.create(new)
             await queue.enqueue(new.id, 1)
             ids.append(new.id)
@@ -89,20 +94,20 @@ async def ours() -> Written:
             # One of them first: to look at all takes time of the core that Redis and the model share.
             return await are_closed(ids[-1:]) and await are_closed(ids)
 
-        return await place.measured(worker, closed)
+        return await place.measured(worker, closed, tokens)
 
 
 async def tutorial() -> Written:
     """Typed iteration and an XADD for each chunk."""
     async with _Place() as place:
-        command = [sys.executable, "-m", "tests.bench.baseline.worker", _model(), str(ANSWERS)]
+        command = [sys.executable, "-m", "tests.bench.baseline.worker", _model(TOKENS), str(ANSWERS)]
         worker = place.runs(OsProcess("tutorial", command, place.environ))
         await worker.start()
 
         async def done() -> bool:
             return worker.has_printed("worker done")
 
-        return await place.measured(worker, done)
+        return await place.measured(worker, done, TOKENS)
 
 
 class _Place:
@@ -126,7 +131,7 @@ class _Place:
         self._running.append(worker)
         return worker
 
-    async def measured(self, worker: OsProcess, is_over: Callable[[], Awaitable[bool]]) -> Written:
+    async def measured(self, worker: OsProcess, is_over: Callable[[], Awaitable[bool]], tokens: int) -> Written:
         """From the moment all answers have begun to the end of the last."""
 
         async def begun() -> bool:
@@ -139,7 +144,7 @@ class _Place:
         await self._model.open_gate(_GATE)
         await until(is_over, _WITHIN_S, "the last answer", every_s=0.05)
         took_s = time.perf_counter() - began
-        return Written(ANSWERS * TOKENS, took_s, Reading.of(pids).since(before)["worker"])
+        return Written(tokens, took_s, Reading.of(pids).since(before)["worker"])
 
     async def __aenter__(self) -> Self:
         await self._redis.start()
@@ -154,5 +159,18 @@ class _Place:
         await stop_all(*self._running, self._model, self._redis)
 
 
-def _model() -> str:
-    return demo(tokens=TOKENS, pace_s=PACE_S, gate=_GATE, gate_after=0)
+def _model(tokens: int) -> str:
+    return demo(tokens=tokens, pace_s=PACE_S, gate=_GATE, gate_after=0)
+
+
+async def main() -> None:
+    """That a worker keeps up: how late it is at the end does not depend on when that is."""
+    rows = []
+    for tokens in _LENGTHS:
+        run = await ours(tokens)
+        rows.append((f"{tokens:,} tokens", [f"{run.late_s:.2f}", f"{run.per_cpu_s / 1000:.1f}k"]))
+    print_table(f"A worker with {ANSWERS} answers at 50 tokens/s", ["s late at the end", "chunks per CPU-s"], rows)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
