@@ -1,4 +1,4 @@
-"""Owns all feeds of this process: opens, fills, checks, warms and ends them.
+"""Owns all feeds of this process: opens, fills, warms and ends them; `checks.py` looks after them.
 
 Knows nothing of HTTP; a viewer is handed in with its sink. All Redis reading for viewers goes
 through here, so its cost grows with watched generations, never with viewers.
@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from api.checks import Checks
 from api.feed import Ending, Feed
 from api.measures import ApiMeasures, Watched
 from api.placing import place
@@ -21,18 +22,14 @@ from api.tails import Tails
 from api.turns import Behind, Turns
 from api.viewer import Viewer
 from api.wires.wire import Place, Wire
-from shared.connection import BLOCK_S
 from shared.cursor import START, Cursor
-from shared.errors import GenerationGone, LogUnavailable
-from shared.generation import Meta
+from shared.errors import GenerationGone
 from shared.logreader import Logged, LogReader
 from shared.plane import LogPlane
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_AWAY_S: Final = 5.0
-"""After this long without Redis viewers are sent away: another replica may reach it."""
 _LAST_S: Final = 1.0
 """After a drain, for viewers to take the last of what was written to them."""
 
@@ -45,15 +42,19 @@ class Hub:
         self._settings = settings
         self._reader = reader
         self._measures = measures
-        self._tails = Tails(plane, self._deliver, self._check_soon)
+        self._tails = Tails(plane, self._deliver, self._reconnected)
         self._feeds: dict[str, Feed] = {}
         self._by_key: dict[str, Feed] = {}
         self._listeners: dict[str, Behind] = {}
         self._filling: dict[str, asyncio.Task[None]] = {}
         self._pages: set[asyncio.Task[None]] = set()
-        self._check_now = asyncio.Event()
         self._viewers: set[Viewer] = set()
         self._turns = Turns()
+        self._heal_s = settings.lease_s / 3 + 1
+        self._checks = Checks(
+            reader, self._tails, measures, self._feeds, self._filling,
+            end=self._end, restart=self._restart, heal_s=self._heal_s,
+        )  # fmt: skip
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -63,7 +64,7 @@ class Hub:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tails.run(), name="tails")
                 tasks.create_task(self._turns.run(), name="write to viewers")
-                tasks.create_task(self._check_for_ever(), name="check feeds")
+                tasks.create_task(self._checks.run(), name="check feeds")
                 tasks.create_task(self._beat_for_ever(), name="heartbeats")
                 tasks.create_task(cut_stalled(self._viewers, self._settings.stall_s), name="cut stalled viewers")
         finally:
@@ -174,10 +175,6 @@ class Hub:
         if feed.ending is None:
             self._tails.watch(self._reader.log_key(feed.generation_id), feed.last)
 
-    @property
-    def _heal_s(self) -> float:
-        return self._settings.lease_s / 3 + 1
-
     def _deliver(self, tails: Mapping[str, Sequence[Logged]]) -> int:
         told = 0
         for key, events in tails.items():
@@ -194,6 +191,9 @@ class Hub:
         if heard := self._listeners.keys() & tails.keys():
             self._turns.add(self._listeners[key] for key in heard)
         return told
+
+    def _reconnected(self) -> None:
+        self._checks.soon()
 
     def _restart(self, feed: Feed) -> None:
         """The log is not the one we showed: read it again from its start and reset the viewers."""
@@ -217,47 +217,6 @@ class Hub:
             del self._feeds[feed.generation_id]
             del self._by_key[key]
             self._tails.forget(key)
-
-    def _check_soon(self) -> None:
-        self._check_now.set()
-
-    async def _check_for_ever(self) -> None:
-        """Look at meta: a lost tail, an expired or deleted log are found only there."""
-        while True:
-            try:
-                async with asyncio.timeout(min(BLOCK_S, self._heal_s)):
-                    await self._check_now.wait()
-            except TimeoutError:
-                pass
-            self._check_now.clear()
-            loop = asyncio.get_running_loop()
-            for feed in list(self._feeds.values()):
-                away_since = self._tails.away_since(self._reader.log_key(feed.generation_id))
-                if away_since is not None and loop.time() - away_since > _AWAY_S:
-                    self._end(feed, Ending.AWAY)
-            open_feeds = [f for f in self._feeds.values() if f.ending is None and f.generation_id not in self._filling]
-            try:
-                looks = await self._reader.looks([(f.generation_id, f.last) for f in open_feeds])
-            except LogUnavailable:
-                continue
-            lags = [
-                feed.lag(meta.last) for feed, (meta, _) in zip(open_feeds, looks, strict=True) if isinstance(meta, Meta)
-            ]
-            self._measures.lagged(max(lags, default=0))
-            for feed, (meta, has_last) in zip(open_feeds, looks, strict=True):
-                self._judge(feed, meta, has_last=has_last, now=loop.time())
-
-    def _judge(self, feed: Feed, meta: Meta | str | None, *, has_last: bool, now: float) -> None:
-        if not isinstance(meta, Meta):
-            self._end(feed, Ending.GONE)
-        elif has_last:
-            feed.lost_since = None
-        elif meta.is_closed or meta.last.epoch > feed.last.epoch:
-            self._restart(feed)
-        elif feed.lost_since is None:
-            feed.lost_since = now
-        elif now - feed.lost_since > self._heal_s:
-            self._restart(feed)
 
     async def _beat_for_ever(self) -> None:
         """Heartbeats for quiet viewers, an end for feeds nobody watches."""
