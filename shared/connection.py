@@ -10,14 +10,14 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from redis import exceptions as redis_errors
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 
 from shared.address import Address, Host, Kind, parse
 from shared.errors import LogFull, LogUnavailable
-from shared.sockets import CANCELLABLE, LOCATED, Find
+from shared.sockets import CANCELLABLE, LOCATED, Find, Pool
 
 BLOCK_S: Final = 5.0
 """The longest blocking read. Finite, because BLOCK does not wake when a key expires or is deleted:
@@ -59,7 +59,7 @@ def connect_blocking(url: str, *, find: Find | None = None) -> Redis:
 
 def pool(
     url: str, *, connections: int = 32, answer_s: float = _ANSWER_S, retries: int = 3, find: Find | None = None
-) -> BlockingConnectionPool:
+) -> Pool:
     """The connections behind a client, for a library that makes its own client (arq). With `find`
     each looks for its server when it connects."""
     address = parse(url)
@@ -76,7 +76,7 @@ def pool(
         options["retry_on_error"] = _PASSING
     if not address.url.startswith("unix:"):
         options["socket_keepalive"] = True
-    made = BlockingConnectionPool.from_url(address.url, **options)
+    made = Pool.from_url(address.url, **options)
     made.connection_class = (LOCATED if find else CANCELLABLE)[made.connection_class]
     if find:
         made.connection_kwargs["find"] = find

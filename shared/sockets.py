@@ -1,15 +1,18 @@
-"""Owns what we change in redis-py's connections: cancelling, packing, reuse, and finding the server.
+"""Owns what we change in redis-py's connections: cancelling, packing, repeating, reuse, and finding the server.
 
 Knows no options and no commands; `connection.py` puts these to use.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import hiredis
 from redis import exceptions as redis_errors
+from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from shared.address import Host
 
@@ -17,6 +20,7 @@ Find = Callable[[bool], Awaitable[Host]]
 """Where the server is now. The argument: what was said before does not hold, so ask again."""
 
 _ELSEWHERE: Final = ("MOVED ", "ASK ")
+_ONCE: Final = Retry(NoBackoff(), 0)
 
 
 class _Cancellable(AbstractConnection):
@@ -27,15 +31,24 @@ class _Cancellable(AbstractConnection):
     Commands are packed by hiredis, as redis-py's own synchronous connections do: a read of 500 logs takes
     80 us and not 670, an append of 64 attempts 60 and not 350."""
 
-    async def can_read_destructive(self) -> bool:
-        """Asked before every use: whether something is here that should not be. redis-py waits a turn of the
-        loop for it, 50 us of a process that was idle, and a first token takes a dozen uses. What has come by
-        now is known without; what comes later, such as the end, is found by the use itself."""
+    async def connect(self) -> None:
+        """Once. The command that needs it is repeated, and connecting with it; redis-py would repeat the one
+        within the other, and ask a server that is away sixteen times."""
+        retry, self.retry = self.retry, _ONCE
+        try:
+            await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
+        finally:
+            self.retry = retry
+
+    def is_clean(self) -> bool:
+        """Whether the next reply can only be the next command's. What has come by now is known; what comes
+        later, such as the end, is found by the use itself. redis-py waits a turn of the loop for it, 50 us of a
+        process that was idle, and a first token takes a dozen uses."""
         if self._reader is None or self._reader.at_eof() or self._reader.exception() is not None:
-            raise redis_errors.ConnectionError("The connection was lost while nobody used it")
+            return False
         stream: Any = self._reader
         parser: Any = self._parser
-        return bool(stream._buffer) or parser._reader.has_data()
+        return not stream._buffer and not parser._reader.has_data()
 
     def pack_command(self, *args: Any) -> list[bytes]:
         # A name of two words, as in `CONFIG GET`, is two to the server.
@@ -84,6 +97,15 @@ class _Located(_Cancellable):
                 await self.disconnect(nowait=True)
                 raise redis_errors.ConnectionError("The server is another one now") from error
             raise
+
+
+class Pool(BlockingConnectionPool):
+    """Hands over connections that may have to be made yet. redis-py makes them first, before any try of a
+    command: a server lost in the middle of its greeting was lost for good, however many tries were left."""
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        if connection.is_connected and not cast(_Cancellable, connection).is_clean():
+            await connection.disconnect()
 
 
 class _Tcp(_Cancellable, Connection):

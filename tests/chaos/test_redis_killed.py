@@ -48,9 +48,10 @@ async def test_back_after_two_leases(trial: Trial) -> None:
 @pytest.mark.rule("R7")
 @pytest.mark.fault("every Redis reply lost once")
 async def test_every_reply_lost_once(trial: Trial) -> None:
-    """Each command of each process is done, and its answer never comes."""
-    for tap in trial.fleet.taps:
-        tap.loses = once()
+    """Each command of each process is done, and its answer never comes; those a new connection begins with, too."""
+    for link in trial.fleet.links:
+        link.tap.loses = once()
+        link.proxy.cut()
     for _ in range(5):
         await trial.begin(pace_s=0.02, tokens=40)
     trial.strike()

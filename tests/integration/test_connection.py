@@ -5,9 +5,13 @@ import random
 from typing import Any
 
 import pytest
+from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 
-from shared.connection import connect, connect_blocking
+from shared.address import Host
+from shared.connection import connect, connect_blocking, pool
+from tests.support.ports import claim_port, release_port
+from tests.support.proxy import FaultProxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -93,3 +97,56 @@ async def test_a_reply_nobody_took_is_not_taken_for_the_next(redis_server: Redis
         assert await redis.client_id() not in (first, b"stray")
     finally:
         await redis.aclose()
+
+
+class Cutting:
+    """Cuts each of the first `cuts` connections through a link at its first answer, and counts all."""
+
+    def __init__(self, cuts: int) -> None:
+        self.cuts = cuts
+        self.connections = 0
+
+    def watch(self) -> "Cutting":
+        self.connections += 1
+        return self
+
+    async def asked(self, data: bytes) -> bool:
+        return True
+
+    async def answered(self, data: bytes) -> bool:
+        return self.connections > self.cuts
+
+
+async def test_a_greeting_that_is_cut_is_begun_anew() -> None:
+    """What a new connection says first is a part of its command's tries."""
+    server, cutting = RedisServer(tcp=True), Cutting(cuts=3)
+    link = FaultProxy(server.port, cutting.watch)
+    redis = connect(f"redis://127.0.0.1:{link.port}/1")
+    try:
+        await server.start()
+        await link.start()
+        assert await redis.ping()
+        assert cutting.connections == 4
+    finally:
+        await redis.aclose()
+        await link.stop()
+        await server.stop()
+
+
+async def test_a_server_that_is_away_is_asked_once_for_each_try_of_a_command() -> None:
+    """Connecting is repeated with its command, not within each repetition."""
+    asked: list[bool] = []
+    port = claim_port()
+
+    async def find(again: bool) -> Host:
+        asked.append(again)
+        return "127.0.0.1", port
+
+    redis = Redis.from_pool(pool("redis://127.0.0.1/0", find=find))
+    try:
+        with pytest.raises(redis_errors.ConnectionError):
+            await redis.ping()
+        assert asked == [False, True, True, True]
+    finally:
+        await redis.aclose()
+        release_port(port)
