@@ -54,7 +54,9 @@ def connect(url: str, *, connections: int = 32, retries: int = 3) -> Redis:
 def connect_blocking(url: str, *, find: Find | None = None) -> Redis:
     """A client for one blocking read at a time, on one connection, without hidden retries: whoever
     reads must notice a reconnect, because the server may be another one since."""
-    return Redis.from_pool(pool(url, connections=1, answer_s=BLOCK_S + _ANSWER_S, retries=0, find=find))
+    made = pool(url, connections=1, answer_s=BLOCK_S + _ANSWER_S, retries=0, find=find)
+    made.tells_of_loss = True
+    return Redis.from_pool(made)
 
 
 def pool(

@@ -37,6 +37,12 @@ class _Cancellable(AbstractConnection):
         retry, self.retry = self.retry, _ONCE
         try:
             await super().connect()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
+        except redis_errors.ConnectionError as error:
+            # A refused password is one of these to redis-py, on a Unix socket wrapped in another. It would be
+            # refused again.
+            if isinstance(error.__cause__ or error, redis_errors.AuthenticationError):
+                raise redis_errors.ResponseError(f"WRONGPASS {error}") from error
+            raise
         finally:
             self.retry = retry
 
@@ -103,9 +109,16 @@ class Pool(BlockingConnectionPool):
     """Hands over connections that may have to be made yet. redis-py makes them first, before any try of a
     command: a server lost in the middle of its greeting was lost for good, however many tries were left."""
 
+    tells_of_loss = False
+    """Whether a connection that was lost while nobody used it fails the next command, instead of being made
+    anew without a word."""
+
     async def ensure_connection(self, connection: AbstractConnection) -> None:
-        if connection.is_connected and not cast(_Cancellable, connection).is_clean():
-            await connection.disconnect()
+        if not connection.is_connected or cast(_Cancellable, connection).is_clean():
+            return
+        await connection.disconnect(nowait=True)
+        if self.tells_of_loss:
+            raise redis_errors.ConnectionError("The connection was lost while nobody used it")
 
 
 class _Tcp(_Cancellable, Connection):

@@ -9,7 +9,8 @@ from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 
 from shared.address import Host
-from shared.connection import connect, connect_blocking, pool
+from shared.connection import connect, connect_blocking, pool, translate
+from shared.errors import LogUnavailable
 from tests.support.ports import claim_port, release_port
 from tests.support.proxy import FaultProxy
 from tests.support.redis_server import RedisServer
@@ -72,15 +73,33 @@ async def test_a_cancelled_command_leaves_no_reply_for_the_next(redis_server: Re
         await redis.aclose()
 
 
+async def lose(redis: Redis, other: Redis) -> int:
+    """The server closes the client's only connection, which was this one."""
+    lost: int = await redis.client_id()
+    await other.client_kill_filter(_id=str(lost))
+    await until(only_one_of(redis)._reader.at_eof, 5.0, "the server's goodbye")
+    return lost
+
+
 async def test_a_connection_the_server_has_closed_is_not_used_again(redis_server: RedisServer) -> None:
     """Found before the use, so that also who never sends twice is answered."""
+    redis, other = connect(redis_server.url, retries=0), connect(redis_server.url)
+    try:
+        lost = await lose(redis, other)
+        assert await redis.client_id() != lost
+    finally:
+        await redis.aclose()
+        await other.aclose()
+
+
+async def test_who_waits_is_told_once_that_the_connection_was_lost(redis_server: RedisServer) -> None:
+    """What was known of the connection holds no more, its id first of all."""
     redis, other = connect_blocking(redis_server.url), connect(redis_server.url)
     try:
-        first = await redis.client_id()
-        await other.client_kill_filter(_id=str(first))
-        connection = only_one_of(redis)
-        await until(connection._reader.at_eof, 5.0, "the server's goodbye")
-        assert await redis.client_id() != first
+        lost = await lose(redis, other)
+        with pytest.raises(redis_errors.ConnectionError):
+            await redis.ping()
+        assert await redis.client_id() != lost
     finally:
         await redis.aclose()
         await other.aclose()
@@ -88,7 +107,7 @@ async def test_a_connection_the_server_has_closed_is_not_used_again(redis_server
 
 async def test_a_reply_nobody_took_is_not_taken_for_the_next(redis_server: RedisServer) -> None:
     """Whatever left it there: the connection is made anew."""
-    redis = connect_blocking(redis_server.url)
+    redis = connect(redis_server.url, retries=0)
     try:
         first = await redis.client_id()
         connection = only_one_of(redis)
@@ -97,6 +116,21 @@ async def test_a_reply_nobody_took_is_not_taken_for_the_next(redis_server: Redis
         assert await redis.client_id() not in (first, b"stray")
     finally:
         await redis.aclose()
+
+
+async def test_a_refused_password_is_said_once(redis_server: RedisServer) -> None:
+    """It would be refused again, and each time the server's operator reads of it."""
+    wrong = connect(redis_server.url.replace("unix://", "unix://nobody:wrong@"))
+    other = connect(redis_server.url)
+    try:
+        with pytest.raises(redis_errors.ResponseError) as refused:
+            await wrong.ping()
+        assert isinstance(translate(refused.value), LogUnavailable)
+        assert [entry["count"] for entry in await other.acl_log()] == [1]
+    finally:
+        await other.acl_log_reset()
+        await wrong.aclose()
+        await other.aclose()
 
 
 class Cutting:
