@@ -1,5 +1,7 @@
 """How often a process asks what waits, and that it never lets in more than it may."""
 
+import asyncio
+
 import pytest
 
 from api.backlog import Backlog
@@ -16,6 +18,7 @@ class Queue:
 
     async def waiting(self) -> int:
         self.asked += 1
+        await asyncio.sleep(0)
         return self.length
 
 
@@ -57,3 +60,22 @@ async def test_near_the_limit_it_is_asked_every_time() -> None:
     assert not await backlog.admits()
     queue.length = 60
     assert await backlog.admits()
+
+
+@pytest.mark.rule("R57")
+async def test_those_who_come_at_once_are_all_counted() -> None:
+    """Nobody is in the queue yet when the others are told how long it is."""
+    queue = Queue()
+    backlog = Backlog(queue.waiting, most=100)
+    assert (await asyncio.gather(*(backlog.admits() for _ in range(250)))).count(True) == 100
+
+
+@pytest.mark.rule("R57")
+async def test_an_answer_serves_no_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others fill the queue as well."""
+    monkeypatch.setattr("api.backlog._LOOK_S", 0.0)
+    queue = Queue()
+    backlog = Backlog(queue.waiting, most=100)
+    assert await backlog.admits()
+    queue.length = 100
+    assert not await backlog.admits()
