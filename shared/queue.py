@@ -59,7 +59,7 @@ class Queue:
     """Deliveries for one fleet of workers."""
 
     def __init__(self, redis: Redis, keys: Keys, *, expiry_s: float) -> None:
-        """`expiry_s`: how long a delivery may wait; longer than any deadline."""
+        """`expiry_s`: how long what belongs to a delivery is kept; longer than any deadline."""
         self._redis = redis
         self._keys = keys
         self._expiry_ms = round(expiry_s * 1000)

@@ -177,7 +177,7 @@ class Settings(BaseSettings):
 
     @property
     def delivery_expiry_s(self) -> float:
-        """How long a delivery may wait in the queue: no generation lives that long."""
+        """How long what belongs to a delivery is kept: no generation lives that long."""
         return self.max_deadline_s + _DELIVERY_SLACK_S
 
     @field_validator("redis_url", "log_url")

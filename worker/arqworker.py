@@ -29,7 +29,7 @@ _AWAY_S: Final = 0.5
 
 _TRIES: Final = 1_000
 """Without limit, as far as arq is concerned: the log counts attempts. arq counts with an INCR that is
-sent again when its reply is lost, so with a limit of one that delivery would be given up."""
+sent again when its reply is lost, so with a limit of one it would count a delivery that runs as failed."""
 
 
 class ArqWorker(Worker):
@@ -109,17 +109,20 @@ class ArqWorker(Worker):
             return
         claimed = await self._queue.claim(free)
         for job_id, waited_s in claimed:
+            if job_id in self._under_way:
+                # A failover has lost the claim, and the queue has it again.
+                continue
             self._claimed(waited_s)
             await self.sem.acquire()
             self.job_counter += 1
-            task = self.loop.create_task(self._run(job_id), name=f"job {job_id}")
+            work = self.loop.create_task(self._deliver(generation_of(job_id)), name=f"delivery {job_id}")
+            self._under_way[job_id] = work
+            task = self.loop.create_task(self._keep_books(job_id, work), name=f"job {job_id}")
             task.add_done_callback(self._free_slot)
             self.tasks[job_id] = task
 
-    async def _run(self, job_id: str) -> None:
-        """The delivery, and beside it arq's books, whose beginning costs a round trip (0.5 ms of the first token)."""
-        work = self.loop.create_task(self._deliver(generation_of(job_id)), name=f"delivery {job_id}")
-        self._under_way[job_id] = work
+    async def _keep_books(self, job_id: str, work: asyncio.Task[None]) -> None:
+        """arq's way beside the delivery, whose beginning costs a round trip (0.5 ms of the first token)."""
         try:
             await self.run_job(job_id, timestamp_ms())
         finally:

@@ -1,7 +1,8 @@
 """Owns one delivery: take the generation, run attempts until it is closed or no longer ours.
 
-What arq runs. Whatever happens here, the delivery ends and arq keeps nothing of it: attempts are
-counted in the log, and a delivery that is lost is found by the sweep. Knows neither Lua nor SDK.
+What `arqworker.py` runs and arq awaits. Whatever happens here, the delivery ends and arq keeps nothing
+of it: attempts are counted in the log, and a delivery that is lost is found by the sweep. Knows neither
+Lua nor SDK.
 """
 
 import asyncio

@@ -35,14 +35,14 @@ def job_key(generation_id: str) -> str:
     return f"arq:job:{generation_id}:1"
 
 
-@pytest.mark.rule("R24")
+@pytest.mark.rule("R21")
 @pytest.mark.fault("arq's job expired")
 async def test_a_job_expired(trial: Trial) -> None:
-    """Its id is still in the queue, and arq gives it up."""
+    """Its id is still in the queue, and says all that is needed; arq gives it up."""
     await harmed(trial, lambda redis, _, generation_id: redis.delete(job_key(generation_id)))
 
 
-@pytest.mark.rule("R24")
+@pytest.mark.rule("R21")
 @pytest.mark.fault("arq's job names an unknown function")
 async def test_a_job_of_another_kind(trial: Trial) -> None:
     """Written by another version, say."""

@@ -219,6 +219,29 @@ async def test_a_delivery_that_arq_has_done_with_keeps_its_slot(
     assert deliveries.most_at_once == SLOTS
 
 
+@pytest.mark.rule("R21")
+async def test_a_delivery_that_is_found_again_while_it_runs_is_not_begun_again(
+    redis_server: RedisServer, redis: Redis, keys: Keys, queue: Queue, deliveries: Deliveries
+) -> None:
+    """A failover lost the claim. It keeps its one slot, and whoever waits for running jobs waits for it."""
+    generation_id, other = new_id(), new_id()
+    deliveries.may_end.clear()
+    async with working(redis_server, queue, deliveries) as worker:
+        await queue.enqueue(generation_id, 1)
+        await until(lambda: deliveries.begun, WITHIN_S, "start of the delivery")
+        await redis.zadd(keys.queue, {f"{generation_id}:1": 0})
+        await queue.enqueue(other, 1)
+        await until(lambda: len(deliveries.begun) == 2, WITHIN_S, "start of the other")
+        assert await redis.zcard(keys.queue) == 0
+        assert (len(worker.tasks), worker.job_counter) == (2, 2)
+        worker.stop_claiming()
+        finishing = asyncio.create_task(worker.finish_jobs())
+        deliveries.may_end.set()
+        await finishing
+        assert worker.job_counter == 0
+    assert deliveries.begun == deliveries.ended == [generation_id, other]
+
+
 async def test_stopping_lets_running_jobs_end(
     redis_server: RedisServer, redis: Redis, keys: Keys, queue: Queue, deliveries: Deliveries
 ) -> None:
