@@ -22,6 +22,11 @@ async def api_key(stack: Stack, tenant: str) -> str:
     return text
 
 
+def secret_of(key: str) -> str:
+    """What of an API key nobody may see again; it may hold underscores itself."""
+    return key.split("_", 2)[2]
+
+
 def bearer(credential: str) -> Bearer:
     """Headers that carry it."""
     return [("Authorization", f"Bearer {credential}")]
