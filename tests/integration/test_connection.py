@@ -184,3 +184,26 @@ async def test_a_server_that_is_away_is_asked_once_for_each_try_of_a_command() -
     finally:
         await redis.aclose()
         release_port(port)
+
+
+async def test_a_server_that_hangs_is_waited_for_once() -> None:
+    """Whoever asks has waited long enough then."""
+    asked: list[bool] = []
+    server = RedisServer(tcp=True)
+
+    async def find(again: bool) -> Host:
+        asked.append(again)
+        return server.host, server.port
+
+    redis = Redis.from_pool(pool("redis://127.0.0.1/0", answer_s=0.2, find=find))
+    try:
+        await server.start()
+        assert await redis.ping()
+        server.pause()
+        with pytest.raises(redis_errors.TimeoutError):
+            await redis.ping()
+        assert asked == [False]
+    finally:
+        server.resume()
+        await redis.aclose()
+        await server.stop()
