@@ -108,24 +108,27 @@ class Publisher:
             tasks.create_task(self._renew_for_ever(), name="renew")
 
     async def _flush_for_ever(self) -> None:
-        began_s: float | None = None
         while True:
             await self._work.wait()
             await self._reach.there()
-            began_s = began_s or time.monotonic()
-            ready = [p for place, p in self._waiting.items() if place not in self._stuck]
-            publications = ready[:_FLUSH_GENERATIONS]
-            for publication in publications:
-                del self._waiting[publication.place]
-            if is_last := len(publications) == len(ready):
-                self._work.clear()
-            await self._flush(publications)
-            if is_last:
-                # What only waits for a replica costs a round nothing.
-                speaking = sum(not p.is_over for p in self._open.values())
-                if pause_s := self._pace.pause_s(speaking, began_s, _ROUND_S):
-                    await asyncio.sleep(pause_s)
-                began_s = None
+            began_s = time.monotonic()
+            while not await self._flush_next():
+                await self._reach.there()
+            # What only waits for a replica costs a round nothing.
+            speaking = sum(not p.is_over for p in self._open.values())
+            if pause_s := self._pace.pause_s(speaking, began_s, _ROUND_S):
+                await asyncio.sleep(pause_s)
+
+    async def _flush_next(self) -> bool:
+        """One pipeline; whether it took all that was ready."""
+        ready = [p for place, p in self._waiting.items() if place not in self._stuck]
+        publications = ready[:_FLUSH_GENERATIONS]
+        for publication in publications:
+            del self._waiting[publication.place]
+        if is_last := len(publications) == len(ready):
+            self._work.clear()
+        await self._flush(publications)
+        return is_last
 
     async def _flush(self, publications: Iterable[Publication]) -> None:
         batches = [(p, batch) for p in publications if (batch := p.outbox.next_batch()) is not None]
