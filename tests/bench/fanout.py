@@ -65,7 +65,7 @@ class Workload:
 A: Final = Workload(streams=1, viewers=1000, per_s=50, seconds=5)
 _STREAMS: Final = 500
 C: Final = Workload(_STREAMS, viewers=_STREAMS, per_s=50, seconds=5, round_ms=1000 * REST_EACH_S * _STREAMS)
-"""Written as a busy worker of ours writes so many."""
+"""Written with the rest that a busy worker of ours takes with so many."""
 C_QUICK: Final = replace(C, round_ms=5)
 """Written as by many workers, none of them busy."""
 REPLAYED: Final = 5000
