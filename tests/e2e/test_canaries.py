@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_stream
 from tests.support.stack import Stack, chat, demo
-from tests.support.tenants import AUTH, api_key, bearer, secret_of
+from tests.support.tenants import AUTH, api_key, bearer, parts_of
 from tests.support.waiting import until
 from tests.support.wire import request
 
@@ -65,11 +65,11 @@ async def test_a_prompt_and_a_secret_are_where_they_belong_and_nowhere_else() ->
         await until(rewritten, 20.0, "the file rewritten")
         on_disk = b"".join(path.read_bytes() for path in server.directory.rglob("*") if path.is_file())
         assert prompt.encode() not in on_disk
-        for secret in (secret_of(key), token):
+        for secret in (parts_of(key).secret, token):
             assert await _contents(redis, secret) == []
             assert secret.encode() not in on_disk
         printed = "".join(process.output() for process in (*stack.apis, *stack.workers))
-        for secret in (prompt, secret_of(key), token):
+        for secret in (prompt, parts_of(key).secret, token):
             assert secret not in printed
             assert not [answer for answer in told if secret.encode() in answer.body]
     await server.stop()

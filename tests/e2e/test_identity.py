@@ -22,7 +22,7 @@ from tests.support.processes import ROOT
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, ApiProcess, Stack, chat
-from tests.support.tenants import AUTH, SIGNING_KEY, bearer, secret_of
+from tests.support.tenants import AUTH, SIGNING_KEY, bearer, parts_of
 from tests.support.waiting import until
 from tests.support.wire import Ended, Response, request
 
@@ -102,9 +102,9 @@ async def test_keys_are_made_listed_and_revoked_by_a_command(stack: Stack) -> No
     _, shown, _ = await command(stack, "list")
     assert "acme  ci" in shown
     assert "acme  laptop" in shown
-    assert secret_of(one) not in shown
+    assert parts_of(one).secret not in shown
 
-    key_id = one.split("_")[1]
+    key_id = parts_of(one).id
     assert (await command(stack, "revoke", key_id))[0] == 0
     assert (await command(stack, "revoke", key_id))[0] == 1
 

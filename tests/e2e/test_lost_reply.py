@@ -8,25 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.proxy import FaultProxy
+from tests.support.proxy import Cut, FaultProxy
 from tests.support.sse import open_stream
 from tests.support.stack import Stack, chat, demo, unique
 from tests.support.wire import Headers, Response, request
 
 pytestmark = pytest.mark.anyio
-
-
-class Cut:
-    """Ends a connection where its server answers, or before the server has heard the request."""
-
-    def __init__(self, *, heard: bool) -> None:
-        self._heard = heard
-
-    async def asked(self, data: bytes) -> bool:
-        return self._heard
-
-    async def answered(self, data: bytes) -> bool:
-        return False
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from shared.address import Host
 from shared.connection import connect, connect_blocking, pool, translate
 from shared.errors import LogUnavailable
 from tests.support.ports import claim_port, release_port
-from tests.support.proxy import FaultProxy
+from tests.support.proxy import Cut, FaultProxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -133,76 +133,65 @@ async def test_a_refused_password_is_said_once(redis_server: RedisServer) -> Non
         await other.aclose()
 
 
-class Cutting:
-    """Cuts each of the first `cuts` connections through a link at its first answer, and counts all."""
-
-    def __init__(self, cuts: int) -> None:
-        self.cuts = cuts
-        self.connections = 0
-
-    def watch(self) -> "Cutting":
-        self.connections += 1
-        return self
-
-    async def asked(self, data: bytes) -> bool:
-        return True
-
-    async def answered(self, data: bytes) -> bool:
-        return self.connections > self.cuts
-
-
 async def test_a_greeting_that_is_cut_is_begun_anew() -> None:
     """What a new connection says first is a part of its command's tries."""
-    server, cutting = RedisServer(tcp=True), Cutting(cuts=3)
-    link = FaultProxy(server.port, cutting.watch)
+    cuts: list[Cut] = []
+
+    def watch() -> Cut:
+        cuts.append(Cut(answered=len(cuts) == 3))
+        return cuts[-1]
+
+    server = RedisServer(tcp=True)
+    link = FaultProxy(server.port, watch)
     redis = connect(f"redis://127.0.0.1:{link.port}/1")
     try:
         await server.start()
         await link.start()
         assert await redis.ping()
-        assert cutting.connections == 4
+        assert len(cuts) == 4
     finally:
         await redis.aclose()
         await link.stop()
         await server.stop()
 
 
+class Finding:
+    """Says where the server is, and how often it was asked: once for each connection that is tried."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.asked: list[bool] = []
+
+    async def find(self, again: bool) -> Host:
+        self.asked.append(again)
+        return "127.0.0.1", self.port
+
+
 async def test_a_server_that_is_away_is_asked_once_for_each_try_of_a_command() -> None:
     """Connecting is repeated with its command, not within each repetition."""
-    asked: list[bool] = []
-    port = claim_port()
-
-    async def find(again: bool) -> Host:
-        asked.append(again)
-        return "127.0.0.1", port
-
-    redis = Redis.from_pool(pool("redis://127.0.0.1/0", find=find))
+    finding = Finding(claim_port())
+    redis = Redis.from_pool(pool("redis://127.0.0.1/0", find=finding.find))
     try:
         with pytest.raises(redis_errors.ConnectionError):
             await redis.ping()
-        assert asked == [False, True, True, True]
+        assert finding.asked == [False, True, True, True]
     finally:
         await redis.aclose()
-        release_port(port)
+        release_port(finding.port)
 
 
 async def test_a_server_that_hangs_is_waited_for_once() -> None:
     """Whoever asks has waited long enough then."""
-    asked: list[bool] = []
     server = RedisServer(tcp=True)
-
-    async def find(again: bool) -> Host:
-        asked.append(again)
-        return server.host, server.port
-
-    redis = Redis.from_pool(pool("redis://127.0.0.1/0", answer_s=0.2, find=find))
+    finding = Finding(server.port)
+    redis = Redis.from_pool(pool("redis://127.0.0.1/0", answer_s=0.2, find=finding.find))
     try:
         await server.start()
         assert await redis.ping()
         server.pause()
         with pytest.raises(redis_errors.TimeoutError):
             await redis.ping()
-        assert asked == [False]
+        assert finding.asked == [False]
     finally:
         server.resume()
         await redis.aclose()

@@ -33,6 +33,21 @@ class Watch(Protocol):
         ...
 
 
+class Cut:
+    """Ends a connection where its server answers, or before the server has heard what was said. `answered`:
+    does not end it."""
+
+    def __init__(self, *, heard: bool = True, answered: bool = False) -> None:
+        self._heard = heard
+        self._answered = answered
+
+    async def asked(self, data: bytes) -> bool:
+        return self._heard
+
+    async def answered(self, data: bytes) -> bool:
+        return self._answered
+
+
 class FaultProxy:
     """One listening port, passed on to one server. Without a fault it changes nothing."""
 

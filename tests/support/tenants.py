@@ -4,7 +4,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from shared.apikeys import ApiKeys, new_key
+from shared.apikeys import ApiKeys, Presented, new_key
 from tests.support.stack import Stack
 
 SIGNING_KEY: Final = "test:" + "c2lnbmluZy1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzIQ"
@@ -22,9 +22,11 @@ async def api_key(stack: Stack, tenant: str) -> str:
     return text
 
 
-def secret_of(key: str) -> str:
-    """What of an API key nobody may see again; it may hold underscores itself."""
-    return key.split("_", 2)[2]
+def parts_of(key: str) -> Presented:
+    """An API key's id, and the secret, which may hold underscores itself."""
+    presented = Presented.parse(key)
+    assert presented is not None
+    return presented
 
 
 def bearer(credential: str) -> Bearer:

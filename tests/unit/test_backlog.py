@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from api.backlog import Backlog
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -15,10 +16,12 @@ class Queue:
     def __init__(self, length: int = 0) -> None:
         self.length = length
         self.asked = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def waiting(self) -> int:
         self.asked += 1
-        await asyncio.sleep(0)
+        await self.may_answer.wait()
         return self.length
 
 
@@ -66,8 +69,12 @@ async def test_near_the_limit_it_is_asked_every_time() -> None:
 async def test_those_who_come_at_once_are_all_counted() -> None:
     """Nobody is in the queue yet when the others are told how long it is."""
     queue = Queue()
+    queue.may_answer.clear()
     backlog = Backlog(queue.waiting, most=100)
-    assert (await asyncio.gather(*(backlog.admits() for _ in range(250)))).count(True) == 100
+    asking = [asyncio.create_task(backlog.admits()) for _ in range(250)]
+    await until(lambda: queue.asked == 250, 5.0, "all have asked")
+    queue.may_answer.set()
+    assert (await asyncio.gather(*asking)).count(True) == 100
 
 
 @pytest.mark.rule("R57")
