@@ -60,8 +60,8 @@ def _check_reach(host: str, settings: Settings) -> None:
         # No such host; listening on it says so.
         return
     raise SettingsError(
-        f"On {host} others can reach this, so they must say who they are: set TOKENCAST_AUTH=true. "
-        "TOKENCAST_OPEN_TO_ALL=true serves everybody all the same."
+        f"On {host} others can reach this, so they must say who they are: set OUTLIVE_AUTH=true. "
+        "OUTLIVE_OPEN_TO_ALL=true serves everybody all the same."
     )
 
 
@@ -78,7 +78,7 @@ async def _inspect(settings: Settings) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m api", description="Serve Tokencast's HTTP API.")
+    parser = argparse.ArgumentParser(prog="python -m api", description="Serve Outlive's HTTP API.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument("--workers", type=_count, default=1, help="processes on that port (default: %(default)s)")

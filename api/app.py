@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
             services.traces.close()
 
     app = FastAPI(
-        title="Tokencast",
+        title="Outlive",
         description="LLM answers that outlive the connection that asked for them.",
         version="1",
         lifespan=lifespan,

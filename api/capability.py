@@ -1,6 +1,6 @@
 """Owns tokens for exactly one generation: who holds one may watch it, or watch and cancel it.
 
-Pure but for the clock they expire by. A token is `tcg_` and a JWT signed by HMAC with one of the
+Pure but for the clock they expire by. A token is `olg_` and a JWT signed by HMAC with one of the
 operator's keys, named by `kid`; no other algorithm is read, and a token of an issuer is no token
 of ours, nor the other way round. The secret in a share link is this and nothing else, so it may
 stand in a URL, where an API key must not.
@@ -18,14 +18,14 @@ import jwt
 from shared.errors import SettingsError, Unauthenticated
 from shared.generation import is_id, is_tenant
 
-PREFIX: Final = "tcg_"
+PREFIX: Final = "olg_"
 _ALGORITHM: Final = "HS256"
-_TYPE: Final = "tokencast-generation"
+_TYPE: Final = "outlive-generation"
 """Also in the signed part: another thing signed with the same key by mistake is no token."""
 
 _LEAST_BYTES: Final = 32
 _MALFORMED: Final = (
-    "TOKENCAST_SIGNING_KEYS must be `<id>:<secret>`, several with commas between, each secret at least "
+    "OUTLIVE_SIGNING_KEYS must be `<id>:<secret>`, several with commas between, each secret at least "
     "32 bytes in base64url; `python -m api.keys signing-key` prints one."
 )
 

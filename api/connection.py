@@ -16,9 +16,9 @@ from starlette.types import Scope
 
 from api.sink import nobody
 
-HAND_OVER: Final = "tokencast.hand_over"
+HAND_OVER: Final = "outlive.hand_over"
 """Our ASGI extension: the name under which `Http` offers its connection to the response."""
-CUT: Final = "tokencast.cut"
+CUT: Final = "outlive.cut"
 """Another: under which `Socket` offers what ASGI has no word for."""
 
 _BUFFER_BYTES: Final = 32_768

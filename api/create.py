@@ -91,7 +91,7 @@ async def check_schema(body: dict[str, Any]) -> None:
 
 async def make(services: Services, new: NewGeneration) -> Made:
     """Create and enqueue. Raises `IdempotencyConflict`, `GenerationGone` and `LogUnavailable`."""
-    told: dict[str, Value] = {"tokencast.generation.id": new.id, "gen_ai.request.model": new.model[:_MODEL_CHARS]}
+    told: dict[str, Value] = {"outlive.generation.id": new.id, "gen_ai.request.model": new.model[:_MODEL_CHARS]}
     with (
         services.traces.under(new.trace).child("create generation", "server", told) as span,
         logs.about(generation=new.id, trace=span.trace_id),

@@ -24,7 +24,7 @@ _BELIEVED_S: Final = 5.0
 _MOST_BELIEVED: Final = 1_000
 _MOST_CHARS: Final = 8_192
 _NO_SIGNER: Final = (
-    "TOKENCAST_AUTH needs TOKENCAST_SIGNING_KEYS, the same on all API processes; "
+    "OUTLIVE_AUTH needs OUTLIVE_SIGNING_KEYS, the same on all API processes; "
     "`python -m api.keys signing-key` prints one."
 )
 

@@ -71,7 +71,7 @@ def networks(text: str) -> Networks:
     try:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise SettingsError(f"TOKENCAST_PROXIES: {error}.") from error
+        raise SettingsError(f"OUTLIVE_PROXIES: {error}.") from error
 
 
 def _is_among(address: str, proxies: Networks) -> bool:

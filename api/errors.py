@@ -31,14 +31,14 @@ from shared.errors import (
     ModelNotFound,
     NoRoom,
     PayloadTooLarge,
-    TokencastError,
+    OutliveError,
     TooManyGenerations,
     TooManyRequests,
     TooManyViewers,
     Unauthenticated,
 )
 
-_STATUS: Final[dict[type[TokencastError], int]] = {
+_STATUS: Final[dict[type[OutliveError], int]] = {
     BadRequest: 400,
     MalformedCursor: 400,
     Unauthenticated: 401,
@@ -59,7 +59,7 @@ _STATUS: Final[dict[type[TokencastError], int]] = {
 
 _HEADERS: Final[dict[int, dict[str, str]]] = {401: {"WWW-Authenticate": "Bearer"}}
 
-_INTERNAL: Final = "Something went wrong inside Tokencast."
+_INTERNAL: Final = "Something went wrong inside Outlive."
 
 # A restarting Redis is back in about this long; one that is full needs somebody to act.
 _RETRY_AFTER_S: Final = 1
@@ -84,7 +84,7 @@ def unavailable(code: str, detail: str, *, retry_after_s: int = _RETRY_AFTER_S) 
 
 def problem_of(error: Exception) -> ProblemResponse:
     """The answer to one exception."""
-    if isinstance(error, TokencastError):
+    if isinstance(error, OutliveError):
         status = _STATUS.get(type(error), 500)
         if status == 503:
             after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull | NoRoom) else _RETRY_AFTER_S
@@ -96,7 +96,7 @@ def problem_of(error: Exception) -> ProblemResponse:
         return ProblemResponse(400, BadRequest.code, sentences(error.errors()))
     if isinstance(error, HTTPException):
         return ProblemResponse(error.status_code, _code_of(error.status_code), error.detail, error.headers)
-    return ProblemResponse(500, TokencastError.code, _INTERNAL)
+    return ProblemResponse(500, OutliveError.code, _INTERNAL)
 
 
 def refusal(request: Request, error: Exception) -> ProblemResponse:
@@ -122,7 +122,7 @@ def install(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         return refusal(request, error)
 
-    for kind in (TokencastError, RequestValidationError, HTTPException, Exception):
+    for kind in (OutliveError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
 
 

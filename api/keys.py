@@ -3,7 +3,7 @@
     python -m api.keys create --tenant acme --name ci     prints the key, once and never again
     python -m api.keys list
     python -m api.keys revoke 3f9c0a1b2d4e                 in force everywhere within 5 s
-    python -m api.keys signing-key                         a new one for TOKENCAST_SIGNING_KEYS
+    python -m api.keys signing-key                         a new one for OUTLIVE_SIGNING_KEYS
 
 A tenant is whatever has a key; it may have several, so that one can be replaced by another.
 """
@@ -19,7 +19,7 @@ from typing import Final
 
 from shared.apikeys import ApiKeys, new_key
 from shared.connection import connect
-from shared.errors import TokencastError
+from shared.errors import OutliveError
 from shared.keys import Keys
 from shared.settings import load
 
@@ -36,7 +36,7 @@ def main() -> None:
             print(_signing_key())
             return
         sys.exit(asyncio.run(_run(arguments)))
-    except TokencastError as error:
+    except OutliveError as error:
         print(error.message, file=sys.stderr)
         sys.exit(_USAGE_ERROR)
 
@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     create.add_argument("--name", default="", help="for the list, so that one knows which to revoke")
     verbs.add_parser("list", help="id, time, tenant and name of each key; no secrets")
     verbs.add_parser("revoke", help="believe this key no more").add_argument("id")
-    verbs.add_parser("signing-key", help="print a new key for TOKENCAST_SIGNING_KEYS; nothing is stored")
+    verbs.add_parser("signing-key", help="print a new key for OUTLIVE_SIGNING_KEYS; nothing is stored")
     return parser.parse_args()
 
 

@@ -112,7 +112,7 @@ def shared_between_processes() -> Iterator[None]:
         return
     # In memory where there is such a place: nobody needs these files after us, and a container's own
     # file system may be read-only.
-    directory = tempfile.mkdtemp(prefix="tokencast-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+    directory = tempfile.mkdtemp(prefix="outlive-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
     os.environ[_DIRECTORY] = directory
     try:
         yield

@@ -216,7 +216,7 @@ def _ask_who(document: dict[str, Any]) -> None:
         "bearer": {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API key, a token of the issuer, or `tcg_...`.",
+            "description": "An API key, a token of the issuer, or `olg_...`.",
         }
     }
     for path, operations in document["paths"].items():

@@ -28,7 +28,7 @@ from shared.errors import (
     IssuerUnavailable,
     LogUnavailable,
     MalformedCursor,
-    TokencastError,
+    OutliveError,
     TooManyViewers,
     Unauthenticated,
 )
@@ -52,7 +52,7 @@ class Close(IntEnum):
     TOO_MANY = 4429
 
 
-_REFUSALS: Final[dict[type[TokencastError], Close]] = {
+_REFUSALS: Final[dict[type[OutliveError], Close]] = {
     MalformedCursor: Close.MALFORMED,
     Unauthenticated: Close.UNAUTHENTICATED,
     GenerationNotFound: Close.NOT_FOUND,

@@ -1,4 +1,4 @@
-"""Owns the example of tools that a worker runs itself: `TOKENCAST_TOOLS=deploy.demo_tools`.
+"""Owns the example of tools that a worker runs itself: `OUTLIVE_TOOLS=deploy.demo_tools`.
 
 Plain functions. Type hints become the schema the model is given, the docstring its description.
 `TOOLS` says which of them a model may be offered: a function that is not in it never is.

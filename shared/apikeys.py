@@ -1,6 +1,6 @@
 """Owns API keys: what one looks like, and the list of them on the queue plane.
 
-A key is `tck_<id>_<secret>`. The id finds it, the secret (256 random bits) proves it; only the
+A key is `olk_<id>_<secret>`. The id finds it, the secret (256 random bits) proves it; only the
 secret's hash is kept, so whoever reads Redis has no key. A plain hash will do: nobody guesses 256
 bits, however fast he may try. Raises `LogUnavailable`.
 """
@@ -21,7 +21,7 @@ from shared.errors import BadRequest
 from shared.generation import is_tenant
 from shared.keys import Keys
 
-PREFIX: Final = "tck_"
+PREFIX: Final = "olk_"
 """Makes a key that got into a repository or a log recognisable to those who look for such."""
 
 _SECRET_BYTES: Final = 32
@@ -67,7 +67,7 @@ def new_key(tenant: str, name: str) -> tuple[ApiKey, str]:
 
 
 class ApiKeys:
-    """All keys of one Tokencast."""
+    """All keys of one Outlive."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         # redis-py types these commands for its synchronous client as well.

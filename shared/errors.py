@@ -1,6 +1,6 @@
 """Owns the one exception tree and the stable codes users meet.
 
-    TokencastError
+    OutliveError
     ├── BadRequest                 the caller's mistake; nothing was changed
     │   ├── MalformedCursor
     │   ├── PayloadTooLarge
@@ -33,8 +33,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 
-class TokencastError(Exception):
-    """Something went wrong inside Tokencast."""
+class OutliveError(Exception):
+    """Something went wrong inside Outlive."""
 
     code: ClassVar[str] = "internal"
 
@@ -46,7 +46,7 @@ class TokencastError(Exception):
         return str(self.args[0])
 
 
-class BadRequest(TokencastError):
+class BadRequest(OutliveError):
     """The request is not valid."""
 
     code = "bad_request"
@@ -81,19 +81,19 @@ class IdempotencyConflict(BadRequest):
     code = "idempotency_conflict"
 
 
-class Unauthenticated(TokencastError):
+class Unauthenticated(OutliveError):
     """Send an API key or a token as `Authorization: Bearer ...`; none was sent, or it is not valid here."""
 
     code = "unauthenticated"
 
 
-class Forbidden(TokencastError):
+class Forbidden(OutliveError):
     """This token was made for less than that."""
 
     code = "forbidden"
 
 
-class LimitReached(TokencastError):
+class LimitReached(OutliveError):
     """A limit is reached."""
 
     code = "limit_reached"
@@ -121,25 +121,25 @@ class TooManyViewers(LimitReached):
     code = "too_many_viewers"
 
 
-class IssuerUnavailable(TokencastError):
+class IssuerUnavailable(OutliveError):
     """The issuer of tokens cannot be reached, so this one cannot be judged; try again shortly."""
 
     code = "issuer_unavailable"
 
 
-class GenerationNotFound(TokencastError):
+class GenerationNotFound(OutliveError):
     """There is no such generation."""
 
     code = "not_found"
 
 
-class GenerationGone(TokencastError):
+class GenerationGone(OutliveError):
     """This generation existed, but its log was deleted or its retention has passed."""
 
     code = "gone"
 
 
-class LogUnavailable(TokencastError):
+class LogUnavailable(OutliveError):
     """Redis cannot be reached or refuses to serve; try again shortly."""
 
     code = "log_unavailable"
@@ -157,7 +157,7 @@ class NoRoom(LogUnavailable):
     code = "capacity"
 
 
-class LostPlace(TokencastError):
+class LostPlace(OutliveError):
     """This attempt may no longer write to the log."""
 
     code = "lost_place"
@@ -167,7 +167,7 @@ class LostPlace(TokencastError):
         self.answer = answer
 
 
-class UpstreamError(TokencastError):
+class UpstreamError(OutliveError):
     """The provider failed. `code` is what viewers see in `failed`."""
 
     retryable: ClassVar[bool] = False
@@ -191,13 +191,13 @@ class UpstreamBroken(UpstreamError):
         self.retry_after_s = retry_after_s
 
 
-class SettingsError(TokencastError):
+class SettingsError(OutliveError):
     """A setting is wrong."""
 
     code = "settings"
 
 
-class UnfitRedis(TokencastError):
-    """This Redis server cannot keep what Tokencast promises."""
+class UnfitRedis(OutliveError):
+    """This Redis server cannot keep what Outlive promises."""
 
     code = "unfit_redis"

@@ -16,7 +16,7 @@ from shared.answers import Answer, CreateReply, DeliveryReply, FinishReply, SeqR
 from shared.cluster import Client, Cluster
 from shared.codec import encode_json
 from shared.connection import translated
-from shared.errors import LogUnavailable, TokencastError
+from shared.errors import LogUnavailable, OutliveError
 from shared.events import EventType
 from shared.generation import NewGeneration
 from shared.keys import PARTITIONS, Keys, partition_of
@@ -137,7 +137,7 @@ class EventLog:
         )  # fmt: skip
         return answer_of(reply[0])
 
-    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
+    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | OutliveError]:
         """Append each batch behind the fence, all in one pipeline; one reply each, in order.
 
         A reply that is an error (`LogFull`, say) stands for every batch of one call; none of them
@@ -145,20 +145,20 @@ class EventLog:
         """
         calls = list(_calls_of(batches, partition_of if self.is_spread else lambda _: 0))
         replies = await scripts.run_many(self._redis, [self._append_call([batches[i] for i in call]) for call in calls])
-        found: dict[int, SeqReply | TokencastError] = {}
+        found: dict[int, SeqReply | OutliveError] = {}
         for call, reply in zip(calls, replies, strict=True):
-            answers = [reply] * len(call) if isinstance(reply, TokencastError) else map(seq_reply, reply)
+            answers = [reply] * len(call) if isinstance(reply, OutliveError) else map(seq_reply, reply)
             found.update(zip(call, answers, strict=True))
         return [found[i] for i in range(len(batches))]
 
-    async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | TokencastError]:
+    async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | OutliveError]:
         """Renew these leases in one pipeline; one reply each, in order."""
         calls = [
             scripts.Call(_RENEW, self._keys.of_script(i), (i, epoch, self._lease_ms, _ms(remaining_s)))
             for i, epoch, remaining_s in renewals
         ]
         replies = await scripts.run_many(self._redis, calls)
-        return [reply if isinstance(reply, TokencastError) else seq_reply(reply) for reply in replies]
+        return [reply if isinstance(reply, OutliveError) else seq_reply(reply) for reply in replies]
 
     async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
         """Hand over: whoever takes next begins a new attempt for `reason`."""
@@ -180,7 +180,7 @@ class EventLog:
             scripts.Call(_OVERDUE, k, args) for k in ([[key] for key in deadlines] if self.is_spread else [deadlines])
         ]
         replies = await scripts.run_many(self._redis, calls)
-        return [found.decode() for reply in replies if not isinstance(reply, TokencastError) for found in reply]
+        return [found.decode() for reply in replies if not isinstance(reply, OutliveError) for found in reply]
 
     async def requeue(self, generation_id: str) -> DeliveryReply:
         """The sweep's question about one overdue generation; OK to exactly one asker."""

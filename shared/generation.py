@@ -23,7 +23,7 @@ _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+=/-]{0,127}", re.ASCII)
 
 OnInterrupt = Literal["restart", "fail"]
 
-ECHO: Final = "tokencast"
+ECHO: Final = "outlive"
 """The member of a stored request that is not the provider's: what the API wants to say again of it."""
 
 

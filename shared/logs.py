@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import structlog
 from structlog.types import EventDict, ExcInfo, WrappedLogger
 
-from shared.errors import TokencastError
+from shared.errors import OutliveError
 
 Format = Literal["console", "json"]
 
@@ -75,5 +75,5 @@ def _lines(error: BaseException) -> Iterator[str]:
     for frame in traceback.extract_tb(error.__traceback__):
         yield f"{frame.filename}:{frame.lineno} in {frame.name}"
     # Ours are worded here, and those of the operating system hold addresses and paths.
-    words = f": {error}" if isinstance(error, TokencastError | OSError) else ""
+    words = f": {error}" if isinstance(error, OutliveError | OSError) else ""
     yield f"{type(error).__module__}.{type(error).__qualname__}{words}"

@@ -20,7 +20,7 @@ TURNS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 """For what machines do, where a hundred milliseconds is slow already."""
 EVENTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384)
 
-_PREFIX: Final = "tokencast_"
+_PREFIX: Final = "outlive_"
 
 GaugeMode = Literal["livesum", "livemax", "livemostrecent"]
 

@@ -1,6 +1,6 @@
 """Owns recording traces with OpenTelemetry's SDK and sending them by OTLP. The one room of the SDK.
 
-Imported only with `TOKENCAST_TRACES`. Where to, how much and how often are OpenTelemetry's own
+Imported only with `OUTLIVE_TRACES`. Where to, how much and how often are OpenTelemetry's own
 variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`...). Sending is the SDK's own thread with a
 bounded queue: a collector that is away costs spans, nothing else.
 """
@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.errors import TokencastError, UpstreamError
+from shared.errors import OutliveError, UpstreamError
 from shared.traces import Kind, Span, Traces, Value
 
 _HEADER: Final = "traceparent"
@@ -37,11 +37,11 @@ class RecordedTraces(Traces):
     """One process's tracer."""
 
     def __init__(self, process: str) -> None:
-        resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", f"tokencast-{process}")})
+        resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", f"outlive-{process}")})
         # Not made the global one: what others record of streams has no use for us.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer = self._provider.get_tracer("tokencast")
+        self._tracer = self._provider.get_tracer("outlive")
 
     def under(self, traceparent: str) -> Span:
         return _Recorded(self._tracer, traceparent, None)
@@ -90,4 +90,4 @@ def _code_of(error: Exception) -> str:
     cause = getattr(error, "cause", error)
     if isinstance(cause, UpstreamError):
         return cause.failed_code
-    return cause.code if isinstance(cause, TokencastError) else type(cause).__name__
+    return cause.code if isinstance(cause, OutliveError) else type(cause).__name__

@@ -42,7 +42,7 @@ class Rate(NamedTuple):
 
 
 class Quota:
-    """The counts of all tenants of one Tokencast."""
+    """The counts of all tenants of one Outlive."""
 
     def __init__(self, redis: Redis, keys: Keys, *, expiry_s: float) -> None:
         """`expiry_s`: longer than any deadline."""

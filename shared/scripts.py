@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 
 from shared.cluster import Client
 from shared.connection import translate, translated
-from shared.errors import TokencastError
+from shared.errors import OutliveError
 
 Word = str | bytes | int | float
 
@@ -59,7 +59,7 @@ async def run(redis: Client, call: Call) -> Any:
 
 
 async def run_many(redis: Client, calls: Sequence[Call]) -> list[Any]:
-    """The replies to all calls, sent as one pipeline; a reply may be a `TokencastError`.
+    """The replies to all calls, sent as one pipeline; a reply may be a `OutliveError`.
 
     Raises `LogUnavailable` when the whole pipeline failed: then any part of it may have run.
     """
@@ -92,7 +92,7 @@ async def _load_all(redis: Client, calls: Iterable[Call]) -> None:
             await redis.script_load(script.text)
 
 
-def _ours(error: Exception) -> TokencastError:
+def _ours(error: Exception) -> OutliveError:
     ours = translate(error)
     if ours is None:
         raise error

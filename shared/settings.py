@@ -1,6 +1,6 @@
 """Owns every setting: name, default, the reason for the default, and the checks across them.
 
-Pure: reads only the mapping it is handed. Environment variables are `TOKENCAST_` + the field's
+Pure: reads only the mapping it is handed. Environment variables are `OUTLIVE_` + the field's
 name in capitals; the provider's two keep the names the openai SDK gave them. An unknown variable
 under our prefix is an error, so a typo dies at start instead of being ignored for a year.
 """
@@ -15,7 +15,7 @@ from shared import address
 from shared.errors import SettingsError
 from shared.upstreams import Upstream, UpstreamName, Upstreams, parsed
 
-PREFIX: Final = "TOKENCAST_"
+PREFIX: Final = "OUTLIVE_"
 KEY_ENV: Final = "OPENAI_API_KEY"
 ONLY: Final = "default"
 """The name of the one upstream where none is named."""
@@ -35,14 +35,14 @@ class Settings(BaseSettings):
     """The queue, and the logs too unless they are elsewhere: `redis://`, `rediss://`, `unix://` or `redis+sentinel://`."""
     log_url: str | None = None
     """The logs, where they are apart from the queue: one of the same, or `redis+cluster://`."""
-    key_prefix: str = Field("tc", pattern=r"^[A-Za-z0-9_.:-]{1,40}$")
-    """First part of every key of ours, so that several Tokencasts can share one Redis."""
+    key_prefix: str = Field("ol", pattern=r"^[A-Za-z0-9_.:-]{1,40}$")
+    """First part of every key of ours, so that several Outlives can share one Redis."""
 
     # -- Watching it ---------------------------------------------------------------------------
     log_format: Literal["console", "json"] = "console"
     """`console` is for people; `json` has a line per record, with generation, attempt and trace where known."""
     traces: bool = False
-    """OpenTelemetry traces by OTLP; where to is `OTEL_EXPORTER_OTLP_ENDPOINT`'s to say. Needs `tokencast[otel]`."""
+    """OpenTelemetry traces by OTLP; where to is `OTEL_EXPORTER_OTLP_ENDPOINT`'s to say. Needs `outlive[otel]`."""
 
     # -- The life of a generation --------------------------------------------------------------
     lease_s: Seconds = 10.0
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_address(cls, url: str | None, info: ValidationInfo) -> str | None:
         if url is not None and address.parse(url).kind is address.Kind.CLUSTER and info.field_name == "redis_url":
-            raise ValueError("the queue cannot be on a cluster; name it in TOKENCAST_LOG_URL, and one Redis here")
+            raise ValueError("the queue cannot be on a cluster; name it in OUTLIVE_LOG_URL, and one Redis here")
         return url
 
     @field_validator("upstreams", mode="before")
@@ -196,15 +196,15 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.deadline_s > self.max_deadline_s:
-            raise ValueError("TOKENCAST_DEADLINE_S is above TOKENCAST_MAX_DEADLINE_S")
+            raise ValueError("OUTLIVE_DEADLINE_S is above OUTLIVE_MAX_DEADLINE_S")
         if self.retention_s > self.max_retention_s:
-            raise ValueError("TOKENCAST_RETENTION_S is above TOKENCAST_MAX_RETENTION_S")
+            raise ValueError("OUTLIVE_RETENTION_S is above OUTLIVE_MAX_RETENTION_S")
         if self.feed_bytes < self.max_event_bytes:
-            raise ValueError("TOKENCAST_FEED_BYTES is below TOKENCAST_MAX_EVENT_BYTES")
+            raise ValueError("OUTLIVE_FEED_BYTES is below OUTLIVE_MAX_EVENT_BYTES")
         if self.jwt_issuer and not self.jwt_audience:
-            raise ValueError("TOKENCAST_JWT_ISSUER needs TOKENCAST_JWT_AUDIENCE")
+            raise ValueError("OUTLIVE_JWT_ISSUER needs OUTLIVE_JWT_AUDIENCE")
         if self.upstreams and self.openai_base_url:
-            raise ValueError("OPENAI_BASE_URL means nothing beside TOKENCAST_UPSTREAMS; name it there")
+            raise ValueError("OPENAI_BASE_URL means nothing beside OUTLIVE_UPSTREAMS; name it there")
         return self
 
 

@@ -1,7 +1,7 @@
 """Owns the trace a generation belongs to: from whoever asked for it, through queue and worker, to the provider.
 
 What is here works without OpenTelemetry: a traceparent (W3C Trace Context) is checked and handed on as
-it came, and its id stands in the logs. With `TOKENCAST_TRACES` the same verbs record spans (`otel.py`).
+it came, and its id stands in the logs. With `OUTLIVE_TRACES` the same verbs record spans (`otel.py`).
 Spans are per request, attempt and question to the provider; never per token, and never one of a
 viewer's response, whose length says nothing.
 """
@@ -62,7 +62,7 @@ def traces_of(process: str, *, recorded: bool) -> Traces:
         # Only here: who does not trace need not have it, nor wait for its import.
         from shared.otel import RecordedTraces  # noqa: PLC0415
     except ImportError as error:
-        raise SettingsError("TOKENCAST_TRACES needs OpenTelemetry: install tokencast[otel].") from error
+        raise SettingsError("OUTLIVE_TRACES needs OpenTelemetry: install outlive[otel].") from error
     return RecordedTraces(process)
 
 

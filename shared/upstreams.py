@@ -42,7 +42,7 @@ class Upstream(BaseModel):
     at_once: Annotated[int, Field(gt=0)] | None = None
     """Questions one worker process asks it at a time; others wait, in their slots. As many as slots when not set."""
     max_output_tokens: Annotated[int, Field(gt=0)] | None = None
-    """In place of `TOKENCAST_MAX_OUTPUT_TOKENS`."""
+    """In place of `OUTLIVE_MAX_OUTPUT_TOKENS`."""
 
     def serves(self, model: str) -> bool:
         return any(fnmatchcase(model, pattern) for pattern in self.models)

@@ -10,8 +10,8 @@ from tests.support.processes import launched
 from tests.support.redis_server import RedisServer
 
 # A real server answers in its own time; what is too slow is for pytest-timeout to say.
-settings.register_profile("tokencast", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tokencast")
+settings.register_profile("outlive", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("outlive")
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ async def redis_server(anyio_backend: str) -> AsyncIterator[RedisServer]:
 @pytest.fixture
 def key_prefix() -> str:
     """Keys nobody else uses."""
-    return f"tc-{secrets.token_hex(6)}"
+    return f"ol-{secrets.token_hex(6)}"
 
 
 @pytest.hookimpl(wrapper=True)

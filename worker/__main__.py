@@ -17,7 +17,7 @@ def main() -> int:
         logs.configure("worker", settings.log_format)
         uvloop.run(run(settings, os.environ))
     except (SettingsError, UnfitRedis) as error:
-        print(f"tokencast worker: {error.message}", file=sys.stderr)
+        print(f"outlive worker: {error.message}", file=sys.stderr)
         return 2
     return 0
 

@@ -42,7 +42,7 @@ async def serving(port: int | None, is_ready: Question, exposition: Callable[[],
     try:
         server = await asyncio.start_server(answer, port=port, limit=_REQUEST_BYTES)
     except OSError as error:
-        raise SettingsError(f"TOKENCAST_WORKER_PORT: cannot listen on {port}: {error.strerror or error}.") from error
+        raise SettingsError(f"OUTLIVE_WORKER_PORT: cannot listen on {port}: {error.strerror or error}.") from error
     async with server:
         yield
 

@@ -96,10 +96,10 @@ class Job:
 
     async def _trace_attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
         told: dict[str, Value] = {
-            "tokencast.generation.id": generation_id,
-            "tokencast.attempt": taken.attempt,
-            "tokencast.attempt.reason": taken.reason,
-            "tokencast.age_s": taken.age_s,
+            "outlive.generation.id": generation_id,
+            "outlive.attempt": taken.attempt,
+            "outlive.attempt.reason": taken.reason,
+            "outlive.age_s": taken.age_s,
         }
         with (
             self._traces.under(taken.trace).child("attempt", "consumer", told) as span,
@@ -180,7 +180,7 @@ class Job:
             # Ours, not the provider's. Viewers must not wait for a worker that has given up.
             log.exception("failed inside the worker")
             await publication.close(
-                attempt.failed("internal", "Something went wrong inside Tokencast.", retryable=True)
+                attempt.failed("internal", "Something went wrong inside Outlive.", retryable=True)
             )
             return False
         finally:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from shared.answers import LOST, Answer, SeqReply, TakeReply
-from shared.errors import LogFull, LogUnavailable, TokencastError
+from shared.errors import LogFull, LogUnavailable, OutliveError
 from shared.eventlog import Batch, EventLog, Renewal
 from shared.pace import Pace
 from worker.measures import WorkerMeasures
@@ -159,9 +159,9 @@ class Publisher:
             self._measures.spoke(publication.taken.age_s + now - publication.opened_at)
         publication.appended_at = now
 
-    async def _settle(self, publication: Publication, reply: SeqReply | TokencastError) -> None:
+    async def _settle(self, publication: Publication, reply: SeqReply | OutliveError) -> None:
         """Act on one reply to an append or a renewal."""
-        if isinstance(reply, TokencastError):
+        if isinstance(reply, OutliveError):
             # Refused for now (full, read-only, no quorum): renewals find out when that is over.
             self._refuse([publication])
             if isinstance(reply, LogFull) and self._has_been_full(publication):
@@ -242,11 +242,11 @@ class Publisher:
             replies = await self._log.renew(renewals)
         except LogUnavailable:
             replies = [LogUnavailable()] * len(publications)
-        refused = [p for p, reply in zip(publications, replies, strict=True) if isinstance(reply, TokencastError)]
+        refused = [p for p, reply in zip(publications, replies, strict=True) if isinstance(reply, OutliveError)]
         if refused:
             self._refuse(refused)
         for publication, reply in zip(publications, replies, strict=True):
-            if isinstance(reply, TokencastError):
+            if isinstance(reply, OutliveError):
                 continue
             if publication.place in self._stuck:
                 self._stuck.discard(publication.place)

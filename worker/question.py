@@ -66,7 +66,7 @@ Asking = Callable[[Mapping[str, Any], str], AbstractContextManager[Question]]
 @contextmanager
 def asking(measures: WorkerMeasures, span: Span, request: Mapping[str, Any], upstream: str) -> Iterator[Question]:
     """One question, as a part of `span`, for as long as its answer takes."""
-    told = _asked(request) | {"tokencast.upstream": upstream}
+    told = _asked(request) | {"outlive.upstream": upstream}
     with span.child(f"chat {_model(request)}", "client", told) as own:
         yield Question(measures, own, upstream)
 

@@ -6,7 +6,7 @@
 import { placeOf } from "./cursor.js";
 import { applyOps, copyOf } from "./ops.js";
 
-/** @typedef {import("./frames.js").TokencastEvent} TokencastEvent */
+/** @typedef {import("./frames.js").OutliveEvent} OutliveEvent */
 /** @typedef {"queued" | "running" | "completed" | "failed" | "cancelled"} Status */
 /**
  * @typedef {object} ToolCall
@@ -50,7 +50,7 @@ export class Answer {
   /** @type {Failure | null} */
   error = null;
 
-  /** @type {TokencastEvent[]} since the last reset, for a terminal that says how many of them count */
+  /** @type {OutliveEvent[]} since the last reset, for a terminal that says how many of them count */
   #kept = [];
 
   #clear() {
@@ -65,7 +65,7 @@ export class Answer {
 
   /**
    * Take in the next event. Types it does not know only move the cursor.
-   * @param {TokencastEvent} event
+   * @param {OutliveEvent} event
    * @returns {this}
    */
   apply(event) {

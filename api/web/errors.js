@@ -1,8 +1,8 @@
 // Owns the one exception of the client: what the server refused, in its own stable words.
 
 /** A request that the server answered, and will not answer otherwise when asked again. */
-export class TokencastError extends Error {
-  name = "TokencastError";
+export class OutliveError extends Error {
+  name = "OutliveError";
 
   /** @param {number} status HTTP @param {string} code stable, see PROTOCOL.md @param {string} message for people */
   constructor(status, code, message) {
@@ -23,11 +23,11 @@ export function isPassing(status) {
 /**
  * The error in a response's body, which may be anybody's: a proxy answers in HTML.
  * @param {Response} response
- * @returns {Promise<TokencastError>}
+ * @returns {Promise<OutliveError>}
  */
 export async function errorOf(response) {
   const problem = await response.json().catch(() => null);
-  return new TokencastError(
+  return new OutliveError(
     response.status,
     typeof problem?.code === "string" ? problem.code : "unexpected_answer",
     typeof problem?.detail === "string" ? problem.detail : `The server answered ${response.status}.`,

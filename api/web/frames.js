@@ -4,7 +4,7 @@ import { createParser } from "./vendor/eventsource-parser.js";
 
 /**
  * One event as the server sent it. Only `reset` has no id.
- * @typedef {{ id: string | null, type: string, data: any }} TokencastEvent
+ * @typedef {{ id: string | null, type: string, data: any }} OutliveEvent
  */
 
 // Far above any event of ours; a stream that never ends a line must not eat the page's memory.
@@ -13,7 +13,7 @@ const MOST_CHARS = 16_777_216;
 /** Bytes in, events out, however the bytes are cut. */
 export class FrameReader {
   #decoder = new TextDecoder();
-  /** @type {TokencastEvent[]} */
+  /** @type {OutliveEvent[]} */
   #events = [];
   #afterCr = false;
   #parser;
@@ -35,7 +35,7 @@ export class FrameReader {
   /**
    * The events completed by these bytes. An unfinished one is kept; at the end of the stream it is lost.
    * @param {Uint8Array} bytes
-   * @returns {TokencastEvent[]}
+   * @returns {OutliveEvent[]}
    */
   feed(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true });

@@ -2,9 +2,9 @@
 
 import { useEffect, useState } from "react";
 
-import { Answer, Tokencast } from "./tokencast.js";
+import { Answer, Outlive } from "./outlive.js";
 
-/** @typedef {import("./tokencast.js").Connection} Connection */
+/** @typedef {import("./outlive.js").Connection} Connection */
 /**
  * @typedef {object} Watched
  * @property {Answer} answer grows in place; what holds it is new after every change
@@ -12,7 +12,7 @@ import { Answer, Tokencast } from "./tokencast.js";
  * @property {Error | null} refused what ended the watching without a terminal
  */
 
-const sameServer = new Tokencast();
+const sameServer = new Outlive();
 
 /** @returns {Watched} */
 function nothing() {
@@ -22,7 +22,7 @@ function nothing() {
 /**
  * One generation's answer as it is made. Renders at most once a frame, however many events come.
  * @param {string | null | undefined} id nothing is watched without one
- * @param {{ client?: Tokencast }} [options] a client that stays the same one between renders
+ * @param {{ client?: Outlive }} [options] a client that stays the same one between renders
  * @returns {Watched}
  */
 export function useGeneration(id, { client = sameServer } = {}) {

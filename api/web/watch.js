@@ -5,10 +5,10 @@
 import { isTerminal } from "./answer.js";
 import { breathe, delayMs, onWake, pause } from "./backoff.js";
 import { placeOf, stepTo } from "./cursor.js";
-import { TokencastError, errorOf, isPassing, retryAfterMs } from "./errors.js";
+import { OutliveError, errorOf, isPassing, retryAfterMs } from "./errors.js";
 import { FrameReader } from "./frames.js";
 
-/** @typedef {import("./frames.js").TokencastEvent} TokencastEvent */
+/** @typedef {import("./frames.js").OutliveEvent} OutliveEvent */
 /**
  * What became of the connection: for showing, not for deciding.
  * @typedef {object} Connection
@@ -20,7 +20,7 @@ import { FrameReader } from "./frames.js";
  * @typedef {object} WatchOptions
  * @property {string} [after] the last event id seen; everything from the start without it
  * @property {AbortSignal} [signal] ends the watching; never the generation
- * @property {(event: TokencastEvent) => void} [onEvent] starts at once and is told every event
+ * @property {(event: OutliveEvent) => void} [onEvent] starts at once and is told every event
  * @property {(connection: Connection) => void} [onConnection]
  * @property {number} [silenceMs] a connection without a byte for this long is dead; three heartbeats
  */
@@ -38,8 +38,8 @@ class Broken extends Error {}
  * The events of one generation, to the terminal.
  * @param {Open} open
  * @param {WatchOptions} options
- * @returns {AsyncGenerator<TokencastEvent, void, void>}
- * @throws {TokencastError} when the server refuses for good
+ * @returns {AsyncGenerator<OutliveEvent, void, void>}
+ * @throws {OutliveError} when the server refuses for good
  */
 export async function* follow(open, options) {
   const { signal, onConnection = () => {} } = options;
@@ -50,7 +50,7 @@ export async function* follow(open, options) {
     try {
       waitMs = yield* connect(open, options, progress);
     } catch (error) {
-      if (error instanceof TokencastError) throw error;
+      if (error instanceof OutliveError) throw error;
       progress.failures += 1;
       waitMs = delayMs(progress.failures, progress.retryMs);
     }
@@ -67,7 +67,7 @@ export async function* follow(open, options) {
  * @param {Open} open
  * @param {WatchOptions} options
  * @param {{ cursor: string | null, retryMs: number, failures: number, isDone: boolean }} progress
- * @returns {AsyncGenerator<TokencastEvent, number, void>}
+ * @returns {AsyncGenerator<OutliveEvent, number, void>}
  */
 async function* connect(open, { signal, silenceMs = SILENCE_MS, onConnection = () => {} }, progress) {
   const guard = new Guard(silenceMs, signal);
@@ -115,7 +115,7 @@ async function* connect(open, { signal, silenceMs = SILENCE_MS, onConnection = (
 /**
  * Whether this event is to be told; moves the cursor.
  * @param {{ cursor: string | null }} progress
- * @param {TokencastEvent} event
+ * @param {OutliveEvent} event
  * @throws {Broken} when something before it is missing
  */
 function advances(progress, { id, type, data }) {

@@ -3,7 +3,7 @@
     python -m deploy.demo_model --host 127.0.0.1 --port 9100
 
 It lets `make up` answer on a machine without an API key, and it is the one test double here: the
-only part of the system we do not own is the provider. It knows nothing of Tokencast.
+only part of the system we do not own is the provider. It knows nothing of Outlive.
 
     POST /v1/chat/completions      stream true and false
     GET  /v1/models, /healthz

@@ -117,7 +117,7 @@ def error(refused: Refused) -> bytes:
 
 def models() -> bytes:
     """The one model there is."""
-    return encode({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "tokencast"}]})
+    return encode({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "outlive"}]})
 
 
 def _head(completion_id: str, model: str, kind: str) -> dict[str, Any]:

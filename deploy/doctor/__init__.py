@@ -1,4 +1,4 @@
-"""Owns the look at a place before Tokencast is run there: `python -m deploy.doctor`.
+"""Owns the look at a place before Outlive is run there: `python -m deploy.doctor`.
 
     python -m deploy.doctor [--no-upstream]
 

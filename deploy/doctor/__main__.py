@@ -13,7 +13,7 @@ from shared.settings import Settings, load
 
 def main() -> int:
     """Look everywhere, say all of it."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.doctor", description="Is this place fit for Tokencast?")
+    parser = argparse.ArgumentParser(prog="python -m deploy.doctor", description="Is this place fit for Outlive?")
     parser.add_argument("--no-upstream", action="store_true", help="where only the API runs: do not ask providers")
     asked = parser.parse_args()
     try:

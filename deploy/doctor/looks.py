@@ -30,10 +30,10 @@ _UPSTREAM_S: Final = 10.0
 async def at_planes(settings: Settings) -> list[Finding]:
     """The queue's server, and where they are apart all that have logs."""
     if settings.log_url is None:
-        return await _at_plane("TOKENCAST_REDIS_URL", settings.redis_url)
+        return await _at_plane("OUTLIVE_REDIS_URL", settings.redis_url)
     return [
-        *await _at_plane("TOKENCAST_REDIS_URL", settings.redis_url),
-        *await _at_plane("TOKENCAST_LOG_URL", settings.log_url),
+        *await _at_plane("OUTLIVE_REDIS_URL", settings.redis_url),
+        *await _at_plane("OUTLIVE_LOG_URL", settings.log_url),
     ]
 
 

@@ -16,11 +16,11 @@ from deploy.local.launcher import HOST, Launcher, Plan
 from shared import settings
 from shared.errors import SettingsError
 
-_REDIS_URL: Final = "TOKENCAST_REDIS_URL"
-_DRAIN_S: Final = "TOKENCAST_DRAIN_S"
+_REDIS_URL: Final = "OUTLIVE_REDIS_URL"
+_DRAIN_S: Final = "OUTLIVE_DRAIN_S"
 _LOCAL_DRAIN_S: Final = 3.0
 """Somebody sits there and waits, and no other worker will take over; so less than elsewhere."""
-_PROVIDERS: Final = ("TOKENCAST_UPSTREAMS", "OPENAI_BASE_URL", "OPENAI_API_KEY")
+_PROVIDERS: Final = ("OUTLIVE_UPSTREAMS", "OPENAI_BASE_URL", "OPENAI_API_KEY")
 """Whoever sets one of them brings a provider."""
 _MOST_PROCESSES: Final = 256
 _PARENT_LOOK_EVERY_S: Final = 0.5
@@ -112,7 +112,7 @@ class _Arguments(argparse.ArgumentParser):
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = _Arguments(prog="python -m deploy.local", description="Tokencast on this machine, all of it.")
+    parser = _Arguments(prog="python -m deploy.local", description="Outlive on this machine, all of it.")
     parser.add_argument("--port", type=_within(1, 65_535), default=8000, help="of the API and the page")
     parser.add_argument("--data", default="data", help="directory of Redis's append-only file")
     parser.add_argument("--api", type=_within(1, _MOST_PROCESSES), default=1, help="API processes on that port")

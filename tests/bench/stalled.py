@@ -8,14 +8,14 @@ from typing import Final
 
 from tests.bench import load
 from tests.bench.fanout import CONNECTS_PER_S, A, Run, Workload, written
-from tests.bench.peers import Tokencast
+from tests.bench.peers import Outlive
 
 _OLD: Final = [b'{"text":"%b"}' % (b"x" * 4000)] * 2000
 
 
 async def beside(stalled: int, work: Workload = A) -> Run:
     """Workload A, with this many that read nothing among its viewers."""
-    peer = Tokencast()
+    peer = Outlive()
     await peer.start(1, _OLD)
     try:
         paths = [peer.paths[0]] * stalled + [peer.paths_after[0]] * (work.viewers - stalled)

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from tests.bench import overhead, plots, stalled, writing
 from tests.bench.fanout import C_QUICK, REPLAYED, REPLAYING, A, C, Run, Workload, live, middle_of, replay
-from tests.bench.peers import Identified, Nchan, Peer, Tokencast, Tutorial, TwoProcesses
+from tests.bench.peers import Identified, Nchan, Peer, Outlive, Tutorial, TwoProcesses
 
-PEERS: Final[Sequence[type[Peer]]] = [kind for kind in (Tokencast, Tutorial, Nchan) if kind.is_here()]
+PEERS: Final[Sequence[type[Peer]]] = [kind for kind in (Outlive, Tutorial, Nchan) if kind.is_here()]
 _RUNS: Final = 3
 _PAIRS: Final = 4
 _VIEWERS: Final = (500, 1000, 2500, 5000)
@@ -34,7 +34,7 @@ async def one_stream() -> list[Figure]:
     two = await live(TwoProcesses(), A)
     return [
         Figure("A: 1 stream, 1,000 viewers, 50 events/s: delivered per CPU-s; p50 / p99 ms", cells, "140k; 30 / 60"),
-        Figure("the same over `--workers 2`", {Tokencast.name: _carried(two, "server")}, "140k"),
+        Figure("the same over `--workers 2`", {Outlive.name: _carried(two, "server")}, "140k"),
     ]
 
 
@@ -92,7 +92,7 @@ async def one_viewer() -> list[Figure]:
 async def first_token() -> list[Figure]:
     """What the whole path adds to the time to the first token."""
     direct, through = await overhead.first_tokens()
-    cells = {Tokencast.name: f"{1000 * through:.1f} (direct {1000 * direct:.1f})"}
+    cells = {Outlive.name: f"{1000 * through:.1f} (direct {1000 * direct:.1f})"}
     return [Figure("time to the first token, idle: p50 ms", cells, "5 more than direct")]
 
 
@@ -101,7 +101,7 @@ async def worker() -> list[Figure]:
     ours, usual = await writing.ours(), await writing.tutorial()
     cells = {
         name: f"{run.per_cpu_s / 1000:.1f}k; {run.late_s:.1f}"
-        for name, run in ((Tokencast.name, ours), (Tutorial.name, usual))
+        for name, run in ((Outlive.name, ours), (Tutorial.name, usual))
     }
     name = f"worker, {writing.ANSWERS} answers at 50 tokens/s: chunks per CPU-s; s behind the model at the end"
     return [Figure(name, cells, "5x the tutorial; 0")]
@@ -118,7 +118,7 @@ async def stalling() -> list[Figure]:
     alone_ms, beside_ms = median(found[0]), median(found[1])
     cell = f"{beside_ms:.1f} ({alone_ms:.1f}): {100 * (beside_ms / alone_ms - 1):+.0f} %"
     name = f"A beside a viewer that has stalled, {_PAIRS} runs: p99 ms (without it)"
-    return [Figure(name, {Tokencast.name: cell}, "10 % more")]
+    return [Figure(name, {Outlive.name: cell}, "10 % more")]
 
 
 async def identified() -> list[Figure]:
@@ -126,19 +126,19 @@ async def identified() -> list[Figure]:
     without, withs = list[float](), list[float]()
     # One run differs from the next by a tenth, and what is looked for is less.
     for _ in range(_PAIRS):
-        without.append((await live(Tokencast(), A)).per_cpu_s("server"))
+        without.append((await live(Outlive(), A)).per_cpu_s("server"))
         withs.append((await live(Identified(), A)).per_cpu_s("server"))
     many = Workload(1, _VIEWERS[-1], 50, _SECONDS)
-    plain, known = await live(Tokencast(), many), await live(Identified(), many)
+    plain, known = await live(Outlive(), many), await live(Identified(), many)
     return [
         Figure(
             "A with `auth` on: delivered per CPU-s (without it)",
-            {Tokencast.name: f"{median(withs) / 1000:.0f}k ({median(without) / 1000:.0f}k)"},
+            {Outlive.name: f"{median(withs) / 1000:.0f}k ({median(without) / 1000:.0f}k)"},
             "3 % less",
         ),
         Figure(
             f"E, {_VIEWERS[-1]:,} viewers, with `auth` on: delivered per CPU-s; p99 ms (without it)",
-            {Tokencast.name: f"{_cost(known)} ({_cost(plain)})"},
+            {Outlive.name: f"{_cost(known)} ({_cost(plain)})"},
             "3 % less",
         ),
     ]

@@ -72,11 +72,11 @@ class Written:
 
 async def ours(tokens: int = TOKENS) -> Written:
     """Our worker, given its deliveries through the queue."""
-    environ = {"TOKENCAST_SLOTS": str(ANSWERS)}
+    environ = {"OUTLIVE_SLOTS": str(ANSWERS)}
     async with _Place() as place:
         worker = place.runs(WorkerProcess("worker", place.environ | environ))
         await worker.start()
-        keys = Keys("tc")
+        keys = Keys("ol")
         log = EventLog(place.client, keys, LogLimits(_LEASE_S, 3, _HOUR_S, _HOUR_S))
         queue = Queue(place.client, keys, expiry_s=_HOUR_S)
         reader = LogReader(place.client, keys)
@@ -120,8 +120,8 @@ class _Place:
             process.command = pinned(process.command, LOAD_CORE)
         self._running: list[OsProcess] = []
         self.environ = {
-            "TOKENCAST_REDIS_URL": self._redis.url,
-            "TOKENCAST_DRAIN_S": "1",
+            "OUTLIVE_REDIS_URL": self._redis.url,
+            "OUTLIVE_DRAIN_S": "1",
             "OPENAI_BASE_URL": f"{self._model.url}/v1",
             "OPENAI_API_KEY": "sk-none-needed",
         }

@@ -22,7 +22,7 @@ async def test_a_link_shows_one_answer_to_whoever_has_it(browser: Browser, redis
             await mine.until_over()
             assert key not in mine.page.url
             await mine.page.click("#share")
-            await mine.until("() => document.querySelector('#link').value.includes('#token=tcg_')")
+            await mine.until("() => document.querySelector('#link').value.includes('#token=olg_')")
             link = await mine.page.input_value("#link")
             said = await mine.text()
         assert key not in link
@@ -30,4 +30,4 @@ async def test_a_link_shows_one_answer_to_whoever_has_it(browser: Browser, redis
             await other.page.goto(link)
             await other.until_over()
             assert await other.text() == said
-            assert "tcg_" not in other.page.url
+            assert "olg_" not in other.page.url

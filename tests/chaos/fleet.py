@@ -29,7 +29,7 @@ class Link:
         self.process = process
         self.tap = Tap()
         self.proxy = FaultProxy(port, self.tap.watch)
-        process.environ["TOKENCAST_REDIS_URL"] = f"redis://127.0.0.1:{self.proxy.port}/0"
+        process.environ["OUTLIVE_REDIS_URL"] = f"redis://127.0.0.1:{self.proxy.port}/0"
 
 
 class Catch:
@@ -73,7 +73,7 @@ class Fleet:
             apis=apis,
             workers=workers,
             redis=RedisServer(tcp=True),
-            prefix="tc",
+            prefix="ol",
             settings={
                 "lease_s": LEASE_S,
                 "drain_s": 0.3,

@@ -40,7 +40,7 @@ class WideFleet(Fleet):
             apis=2,
             workers=2,
             redis=Elsewhere(redis_url),
-            prefix="tc",
+            prefix="ol",
             settings={"lease_s": LEASE_S, "drain_s": 0.3, "feed_linger_s": 2, "log_url": log_url, **settings},
         )
         self._mend_servers = mend_servers

@@ -33,6 +33,6 @@ async def other(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
 
 @pytest.fixture(scope="session")
 async def provider(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    """The SDK at the demo model, without Tokencast in between."""
+    """The SDK at the demo model, without Outlive in between."""
     async with sdk.connected(stack.model.url) as client:
         yield client

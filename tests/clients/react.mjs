@@ -5,11 +5,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { act, createElement, StrictMode } from "react";
 import { create } from "react-test-renderer";
 
-import { useGeneration } from "tokencast/react";
-import { Tokencast } from "tokencast";
+import { useGeneration } from "outlive/react";
+import { Outlive } from "outlive";
 
 const { url, first, second } = JSON.parse(readFileSync(0, "utf8"));
-const client = new Tokencast({ baseUrl: url });
+const client = new Outlive({ baseUrl: url });
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 let shown;
 let renders = 0;

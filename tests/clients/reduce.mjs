@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 
-import { Answer } from "../../api/web/tokencast.js";
+import { Answer } from "../../api/web/outlive.js";
 
 const lists = JSON.parse(readFileSync(0, "utf8"));
 const answers = lists.map((events) => {

@@ -42,7 +42,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_it_gets_what_the_provider_says(name: str, ours: AsyncOpenAI, provider: AsyncOpenAI) -> None:
-    """Streamed and whole, the same through Tokencast as without it, up to ids."""
+    """Streamed and whole, the same through Outlive as without it, up to ids."""
     fields = ANSWERS[name]
     options = {"stream_options": {"include_usage": True}}
 
@@ -73,12 +73,12 @@ async def test_an_answer_is_an_ordinary_generation(stack: Stack, ours: AsyncOpen
     gate = unique()
     model = demo(pace_s=0, tokens=20, gate=gate, gate_after=5)
     raw = await ours.chat.completions.with_raw_response.create(**asked(model), stream=True)
-    generation_id = raw.headers["x-tokencast-generation"]
+    generation_id = raw.headers["x-outlive-generation"]
     watching = asyncio.create_task(Viewer(generation_id, [stack.urls[1]]).follow())
     await stack.model.open_gate(gate)
     text = "".join([chunk.choices[0].delta.content or "" async for chunk in raw.parse()])
 
-    assert raw.headers["x-tokencast-events"] == f"/v1/generations/{generation_id}/events"
+    assert raw.headers["x-outlive-events"] == f"/v1/generations/{generation_id}/events"
     assert (await watching).reduce()["text"] == text == (await stack.snapshot(generation_id))["text"]
     found = await other.chat.completions.retrieve(f"chatcmpl-{generation_id.removeprefix('gen_')}")
     assert found.choices[0].message.content == text
@@ -90,7 +90,7 @@ async def test_a_cut_stream_goes_on_by_its_last_id_on_another_process(stack: Sta
     """Cut after each of its frames in turn: together the pieces are the whole, and nothing twice."""
     body = chat(demo(pace_s=0, tokens=12, reasoning=2), stream=True, stream_options={"include_usage": True})
     async with open_stream("POST", f"{stack.urls[0]}/v1/chat/completions", body=body) as stream:
-        generation_id = stream.headers["x-tokencast-generation"]
+        generation_id = stream.headers["x-outlive-generation"]
         whole = [frame async for frame in stream]
     url = f"{stack.urls[1]}/v1/chat/completions/{generation_id}/stream?include_usage=true"
 
@@ -109,9 +109,9 @@ async def test_leaving_stops_nothing_unless_that_was_wished(stack: Stack, provid
     for wish in ("continue", "cancel"):
         gate = unique()
         body = chat(demo(pace_s=0, tokens=9, gate=gate, gate_after=3), stream=True)
-        headers = [("X-Tokencast-On-Disconnect", wish)]
+        headers = [("X-Outlive-On-Disconnect", wish)]
         async with open_stream("POST", f"{stack.urls[0]}/v1/chat/completions", headers=headers, body=body) as stream:
-            generation_id = stream.headers["x-tokencast-generation"]
+            generation_id = stream.headers["x-outlive-generation"]
             await anext(stream)
             stream.leave()
         if wish == "cancel":
@@ -126,7 +126,7 @@ async def test_a_client_that_waits_for_the_whole_may_leave_too(stack: Stack, wis
     """It has no stream to be cut from; its connection says the same."""
     gate, key = unique(), unique()
     model = demo(pace_s=0, tokens=9, seed=key, gate=gate, gate_after=3)
-    headers = {"X-Tokencast-On-Disconnect": wish}
+    headers = {"X-Outlive-On-Disconnect": wish}
     waiting = asyncio.create_task(ours.chat.completions.create(**asked(model), extra_headers=headers))
     await until(lambda: stack.model.requests(model), 10, "the request at the model")
     generation_id = await _generation_of(stack, model)
@@ -141,7 +141,7 @@ async def test_a_client_that_waits_for_the_whole_may_leave_too(stack: Stack, wis
     [
         ({"n": 2}, openai.BadRequestError, "n"),
         ({"messages": []}, openai.BadRequestError, None),
-        ({"extra_headers": {"X-Tokencast-On-Disconnect": "x"}}, openai.BadRequestError, "X-Tokencast-On-Disconnect"),
+        ({"extra_headers": {"X-Outlive-On-Disconnect": "x"}}, openai.BadRequestError, "X-Outlive-On-Disconnect"),
         ({"model": "nobody"}, openai.BadRequestError, None),
         ({"model": demo(fault="429", retry_after_s=100)}, openai.RateLimitError, None),
     ],
@@ -181,7 +181,7 @@ async def test_a_cancelled_answer_is_raised(stack: Stack, ours: AsyncOpenAI) -> 
     """Whoever cancelled it, on whichever wire."""
     model = demo(pace_s=0, tokens=9, gate=unique(), gate_after=3)
     raw = await ours.chat.completions.with_raw_response.create(**asked(model), stream=True)
-    await stack.cancel(raw.headers["x-tokencast-generation"], api=1)
+    await stack.cancel(raw.headers["x-outlive-generation"], api=1)
     _, failed = await _until_raised(raw.parse())
     assert failed.code == "cancelled"
 

@@ -37,9 +37,9 @@ def install(project: Path) -> None:
     """What `npm install` would do, without asking the registry."""
     modules = project / "node_modules"
     modules.mkdir()
-    with tarfile.open(next(project.glob("tokencast-*.tgz"))) as packed:
+    with tarfile.open(next(project.glob("outlive-*.tgz"))) as packed:
         packed.extractall(project, filter="data")
-    (project / "package").rename(modules / "tokencast")
+    (project / "package").rename(modules / "outlive")
     for name in ("react", "react-test-renderer"):
         (modules / name).symlink_to(node.MODULES / name)
 

@@ -29,7 +29,7 @@ SAY: Final = [
     r"^cancelled\n$",
     r"(?s)^You asked.*whenever you like.*whenever you like.*\ncompleted\n$",
     r'(?s)"content":"You".*data: \[DONE\]\n\n$',
-    r'(?s)^: tokencast\nid: 9\n.*event: response.completed\n.*"status":"completed","output":\[\{.*\}$',
+    r'(?s)^: outlive\nid: 9\n.*event: response.completed\n.*"status":"completed","output":\[\{.*\}$',
 ]
 """What each says, in the order in which they stand there."""
 

@@ -98,7 +98,7 @@ async def test_a_refusal_for_good_is_told(
     known = generation_id or await stack.create(demo(pace_s=0, tokens=1))
     async with proxy(stack.urls[0], Habits()) as road:
         told = await node.run("watch.mjs", {"url": road.url, "id": known, "after": after})
-    assert told["refused"]["name"] == "TokencastError"
+    assert told["refused"]["name"] == "OutliveError"
     assert (told["refused"]["status"], told["refused"]["code"]) == (status, code)
     assert len(road.paths) == 1
 

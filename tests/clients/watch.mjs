@@ -3,10 +3,10 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 
-import { Answer, Tokencast } from "../../api/web/tokencast.js";
+import { Answer, Outlive } from "../../api/web/outlive.js";
 
 const { url, id, after, silenceMs, iterate, leaveAfter } = JSON.parse(readFileSync(0, "utf8"));
-const client = new Tokencast({ baseUrl: url });
+const client = new Outlive({ baseUrl: url });
 const answer = new Answer();
 const events = [];
 const states = [];

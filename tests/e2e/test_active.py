@@ -1,4 +1,4 @@
-"""`tc:active` on real processes: however a generation ends, it is counted out at once."""
+"""`ol:active` on real processes: however a generation ends, it is counted out at once."""
 
 import pytest
 from redis.asyncio import Redis

@@ -17,7 +17,7 @@ FRIEND, STRANGER = "https://app.example", "https://app.example.evil.example"
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
     """The first names a friend, the second nobody."""
     stack = Stack(redis=redis_server, workers=0, apis=2)
-    stack.apis[0].environ = stack.environ | {"TOKENCAST_CORS_ORIGINS": FRIEND}
+    stack.apis[0].environ = stack.environ | {"OUTLIVE_CORS_ORIGINS": FRIEND}
     async with stack:
         yield stack
 

@@ -35,7 +35,7 @@ async def test_a_redis_with_our_configuration_is_fit() -> None:
     await model.start()
     try:
         code, said = await examine({
-            "TOKENCAST_REDIS_URL": redis.url, "OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "none"
+            "OUTLIVE_REDIS_URL": redis.url, "OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "none"
         })  # fmt: skip
     finally:
         await model.stop()
@@ -53,7 +53,7 @@ async def test_every_upstream_is_asked_with_its_own_key(redis_server: RedisServe
     upstreams = {"good": here | {"key_env": "GOOD"}, "bad": here | {"key_env": "BAD"}, "lost": here | {"key_env": "NO"}}
     try:
         code, said = await examine({
-            "TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_UPSTREAMS": json.dumps(upstreams),
+            "OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_UPSTREAMS": json.dumps(upstreams),
             "GOOD": SECRET, "BAD": f"not-{SECRET}",
         })  # fmt: skip
     finally:
@@ -70,7 +70,7 @@ async def test_a_redis_that_evicts_is_wrong() -> None:
     redis = RedisServer(options=["--maxmemory-policy", "allkeys-lru"])
     await redis.start()
     try:
-        code, said = await examine({"TOKENCAST_REDIS_URL": redis.url}, "--no-upstream")
+        code, said = await examine({"OUTLIVE_REDIS_URL": redis.url}, "--no-upstream")
     finally:
         await redis.stop()
     assert code == 1
@@ -81,7 +81,7 @@ async def test_a_redis_that_evicts_is_wrong() -> None:
 async def test_what_is_not_there_is_said_without_its_secrets() -> None:
     """Neither the password in the URL nor the key is repeated, and nothing is a traceback."""
     code, said = await examine({
-        "TOKENCAST_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1:1/0",
+        "OUTLIVE_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1:1/0",
         "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
         "OPENAI_API_KEY": SECRET,
     })  # fmt: skip
@@ -94,13 +94,13 @@ async def test_what_is_not_there_is_said_without_its_secrets() -> None:
 async def test_a_wrong_password_is_told_from_a_redis_that_is_away(redis_server: RedisServer) -> None:
     """They are mended in different places."""
     url = redis_server.url.replace("unix://", "unix://nobody:wrong@")
-    code, said = await examine({"TOKENCAST_REDIS_URL": url}, "--no-upstream")
+    code, said = await examine({"OUTLIVE_REDIS_URL": url}, "--no-upstream")
     assert code == 1
     assert "refuses us" in said
 
 
 async def test_a_setting_that_is_wrong_ends_it_with_2() -> None:
     """As API and worker do."""
-    code, said = await examine({"TOKENCAST_LEASES_S": "1"})
+    code, said = await examine({"OUTLIVE_LEASES_S": "1"})
     assert code == 2
-    assert "TOKENCAST_LEASES_S" in said
+    assert "OUTLIVE_LEASES_S" in said

@@ -28,7 +28,7 @@ from tests.support.wire import Ended, Response, request
 
 pytestmark = pytest.mark.anyio
 
-AUDIENCE: Final = "tokencast-tests"
+AUDIENCE: Final = "outlive-tests"
 ISSUER: Final = "https://login.example/"
 RSA: Final = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
 CURVE: Final = ec.generate_private_key(ec.SECP256R1())
@@ -155,7 +155,7 @@ async def test_an_issuers_token_names_its_tenant(stack: Stack, key: Any, kid: st
         token(None, "one", "none"),
         token("k" * 64, "one", "HS256"),
         token()[:-4],
-        "tcg_" + token(),
+        "olg_" + token(),
         "not.a.token",
     ],
 )  # fmt: skip
@@ -203,15 +203,15 @@ async def test_an_issuer_that_is_away_is_told_as_such(redis_server: RedisServer)
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 async def test_an_address_that_others_reach_needs_auth(redis_server: RedisServer, host: str) -> None:
     """One sentence and exit code 2; told to serve everybody, it starts."""
-    environ = {"TOKENCAST_REDIS_URL": redis_server.url}
+    environ = {"OUTLIVE_REDIS_URL": redis_server.url}
     api = ApiProcess("api", environ, ["--host", host])
     try:
         api.spawn()
         assert await api.wait(20.0) == 2
-        assert "TOKENCAST_AUTH=true" in api.output()
+        assert "OUTLIVE_AUTH=true" in api.output()
         assert "Traceback" not in api.output()
         if host == "0.0.0.0":
-            api.environ |= {"TOKENCAST_OPEN_TO_ALL": "true"}
+            api.environ |= {"OUTLIVE_OPEN_TO_ALL": "true"}
             await api.start()
     finally:
         await api.stop()
@@ -220,7 +220,7 @@ async def test_an_address_that_others_reach_needs_auth(redis_server: RedisServer
 @pytest.mark.rule("R46")
 async def test_auth_needs_keys_to_sign_with(redis_server: RedisServer) -> None:
     """The same sentence and code as any setting that is wrong, before anything is served."""
-    api = ApiProcess("api", {"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_AUTH": "true"})
+    api = ApiProcess("api", {"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_AUTH": "true"})
     try:
         api.spawn()
         assert await api.wait(20.0) == 2

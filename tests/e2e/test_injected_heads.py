@@ -34,7 +34,7 @@ ALLOWED: Final = {
     "date", "cache-control", "x-content-type-options", "content-length", "content-type", "connection", "location",
     "allow", "www-authenticate", "ratelimit", "ratelimit-policy", "retry-after", "vary", "transfer-encoding",
     "x-accel-buffering",
-    "access-control-expose-headers", "x-tokencast-generation", "x-tokencast-events", "x-request-id", "x-should-retry",
+    "access-control-expose-headers", "x-outlive-generation", "x-outlive-events", "x-request-id", "x-should-retry",
     "content-security-policy", "referrer-policy", "x-frame-options", "cross-origin-opener-policy", "permissions-policy",
     "accept-ranges", "etag", "last-modified",
 }  # fmt: skip
@@ -42,7 +42,7 @@ ALLOWED: Final = {
 
 FIELDS: Final = (
     "Authorization", "Cookie", "Host", "Idempotency-Key", "Last-Event-ID", "Origin", "Referer", "User-Agent",
-    "X-Forwarded-For", "X-Request-Id", "X-Tokencast-On-Disconnect", "traceparent", "tracestate", "Content-Type",
+    "X-Forwarded-For", "X-Request-Id", "X-Outlive-On-Disconnect", "traceparent", "tracestate", "Content-Type",
     "Accept", "Range",
 )  # fmt: skip
 ROUTES: Final = (
@@ -69,7 +69,7 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
             provider.says[f"fails {n}"] = refused(400, words)
         stack = Stack(apis=2, workers=2, redis=redis_server, environ=provider.environ, settings=settings)
         for process in (stack.apis[0], stack.workers[0]):
-            process.environ["TOKENCAST_LOG_FORMAT"] = "json"
+            process.environ["OUTLIVE_LOG_FORMAT"] = "json"
         async with stack:
             yield stack
 

@@ -49,7 +49,7 @@ class Launcher(OsProcess):
         return self._ups() > self._ups_before
 
     def _ups(self) -> int:
-        return self.output().count(f"Tokencast is up: {self.url}/")
+        return self.output().count(f"Outlive is up: {self.url}/")
 
     async def stop(self, within_s: float = GONE_S) -> None:
         await super().stop(within_s)
@@ -152,7 +152,7 @@ async def test_nothing_outlives_a_killed_parent_when_asked_to(tmp_path: Path) ->
     parent = OsProcess("parent", ["/bin/sh", "-c", f"{command}; true"])
     parent.spawn()
     try:
-        await until(lambda: "Tokencast is up" in parent.output(), UP_S, "start")
+        await until(lambda: "Outlive is up" in parent.output(), UP_S, "start")
         family = started_by(parent)
         assert len(family) > EVERYTHING
         os.kill(parent.pid, signal.SIGKILL)
@@ -229,11 +229,11 @@ async def test_taken_port_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environ", "said"),
     [
-        ([], {"TOKENCAST_LEASE_S": "soon"}, "TOKENCAST_LEASE_S"),
-        ([], {"TOKENCAST_LEESE_S": "10"}, "There is no setting TOKENCAST_LEESE_S"),
-        ([], {"TOKENCAST_REDIS_URL": "redis://127.0.0.1:1/0"}, "No Redis answers"),
-        ([], {"TOKENCAST_REDIS_URL": "unix:///no/such/socket"}, "No Redis answers"),
-        ([], {"TOKENCAST_REDIS_URL": "sqlite:///x"}, "TOKENCAST_REDIS_URL"),
+        ([], {"OUTLIVE_LEASE_S": "soon"}, "OUTLIVE_LEASE_S"),
+        ([], {"OUTLIVE_LEESE_S": "10"}, "There is no setting OUTLIVE_LEESE_S"),
+        ([], {"OUTLIVE_REDIS_URL": "redis://127.0.0.1:1/0"}, "No Redis answers"),
+        ([], {"OUTLIVE_REDIS_URL": "unix:///no/such/socket"}, "No Redis answers"),
+        ([], {"OUTLIVE_REDIS_URL": "sqlite:///x"}, "OUTLIVE_REDIS_URL"),
         (["--port", "eighty"], {}, "--port"),
         (["--workers", "-1"], {}, "--workers"),
         (["--data", "/proc/nowhere"], {}, "/proc/nowhere"),
@@ -254,7 +254,7 @@ async def test_redis_that_cannot_start_ends_everything_with_its_last_words(tmp_p
     launcher.spawn()
     assert await launcher.wait(SOON_S) == 1
     last_line = launcher.output().splitlines()[-1]
-    assert last_line == "Tokencast cannot start: redis ended at once (exit code 3); its last words: no luck."
+    assert last_line == "Outlive cannot start: redis ended at once (exit code 3); its last words: no luck."
     await launcher.stop()
 
 

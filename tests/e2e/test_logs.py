@@ -26,7 +26,7 @@ PROMPT: Final = "canary-prompt-5f1c"
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    environ = {"OPENAI_API_KEY": KEY, "TOKENCAST_LOG_FORMAT": "json", "TOKENCAST_TOOLS": "tests.support.tools"}
+    environ = {"OPENAI_API_KEY": KEY, "OUTLIVE_LOG_FORMAT": "json", "OUTLIVE_TOOLS": "tests.support.tools"}
     async with Stack(redis=redis_server, environ=environ) as running:
         yield running
 

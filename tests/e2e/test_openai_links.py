@@ -114,7 +114,7 @@ async def test_who_may_only_watch_stops_nothing(place: Place) -> None:
     view = bearer(await place.token(digits, "view"))
     refused = await place.ask("POST", f"/responses/resp_{digits}/cancel", view)
     assert (refused.status, refused.json()["error"]["code"]) == (403, "forbidden")
-    wish = [*view, ("X-Tokencast-On-Disconnect", "cancel")]
+    wish = [*view, ("X-Outlive-On-Disconnect", "cancel")]
     for path in (f"responses/resp_{digits}?stream=true", f"chat/completions/chatcmpl-{digits}/stream"):
         async with open_stream("GET", f"{place.stack.urls[0]}/v1/{path}", headers=wish) as stream:
             await anext(aiter(stream))

@@ -38,20 +38,20 @@ async def server(anyio_backend: str, users: Path) -> AsyncIterator[RedisServer]:
 
 
 def url_of(server: RedisServer, role: str) -> str:
-    return server.url.replace("unix://", f"unix://tokencast-{role}:{role.upper()}_PASSWORD@")
+    return server.url.replace("unix://", f"unix://outlive-{role}:{role.upper()}_PASSWORD@")
 
 
 async def test_each_role_works_with_its_own_user(server: RedisServer) -> None:
     """A key made, an answer streamed, listed, cancelled and deleted; nothing is refused anywhere."""
-    stack = Stack(redis=server, prefix="tc", settings=AUTH)
+    stack = Stack(redis=server, prefix="ol", settings=AUTH)
     for role, processes in (("api", stack.apis), ("worker", stack.workers)):
         for process in processes:
-            process.environ = process.environ | {"TOKENCAST_REDIS_URL": url_of(server, role)}
+            process.environ = process.environ | {"OUTLIVE_REDIS_URL": url_of(server, role)}
     async with stack:
         making = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "api.keys", "create", "--tenant", "acme"),
             cwd=ROOT,
-            env=os.environ | {"TOKENCAST_REDIS_URL": url_of(server, "keys")},
+            env=os.environ | {"OUTLIVE_REDIS_URL": url_of(server, "keys")},
             stdout=asyncio.subprocess.PIPE,
         )
         tenant = bearer((await making.communicate())[0].decode().strip())
@@ -76,16 +76,16 @@ FORBIDDEN = [
     ("SHUTDOWN",), ("ACL", "LIST"), ("MONITOR",), ("SAVE",), ("REPLICAOF", "NO", "ONE"), ("MODULE", "LIST"),
     ("FUNCTION", "LIST"), ("SCRIPT", "FLUSH"), ("CLIENT", "LIST"), ("SWAPDB", "0", "1"), ("RANDOMKEY",),
     ("GET", "somebody:elses"), ("SET", "somebody:elses", "x"), ("PUBLISH", "somebody", "x"),
-    ("HSET", "tc:api_keys", "x", "y"), ("HDEL", "tc:api_keys", "x"),
+    ("HSET", "ol:api_keys", "x", "y"), ("HDEL", "ol:api_keys", "x"),
     ("EVAL", "return redis.call('GET', 'somebody:elses')", "0"),
-    ("EVAL", "return redis.call('HSET', 'tc:api_keys', 'x', 'y')", "0"),
+    ("EVAL", "return redis.call('HSET', 'ol:api_keys', 'x', 'y')", "0"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
 async def test_no_role_can_do_what_it_must_not(server: RedisServer, role: str) -> None:
     """Neither empty the server, nor list it, nor change it, nor read what is not ours, nor make keys."""
-    extra = [("HGETALL", "tc:api_keys"), ("CLIENT", "UNBLOCK", "1")] if role == "worker" else []
+    extra = [("HGETALL", "ol:api_keys"), ("CLIENT", "UNBLOCK", "1")] if role == "worker" else []
     async with Redis.from_url(url_of(server, role)) as redis:
         for command in [*FORBIDDEN, *extra]:
             # Redis says it in two ways: to a command, and out of a script.

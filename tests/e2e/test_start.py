@@ -15,7 +15,7 @@ async def test_a_redis_that_evicts_is_refused_in_one_sentence() -> None:
     """By API and worker alike, with the exit code of a setting that is wrong."""
     server = RedisServer(options=["--maxmemory-policy", "allkeys-lru"])
     await server.start()
-    environ = {"TOKENCAST_REDIS_URL": server.url, "OPENAI_API_KEY": "none"}
+    environ = {"OUTLIVE_REDIS_URL": server.url, "OPENAI_API_KEY": "none"}
     processes = [ApiProcess("api", environ), WorkerProcess("worker", environ)]
     try:
         for process in processes:
@@ -59,7 +59,7 @@ async def test_a_redis_that_forbids_info_is_warned_of(redis_server: RedisServer)
         await redis.execute_command("ACL", "SETUSER", "shy", "on", ">secret", "~*", "&*", "+@all", "-info")
     url = redis_server.url.replace("unix://", "unix://shy:secret@")
     try:
-        async with Stack(redis=redis_server, environ={"TOKENCAST_REDIS_URL": url}) as stack:
+        async with Stack(redis=redis_server, environ={"OUTLIVE_REDIS_URL": url}) as stack:
             assert "not known" in stack.workers[0].output()
             assert (await stack.closed(await stack.create(demo(pace_s=0, tokens=3))))["status"] == "completed"
     finally:

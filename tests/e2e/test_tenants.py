@@ -74,8 +74,8 @@ async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
     [
         [],
         bearer("x"),
-        bearer("tck_0123456789ab_" + "A" * 43),
-        bearer("tcg_a.b.c"),
+        bearer("olk_0123456789ab_" + "A" * 43),
+        bearer("olg_a.b.c"),
         [("Authorization", "Basic YTpi")],
         [("Authorization", "Bearer")],
         [("Authorization", "Bearer " + "x" * 9_000)],
@@ -248,7 +248,7 @@ async def test_a_cookie_is_of_no_use_to_another_sites_page(place: Place) -> None
     minted = await place.ask("POST", f"{own}/tokens", bearer(place.mine), asked)
     assert "token" not in minted.json()
     pair, *attributes = minted.headers["set-cookie"].split("; ")
-    assert pair.startswith(f"__Host-{running}=tcg_")
+    assert pair.startswith(f"__Host-{running}=olg_")
     assert {"HttpOnly", "Secure", "Path=/", "SameSite=strict"} <= set(attributes)
 
     cancel = f"{own}/cancel"

@@ -63,11 +63,11 @@ async def test_one_trace_goes_from_the_caller_through_queue_and_worker_to_the_pr
         await spans_of(collector, trace, 3), key=lambda span: ("server", "consumer", "client").index(span.kind)
     )
     assert [made.parent, attempt.parent, asked.parent] == [caller, made.id, attempt.id]
-    assert [made.process, attempt.process, asked.process] == ["tokencast-api", "tokencast-worker", "tokencast-worker"]
+    assert [made.process, attempt.process, asked.process] == ["outlive-api", "outlive-worker", "outlive-worker"]
     assert [made.name, attempt.name, asked.name] == ["create generation", "attempt", f"chat {body['model']}"]
     assert not any(span.failed for span in (made, attempt, asked))
-    assert made.told["tokencast.generation.id"] == attempt.told["tokencast.generation.id"] == generation_id
-    assert (attempt.told["tokencast.attempt"], attempt.told["tokencast.attempt.reason"]) == (1, "started")
+    assert made.told["outlive.generation.id"] == attempt.told["outlive.generation.id"] == generation_id
+    assert (attempt.told["outlive.attempt"], attempt.told["outlive.attempt.reason"]) == (1, "started")
     assert asked.told.pop("gen_ai.response.time_to_first_chunk") > 0
     assert asked.told.pop("gen_ai.response.id").startswith("chatcmpl-")
     assert asked.told.pop("gen_ai.usage.input_tokens") > 0
@@ -81,7 +81,7 @@ async def test_one_trace_goes_from_the_caller_through_queue_and_worker_to_the_pr
         "gen_ai.response.model": body["model"],
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.usage.output_tokens": 5,
-        "tokencast.upstream": "default",
+        "outlive.upstream": "default",
     }
     assert PROMPT.encode() not in collector.bytes
     assert b"sk-none-needed" not in collector.bytes
@@ -94,7 +94,7 @@ async def test_what_breaks_off_is_seen_attempt_by_attempt(stack: Stack, collecto
     assert (await stack.closed(answer.json()["id"]))["status"] == "failed"
     spans = await spans_of(collector, trace, 7)
     attempts = [span for span in spans if span.kind == "consumer"]
-    assert [span.told["tokencast.attempt"] for span in attempts] == [1, 2, 3]
+    assert [span.told["outlive.attempt"] for span in attempts] == [1, 2, 3]
     assert attempts[-1].told["error.type"] == "upstream_connection"
     asked = [span for span in spans if span.kind == "client"]
     assert [(span.parent, span.failed, span.told["error.type"]) for span in asked] == [
@@ -146,10 +146,10 @@ def test_who_does_not_trace_imports_no_sdk() -> None:
 def test_tracing_without_the_extra_is_said_in_one_sentence() -> None:
     """Here by hiding the SDK, which the tests have."""
     code = "import sys; sys.modules['opentelemetry.sdk'] = None; from api.__main__ import main; main()"
-    environ = dict(os.environ) | {"TOKENCAST_TRACES": "true", "TOKENCAST_REDIS_URL": "redis://127.0.0.1:1"}
+    environ = dict(os.environ) | {"OUTLIVE_TRACES": "true", "OUTLIVE_REDIS_URL": "redis://127.0.0.1:1"}
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 2
-    assert "install tokencast[otel]" in ran.stderr
+    assert "install outlive[otel]" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -1,4 +1,4 @@
-"""Two providers that let in nobody but the right key, and a third without one, behind one Tokencast."""
+"""Two providers that let in nobody but the right key, and a third without one, behind one Outlive."""
 
 import json
 from collections.abc import AsyncIterator
@@ -60,9 +60,9 @@ async def place(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFact
     for process in (*stack.apis, *stack.workers):
         del process.environ["OPENAI_BASE_URL"], process.environ["OPENAI_API_KEY"]
     for api in stack.apis:
-        api.environ["TOKENCAST_UPSTREAMS"] = json.dumps(upstreams | more)
+        api.environ["OUTLIVE_UPSTREAMS"] = json.dumps(upstreams | more)
     for worker in stack.workers:
-        worker.environ |= {"TOKENCAST_UPSTREAMS": json.dumps(upstreams), "KEY_OF_ONE": "sk-one"}
+        worker.environ |= {"OUTLIVE_UPSTREAMS": json.dumps(upstreams), "KEY_OF_ONE": "sk-one"}
     async with AsyncExitStack() as running:
         for model in (one, two):
             running.push_async_callback(model.stop)
@@ -204,7 +204,7 @@ async def test_who_asks_for_more_tokens_than_allowed_is_told(place: Place, seed:
 async def test_a_worker_without_a_key_does_not_start(redis_server: RedisServer) -> None:
     """It ends with the exit code of a wrong setting, and names the upstream and where its key should be."""
     upstreams = {"one": {"key_env": "KEY_OF_ONE", "models": ["*"]}}
-    environ = {"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_UPSTREAMS": json.dumps(upstreams)}
+    environ = {"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_UPSTREAMS": json.dumps(upstreams)}
     worker = WorkerProcess("worker", environ)
     worker.spawn()
     try:

@@ -65,12 +65,12 @@ async def test_a_port_that_is_taken_is_said_in_one_sentence(redis_server: RedisS
     """With the exit code of a setting that is wrong."""
     server = await asyncio.start_server(lambda _, writer: writer.close(), "0.0.0.0", 0)
     port = server.sockets[0].getsockname()[1]
-    environ = {"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_WORKER_PORT": str(port), "OPENAI_API_KEY": "none"}
+    environ = {"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_WORKER_PORT": str(port), "OPENAI_API_KEY": "none"}
     worker = WorkerProcess("worker", environ)
     worker.spawn()
     try:
         assert await worker.wait(20.0) == 2
-        assert "TOKENCAST_WORKER_PORT" in worker.output()
+        assert "OUTLIVE_WORKER_PORT" in worker.output()
         assert "Traceback" not in worker.output()
     finally:
         await worker.stop()

@@ -1,4 +1,4 @@
-"""Asks Tokencast as a user of LiteLLM would; run by its own Python. In and out: JSON."""
+"""Asks Outlive as a user of LiteLLM would; run by its own Python. In and out: JSON."""
 
 import importlib
 import json

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 PYTHON: Final = ROOT / ".tools" / "litellm" / "bin" / "python"
 CONFIG: Final = Path(__file__).with_name("litellm.yaml")
-KEY: Final = "sk-tokencast-0123456789abcdef0123456789"
+KEY: Final = "sk-outlive-0123456789abcdef0123456789"
 SAYS: Final = "The sea looks blue: water absorbs red light."
 
 
@@ -49,7 +49,7 @@ async def provider(anyio_backend: str) -> AsyncIterator[HttpProcess]:
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer, provider: HttpProcess) -> AsyncIterator[Stack]:
-    """Tokencast, with the proxy as its provider."""
+    """Outlive, with the proxy as its provider."""
     environ = {"OPENAI_BASE_URL": f"{provider.url}/v1", "OPENAI_API_KEY": KEY}
     async with Stack(redis=redis_server, environ=environ) as running:
         yield running

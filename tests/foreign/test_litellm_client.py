@@ -1,4 +1,4 @@
-"""LiteLLM as a client: a library nobody here wrote, which has Tokencast for its provider."""
+"""LiteLLM as a client: a library nobody here wrote, which has Outlive for its provider."""
 
 import json
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Tokencast over the demo model."""
+    """Outlive over the demo model."""
     async with Stack(redis=redis_server) as running:
         yield running
 

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from shared.answers import SeqReply, TakeReply
 from shared.codec import decode_json, encode, encode_json
-from shared.errors import TokencastError
+from shared.errors import OutliveError
 from shared.eventlog import Batch, Entry, EventLog, LogLimits, Renewal
 from shared.events import Completed, Event, EventType, Token, Usage
 from shared.generation import NewGeneration, OnInterrupt, new_id
@@ -75,7 +75,7 @@ def completion(generation_id: str, epoch: int, seq: int, *, chars: int | None = 
 async def append(eventlog: EventLog, *batches: Batch) -> SeqReply:
     """The reply to the last batch, all sent together; an error is raised."""
     reply = (await eventlog.append(batches))[-1]
-    if isinstance(reply, TokencastError):
+    if isinstance(reply, OutliveError):
         raise reply
     return reply
 
@@ -83,7 +83,7 @@ async def append(eventlog: EventLog, *batches: Batch) -> SeqReply:
 async def renew(eventlog: EventLog, generation_id: str, epoch: int, *, remaining_s: float = 60.0) -> SeqReply:
     """The reply to one renewal; an error is raised."""
     (reply,) = await eventlog.renew([Renewal(generation_id, epoch, remaining_s)])
-    if isinstance(reply, TokencastError):
+    if isinstance(reply, OutliveError):
         raise reply
     return reply
 

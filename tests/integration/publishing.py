@@ -8,7 +8,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.answers import Answer, SeqReply, TakeReply
-from shared.errors import TokencastError
+from shared.errors import OutliveError
 from shared.eventlog import Batch, EventLog
 from shared.events import Completed, Token, Usage
 from shared.keys import Keys
@@ -41,7 +41,7 @@ class WatchedLog(EventLog):
             await self.before_heal()
         return await super().heal(generation_id, token, taken)
 
-    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
+    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | OutliveError]:
         self.sent.append(list(batches))
         await self.may_send.wait()
         return await super().append(batches)

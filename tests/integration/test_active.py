@@ -1,4 +1,4 @@
-"""Which generations are queued or run, as whoever admits or scales reads it in `tc:active`."""
+"""Which generations are queued or run, as whoever admits or scales reads it in `ol:active`."""
 
 import asyncio
 

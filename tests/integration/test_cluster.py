@@ -171,7 +171,7 @@ async def test_one_unfit_node_is_enough_to_refuse(cluster: RedisCluster, plane: 
         with pytest.raises(UnfitRedis, match="noeviction"):
             await require_fit(await plane.servers())
         queue = f"redis://127.0.0.1:{cluster.primaries[0].port}"
-        code, said = await examine({"TOKENCAST_REDIS_URL": queue, "TOKENCAST_LOG_URL": cluster.url}, "--no-upstream")
+        code, said = await examine({"OUTLIVE_REDIS_URL": queue, "OUTLIVE_LOG_URL": cluster.url}, "--no-upstream")
     finally:
         await guilty.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
     assert code == 1

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncIterator[Hub]:
     """A running hub that heals for no longer than lease/3 + 1 s with a short lease."""
-    settings = load({"TOKENCAST_REDIS_URL": redis_server.url, "TOKENCAST_LEASE_S": "0.3"})
+    settings = load({"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_LEASE_S": "0.3"})
     async with (
         aclosing(OneServer(redis_server.url)) as plane,
         running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMeasures())) as made,

@@ -24,7 +24,7 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-KEYS = Keys("tc")
+KEYS = Keys("ol")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def redis(server: RedisServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def hub(server: RedisServer, redis: Redis) -> AsyncIterator[Hub]:
-    settings = load({"TOKENCAST_REDIS_URL": server.url, "TOKENCAST_LEASE_S": "0.3"})
+    settings = load({"OUTLIVE_REDIS_URL": server.url, "OUTLIVE_LEASE_S": "0.3"})
     async with (
         aclosing(OneServer(server.url)) as plane,
         running_hub(Hub(settings, LogReader(redis, KEYS), plane, ApiMeasures())) as made,

@@ -33,8 +33,8 @@ WORDS = 60
 @pytest.fixture
 async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncIterator[Hub]:
     """Its feeds hold the last few events only."""
-    small = {"TOKENCAST_FEED_BYTES": "2000", "TOKENCAST_MAX_EVENT_BYTES": "2000", "TOKENCAST_LEASE_S": "0.3"}
-    settings = load({"TOKENCAST_REDIS_URL": redis_server.url, **small})
+    small = {"OUTLIVE_FEED_BYTES": "2000", "OUTLIVE_MAX_EVENT_BYTES": "2000", "OUTLIVE_LEASE_S": "0.3"}
+    settings = load({"OUTLIVE_REDIS_URL": redis_server.url, **small})
     async with (
         aclosing(OneServer(redis_server.url)) as plane,
         running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMeasures())) as made,

@@ -20,7 +20,7 @@ from worker.publisher import Publisher
 
 pytestmark = pytest.mark.anyio
 
-KEYS = Keys("tc")
+KEYS = Keys("ol")
 
 
 @pytest.fixture

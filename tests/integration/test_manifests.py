@@ -108,7 +108,7 @@ def test_no_pod_runs_as_root_or_may_change_its_own_files(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_pod_is_told_of_services_by_variables(overlay: str) -> None:
-    """A Service named tokencast-api would set TOKENCAST_API_PORT, and end every process at its start."""
+    """A Service named outlive-api would set OUTLIVE_API_PORT, and end every process at its start."""
     for name, pod in pods(built(overlay)):
         assert pod["enableServiceLinks"] is False, name
 
@@ -118,8 +118,8 @@ def test_a_pod_is_given_more_time_than_it_takes_to_drain(overlay: str) -> None:
     """Killed earlier, a worker costs its viewers a lease, and an API process cuts them."""
     settings = load(settings_env())
     grace = {name: pod.get("terminationGracePeriodSeconds", 30) for name, pod in pods(built(overlay))}
-    assert grace["tokencast-worker"] > settings.drain_s + HAND_OVER_S
-    assert grace["tokencast-api"] > 5 + settings.viewer_drain_s + 10
+    assert grace["outlive-worker"] > settings.drain_s + HAND_OVER_S
+    assert grace["outlive-api"] > 5 + settings.viewer_drain_s + 10
 
 
 def test_a_container_is_given_more_time_than_it_takes_to_drain() -> None:
@@ -146,7 +146,7 @@ def test_whatever_is_set_is_a_setting() -> None:
 def test_keys_of_providers_are_for_workers_alone() -> None:
     """Every variable that an upstream says its key is in is the worker's, by reference, and none of it the API's."""
     resources = built("overlays/upstreams")
-    told = next(one["data"] for one in resources if one["metadata"]["name"].startswith("tokencast-settings"))
+    told = next(one["data"] for one in resources if one["metadata"]["name"].startswith("outlive-settings"))
     upstreams = load(told).providers
     wanted = {upstream.key_env for upstream in upstreams.values()} - {None}
     given = {
@@ -154,5 +154,5 @@ def test_keys_of_providers_are_for_workers_alone() -> None:
         for name, pod in pods(resources)
     }
     assert len(upstreams) == 3
-    assert wanted <= given["tokencast-worker"]
-    assert not wanted & given["tokencast-api"]
+    assert wanted <= given["outlive-worker"]
+    assert not wanted & given["outlive-api"]

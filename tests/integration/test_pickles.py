@@ -81,7 +81,7 @@ async def test_no_pickle_is_loaded_from_anywhere(redis_server: RedisServer, tmp_
         for path in ("", "/events", "/viewers", "/ws"):
             await request("GET", f"{url}/{first}{path}", headers=key)
         await request("GET", url, headers=key)
-        await request("GET", url, headers=bearer("tck_bombkey_" + "0" * 43))
+        await request("GET", url, headers=bearer("olk_bombkey_" + "0" * 43))
 
         async def nothing_waits() -> bool:
             return not await redis.zcard(keys.queue)

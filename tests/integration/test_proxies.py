@@ -12,7 +12,7 @@ from tests.support.processes import ROOT
 from tests.support.programs import program
 from tests.support.reverse_proxy import make_certificate
 
-HOSTS = ("api-1", "api-2", "tokencast-api")
+HOSTS = ("api-1", "api-2", "outlive-api")
 PLACES = (CONFIGURATION / "place.conf", ROOT / "deploy/kubernetes/base/place.conf")
 
 
@@ -36,7 +36,7 @@ def test_nginx_takes_its_configuration(place: Path, tmp_path: Path) -> None:
     # As Kubernetes names them.
     shutil.copy(tmp_path / "certificate.pem", tmp_path / "tls.crt")
     shutil.copy(tmp_path / "key.pem", tmp_path / "tls.key")
-    for file in (CONFIGURATION / "nginx.conf", CONFIGURATION / "tokencast.conf", place):
+    for file in (CONFIGURATION / "nginx.conf", CONFIGURATION / "outlive.conf", place):
         (tmp_path / file.name).write_text(at_home(file.read_text(), tmp_path))
     judge([program("nginx"), "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "pid pid;"])
 

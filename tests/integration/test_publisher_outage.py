@@ -86,7 +86,7 @@ async def server() -> AsyncIterator[RedisServer]:
 async def small(server: RedisServer) -> AsyncIterator[tuple[Redis, WatchedLog]]:
     """A client of that server, and a log on it."""
     redis = connect(server.url)
-    yield redis, WatchedLog(redis, Keys("tc"))
+    yield redis, WatchedLog(redis, Keys("ol"))
     await redis.aclose()
 
 
@@ -124,7 +124,7 @@ async def test_a_redis_that_stays_full_fails_the_answer_with_what_got_in(small: 
         await _fill(redis)
         publication.add(Token("refused"))
         await asyncio.wait_for(publication.lost.wait(), WITHIN_S)
-    entries = await said(redis, Keys("tc"), generation_id)
+    entries = await said(redis, Keys("ol"), generation_id)
     assert [kind for kind, _ in entries] == ["queued", "attempt", "token", "failed"]
     last = entries[-1][1]
     assert (last["code"], last["retryable"], last["chars"], last["events"]) == ("capacity", True, len("written"), 3)
@@ -143,7 +143,7 @@ async def test_a_redis_that_is_full_for_a_moment_costs_a_pause(small: tuple[Redi
         await redis.config_set("maxmemory", "0")
         await settled(publication)
         await completed(publication)
-    assert [kind for kind, _ in await said(redis, Keys("tc"), generation_id)] == [
+    assert [kind for kind, _ in await said(redis, Keys("ol"), generation_id)] == [
         "queued",
         "attempt",
         "token",

@@ -39,7 +39,7 @@ class Collector(Origin):
     def environ(self) -> dict[str, str]:
         """Makes a process of ours send its traces here, soon."""
         return {
-            "TOKENCAST_TRACES": "true",
+            "OUTLIVE_TRACES": "true",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",
             "OTEL_BSP_SCHEDULE_DELAY": "50",
         }

@@ -21,7 +21,7 @@ class Figures:
 
     def of(self, name: str, **labels: str) -> float:
         """One sample of ours; 0 where there is none yet. `name` without the prefix."""
-        return self._samples.get((f"tokencast_{name}", frozenset(labels.items())), 0.0)
+        return self._samples.get((f"outlive_{name}", frozenset(labels.items())), 0.0)
 
     def names(self) -> set[str]:
         return {name for name, _ in self._samples}

@@ -16,13 +16,13 @@ CONFIGURATION: Final = ROOT / "deploy" / "nginx"
 _PLACE: Final = """
 client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
 scgi_temp_path scgi;
-upstream tokencast_api {{ {servers} keepalive 64; keepalive_timeout 60s; }}
-server {{ listen 127.0.0.1:{port} backlog=4096; include tokencast.conf; }}
+upstream outlive_api {{ {servers} keepalive 64; keepalive_timeout 60s; }}
+server {{ listen 127.0.0.1:{port} backlog=4096; include outlive.conf; }}
 server {{
     listen 127.0.0.1:{tls_port} ssl http2;
     ssl_certificate certificate.pem;
     ssl_certificate_key key.pem;
-    include tokencast.conf;
+    include outlive.conf;
 }}
 """
 
@@ -34,10 +34,10 @@ class Nginx(Proxy):
         super().__init__("nginx", api_ports, instead)
 
     def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
-        rules = (CONFIGURATION / "tokencast.conf").read_text()
+        rules = (CONFIGURATION / "outlive.conf").read_text()
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in api_ports)
         place = _PLACE.format(servers=servers, port=self.port, tls_port=self.tls_port)
-        (self.directory / "tokencast.conf").write_text(exchanged(rules, instead))
+        (self.directory / "outlive.conf").write_text(exchanged(rules, instead))
         (self.directory / "place.conf").write_text(place)
         shutil.copy(CONFIGURATION / "nginx.conf", self.directory)
         make_certificate(self.directory)

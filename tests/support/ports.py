@@ -16,7 +16,7 @@ from typing import Final
 
 _FIRST: Final = 20_000
 _LAST: Final = 29_999
-_LOCKS: Final = Path(tempfile.gettempdir()) / f"tokencast-test-ports-{os.getuid()}"
+_LOCKS: Final = Path(tempfile.gettempdir()) / f"outlive-test-ports-{os.getuid()}"
 
 _held: Final[dict[int, int]] = {}
 """Port -> descriptor of its locked file. Bounded by the range above."""

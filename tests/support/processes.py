@@ -79,7 +79,7 @@ class OsProcess:
         """Start it, without waiting until it is ready. Output goes on in the same file."""
         assert not self.running, f"{self.name} runs already"
         if self._output is None:
-            descriptor, path = tempfile.mkstemp(prefix=f"tokencast-{self.name}-", suffix=".log")
+            descriptor, path = tempfile.mkstemp(prefix=f"outlive-{self.name}-", suffix=".log")
             os.close(descriptor)
             self._output = Path(path)
         self._printed_before = self._output.stat().st_size
@@ -211,7 +211,7 @@ def _clean_environ() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("TOKENCAST_", "OPENAI_")) and not name.lower().endswith("_proxy")
+        if not name.startswith(("OUTLIVE_", "OPENAI_")) and not name.lower().endswith("_proxy")
     } | {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 

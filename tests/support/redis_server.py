@@ -30,7 +30,7 @@ class RedisServer(OsProcess):
     def __init__(
         self, *, tcp: bool = False, appendonly: bool = True, options: Sequence[str] = (), name: str = "redis"
     ) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="tokencast-redis-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="outlive-redis-"))
         self.host = "127.0.0.1"
         self.port = claim_port() if tcp else 0
         self.socket_path = None if tcp else self.directory / "redis.sock"

@@ -26,7 +26,7 @@ class Proxy(OsProcess):
         self.port, self.tls_port = claim_port(), claim_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tls_url = f"https://127.0.0.1:{self.tls_port}"
-        self.directory = Path(tempfile.mkdtemp(prefix=f"tokencast-{name}-"))
+        self.directory = Path(tempfile.mkdtemp(prefix=f"outlive-{name}-"))
         if os.geteuid() == 0:
             # Its workers are another user then, who must get at its files.
             self.directory.chmod(0o755)
@@ -97,7 +97,7 @@ class Caddy(Proxy):
     def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
         place = {
             "\n{\n": f"\n{{\n\tadmin off\n\tstorage file_system {self.directory}\n",
-            "{$TOKENCAST_SITE:localhost}": self.url,
+            "{$OUTLIVE_SITE:localhost}": self.url,
         } | hosts(api_ports)
         file = self.directory / "Caddyfile"
         file.write_text(exchanged((ROOT / "deploy/caddy/Caddyfile").read_text(), place | dict(instead)))

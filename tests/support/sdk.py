@@ -1,4 +1,4 @@
-"""Owns OpenAI's Python SDK as tests use it: pointed at Tokencast, or at the demo model itself."""
+"""Owns OpenAI's Python SDK as tests use it: pointed at Outlive, or at the demo model itself."""
 
 from typing import Any, Final
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from tests.support.redis_server import RedisServer, redis_binary
 from tests.support.waiting import until
 
-SERVICE: Final = "tokencast"
+SERVICE: Final = "outlive"
 _SENTINELS: Final = 3
 _QUORUM: Final = 2
 _WITHIN_S: Final = 30.0

@@ -1,4 +1,4 @@
-"""Owns Tokencast as tests run it: API, worker and demo model as processes, and all of them together.
+"""Owns Outlive as tests run it: API, worker and demo model as processes, and all of them together.
 
 Knows them from outside only: how they are started, their settings, their HTTP.
 """
@@ -112,17 +112,17 @@ class Stack:
         """`settings` by their fields' names; `environ` is put on top of all."""
         self.redis = redis or RedisServer()
         self._owns_redis = redis is None
-        self.keys = Keys(prefix or f"tc-{uuid.uuid4().hex[:12]}")
+        self.keys = Keys(prefix or f"ol-{uuid.uuid4().hex[:12]}")
         self.model = ModelProcess()
         self.environ = {
-            "TOKENCAST_REDIS_URL": self.redis.url,
-            "TOKENCAST_KEY_PREFIX": self.keys.prefix,
+            "OUTLIVE_REDIS_URL": self.redis.url,
+            "OUTLIVE_KEY_PREFIX": self.keys.prefix,
             "OPENAI_BASE_URL": f"{self.model.url}/v1",
             "OPENAI_API_KEY": "sk-none-needed",
             # What still runs when a test is over is of no interest to anybody.
-            "TOKENCAST_DRAIN_S": "2",
-            "TOKENCAST_VIEWER_DRAIN_S": "0.5",
-        } | {f"TOKENCAST_{name.upper()}": str(value) for name, value in (settings or {}).items()}
+            "OUTLIVE_DRAIN_S": "2",
+            "OUTLIVE_VIEWER_DRAIN_S": "0.5",
+        } | {f"OUTLIVE_{name.upper()}": str(value) for name, value in (settings or {}).items()}
         self.environ |= environ or {}
         self.apis = [ApiProcess(f"api-{i}", self.environ, api_arguments) for i in range(apis)]
         self.workers = [WorkerProcess(f"worker-{i}", self.environ) for i in range(workers)]
@@ -191,7 +191,7 @@ class Stack:
 
     async def log(self, generation_id: str) -> list[LogEntry]:
         """The log itself, read past the API."""
-        url = self.environ.get("TOKENCAST_LOG_URL") or self.redis.url
+        url = self.environ.get("OUTLIVE_LOG_URL") or self.redis.url
         async with aclosing(open_log_plane(url)) as plane:
             entries = await plane.client.xrange(self.keys.log(generation_id))
         return [(entry_id.decode(), fields[b"type"].decode(), fields[b"data"].decode()) for entry_id, fields in entries]

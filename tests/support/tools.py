@@ -1,4 +1,4 @@
-"""Owns the tools that workers run in tests (`TOKENCAST_TOOLS=tests.support.tools`), and how they are asked for.
+"""Owns the tools that workers run in tests (`OUTLIVE_TOOLS=tests.support.tools`), and how they are asked for.
 
 What a tool is called with is the test's choice: the demo model makes arguments from the schema it
 is given, so `asking` puts the very values there. What a tool did is left in files.

@@ -1,7 +1,7 @@
 """Owns one HTTP/1.1 exchange on a socket of its own: asyncio streams and h11, nothing between.
 
 A library client would pool, retry, follow and buffer; a test must see what came over the wire,
-and how it ended. Knows nothing of SSE or of Tokencast.
+and how it ended. Knows nothing of SSE or of Outlive.
 """
 
 import asyncio

@@ -56,19 +56,19 @@ def test_a_mistake_is_one_sentence(url: str, says: str) -> None:
     scheme, _, rest = url.partition("://")
     secret = f"{scheme}://user:{SECRET}@{rest}" if rest else url
     with pytest.raises(SettingsError) as raised:
-        load({"TOKENCAST_LOG_URL": secret})
+        load({"OUTLIVE_LOG_URL": secret})
     assert says in raised.value.message
-    assert "TOKENCAST_LOG_URL" in raised.value.message
+    assert "OUTLIVE_LOG_URL" in raised.value.message
     assert SECRET not in raised.value.message
 
 
 def test_the_queue_cannot_be_on_a_cluster() -> None:
     """arq needs one Redis; the sentence says which setting the cluster belongs in."""
-    with pytest.raises(SettingsError, match="name it in TOKENCAST_LOG_URL"):
-        load({"TOKENCAST_REDIS_URL": "redis+cluster://a"})
+    with pytest.raises(SettingsError, match="name it in OUTLIVE_LOG_URL"):
+        load({"OUTLIVE_REDIS_URL": "redis+cluster://a"})
 
 
 def test_logs_are_where_the_queue_is_unless_told_otherwise() -> None:
     """One setting is enough for one Redis."""
-    assert load({"TOKENCAST_REDIS_URL": "redis://a"}).log_plane_url == "redis://a"
-    assert load({"TOKENCAST_LOG_URL": "redis+cluster://b"}).log_plane_url == "redis+cluster://b"
+    assert load({"OUTLIVE_REDIS_URL": "redis://a"}).log_plane_url == "redis://a"
+    assert load({"OUTLIVE_LOG_URL": "redis+cluster://b"}).log_plane_url == "redis+cluster://b"

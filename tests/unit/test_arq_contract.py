@@ -38,7 +38,7 @@ async def _other(ctx: dict[Any, Any]) -> None:
 async def worker() -> ArqWorker:
     """Never connected: making one asks nothing of Redis."""
     nobody = Redis.from_url(_NOWHERE)
-    queue = Queue(nobody, Keys("tc"), expiry_s=60.0)
+    queue = Queue(nobody, Keys("ol"), expiry_s=60.0)
     return ArqWorker(
         queue,
         pool(_NOWHERE),

@@ -17,7 +17,7 @@ HELD = Capability(new_id(), "acme", Rights.VIEW)
 
 def signed(claims: dict[str, object], key: Any = NEW, algorithm: str = "HS256", kid: str = "new") -> str:
     """A token whose maker knows the key but not the rules."""
-    sound = {"typ": "tokencast-generation", "gen": HELD.generation_id, "tenant": "acme", "rights": "view"}
+    sound = {"typ": "outlive-generation", "gen": HELD.generation_id, "tenant": "acme", "rights": "view"}
     both = {name: value for name, value in (sound | {"exp": expiry(60)} | claims).items() if value is not None}
     return PREFIX + jwt.encode(both, key, algorithm, headers={"kid": kid})
 

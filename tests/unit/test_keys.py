@@ -28,18 +28,18 @@ def test_partitions_are_pinned(generation_id: str, partition: int) -> None:
 
 def test_key_names_are_pinned() -> None:
     """Two versions side by side find each other's logs."""
-    keys = Keys("tc")
+    keys = Keys("ol")
     assert [keys.meta(_ID), keys.log(_ID), keys.request(_ID), keys.viewers(_ID)] == [
-        f"tc:{{41}}:{_ID}:{part}" for part in ("meta", "log", "request", "viewers")
+        f"ol:{{41}}:{_ID}:{part}" for part in ("meta", "log", "request", "viewers")
     ]
-    assert keys.deadlines(7) == "tc:{07}:deadlines"
-    assert keys.index(7, "acme") == "tc:{07}:index:acme"
+    assert keys.deadlines(7) == "ol:{07}:deadlines"
+    assert keys.index(7, "acme") == "ol:{07}:index:acme"
     assert [keys.queue, keys.wake, keys.hints, keys.active, keys.delivery(_ID)] == [
-        "tc:queue",
-        "tc:wake",
-        "tc:hints",
-        "tc:active",
-        f"tc:delivery:{_ID}",
+        "ol:queue",
+        "ol:wake",
+        "ol:hints",
+        "ol:active",
+        f"ol:delivery:{_ID}",
     ]
 
 

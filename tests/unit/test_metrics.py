@@ -17,7 +17,7 @@ from shared.measures import Measures
 from worker.measures import WorkerMeasures
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
-OURS: Final = "tokencast_"
+OURS: Final = "outlive_"
 ASKING: Final = (
     "prometheus/alerts.yaml",
     "prometheus/alerts.test.yaml",
@@ -75,7 +75,7 @@ def test_whoever_asks_for_a_metric_asks_for_one_that_is_there(file: str) -> None
     for _, _, metric in ours():
         parts = ("_bucket", "_sum", "_count") if metric.type == "histogram" else ("",)
         known |= {told(metric) + part for part in parts}
-    asked = set(re.findall(r"\btokencast_[a-z_]+", (DEPLOY / file).read_text()))
+    asked = set(re.findall(r"\boutlive_[a-z_]+", (DEPLOY / file).read_text()))
     assert asked
     assert asked <= known
 

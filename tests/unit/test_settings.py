@@ -18,7 +18,7 @@ def test_nothing_set_gives_the_defaults() -> None:
 def test_each_setting_is_read_under_its_name() -> None:
     """Prefix and field name in capitals; the provider's two as the SDK spells them."""
     settings = load({
-        "TOKENCAST_LEASE_S": "1.5", "TOKENCAST_SLOTS": "7", "TOKENCAST_KEY_PREFIX": "a:b",
+        "OUTLIVE_LEASE_S": "1.5", "OUTLIVE_SLOTS": "7", "OUTLIVE_KEY_PREFIX": "a:b",
         "OPENAI_BASE_URL": "http://x/v1", "OPENAI_API_KEY": "sk-1",
     })  # fmt: skip
     assert (settings.lease_s, settings.slots, settings.key_prefix) == (1.5, 7, "a:b")
@@ -29,7 +29,7 @@ def test_each_setting_is_read_under_its_name() -> None:
 
 def test_the_process_environment_is_not_read_behind_our_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the mapping counts, for the provider's variables as well."""
-    for name in ("SLOTS", "LEASE_S", "TOKENCAST_SLOTS", "OPENAI_API_KEY"):
+    for name in ("SLOTS", "LEASE_S", "OUTLIVE_SLOTS", "OPENAI_API_KEY"):
         monkeypatch.setenv(name, "3")
     assert load({}) == load({"PATH": "/bin", "SLOTS": "9"})
     assert load({}).slots == 100
@@ -37,8 +37,8 @@ def test_the_process_environment_is_not_read_behind_our_back(monkeypatch: pytest
 
 def test_a_typo_under_our_prefix_dies_at_start() -> None:
     """It names what it does not know."""
-    with pytest.raises(SettingsError, match="TOKENCAST_LEASES_S"):
-        load({"TOKENCAST_LEASES_S": "1"})
+    with pytest.raises(SettingsError, match="OUTLIVE_LEASES_S"):
+        load({"OUTLIVE_LEASES_S": "1"})
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_a_redirection_names_another_node(reply: object, means: Redirection | No
 
 def test_a_partition_is_one_slot_and_they_spread() -> None:
     """All keys of a generation are in one; the 64 of them lie a quarter or more in each third of the slots."""
-    keys = Keys("tc")
+    keys = Keys("ol")
     assert len({slot_of(key) for key in keys.of_script("gen_1")}) == 1
     slots = {slot_of(keys.deadlines(partition)) for partition in range(PARTITIONS)}
     assert len(slots) == PARTITIONS

@@ -13,7 +13,7 @@ from shared.upstreams import Upstream, chosen
 
 VLLM: dict[str, Any] = {"base_url": "http://vllm:8000/v1", "models": ["llama-*"]}
 MANY = load({
-    "TOKENCAST_UPSTREAMS": json.dumps({
+    "OUTLIVE_UPSTREAMS": json.dumps({
         "vllm": VLLM,
         "openai": {"key_env": "OPENAI_API_KEY", "models": ["gpt-*", "o[13]"], "at_once": 3, "max_output_tokens": 9},
         "rest": {"base_url": "https://rest/v1", "key_file": "/run/key", "models": ["*"]},
@@ -45,7 +45,7 @@ def test_who_is_named_is_asked_if_it_serves_the_model() -> None:
 
 def test_what_nobody_serves_is_nobodys() -> None:
     """There is no last resort but the one the operator names."""
-    only = load({"TOKENCAST_UPSTREAMS": json.dumps({"vllm": VLLM})}).providers
+    only = load({"OUTLIVE_UPSTREAMS": json.dumps({"vllm": VLLM})}).providers
     with pytest.raises(ModelNotFound):
         chosen(only, "gpt-4o")
 
@@ -55,42 +55,42 @@ def test_without_names_there_is_one_that_serves_all() -> None:
     (name,) = load({}).providers
     one = load({"OPENAI_BASE_URL": "http://x/v1", "OPENAI_API_KEY": "sk-1"}).providers[name]
     assert (name, one.base_url, one.key_env, one.models) == ("default", "http://x/v1", "OPENAI_API_KEY", ("*",))
-    assert load({"TOKENCAST_UPSTREAMS": ""}).providers == load({}).providers
+    assert load({"OUTLIVE_UPSTREAMS": ""}).providers == load({}).providers
 
 
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ('{"a": ', r"^TOKENCAST_UPSTREAMS: is not JSON at line 1, column 7\."),
-        ("[]", r"^TOKENCAST_UPSTREAMS: must be a JSON object"),
-        ({"a": {}}, r"^TOKENCAST_UPSTREAMS\.a\.models: Field required"),
-        ({"a": 3}, r"^TOKENCAST_UPSTREAMS\.a: "),
-        ({"a": {"models": []}}, r"^TOKENCAST_UPSTREAMS\.a\.models: "),
-        ({"a": {"models": "gpt-*"}}, r"^TOKENCAST_UPSTREAMS\.a\.models: "),
-        ({"a b": {"models": ["*"]}}, r"^TOKENCAST_UPSTREAMS\.a b: "),
-        ({"a": VLLM, "b": VLLM | {"at_once": 0}}, r"^TOKENCAST_UPSTREAMS\.b\.at_once: "),
-        ({"a": VLLM | {"base_url": "vllm:8000"}}, r"^TOKENCAST_UPSTREAMS\.a\.base_url: must be an http"),
-        ({"a": VLLM | {"base_url": "file:///etc/passwd"}}, r"^TOKENCAST_UPSTREAMS\.a\.base_url: must be an http"),
-        ({"a": VLLM | {"base_url": "http://[vllm"}}, r"^TOKENCAST_UPSTREAMS\.a\.base_url: "),
-        ({"a": VLLM | {"base_url": "http://me:canary@x/v1"}}, r"^TOKENCAST_UPSTREAMS\.a\.base_url: must hold neither"),
-        ({"a": VLLM | {"key": "sk-canary"}}, r"^TOKENCAST_UPSTREAMS\.a\.key: "),
-        ({"a": VLLM | {"key_env": "sk-canary"}}, r"^TOKENCAST_UPSTREAMS\.a\.key_env: .*not the key"),
-        ({"a": VLLM | {"key_env": "K", "key_file": "/k"}}, r"^TOKENCAST_UPSTREAMS\.a: .*not in both"),
-        ('{"a": {"models": ["*"]}, "a": {"models": ["x"]}}', r"^TOKENCAST_UPSTREAMS: has `a` twice"),
+        ('{"a": ', r"^OUTLIVE_UPSTREAMS: is not JSON at line 1, column 7\."),
+        ("[]", r"^OUTLIVE_UPSTREAMS: must be a JSON object"),
+        ({"a": {}}, r"^OUTLIVE_UPSTREAMS\.a\.models: Field required"),
+        ({"a": 3}, r"^OUTLIVE_UPSTREAMS\.a: "),
+        ({"a": {"models": []}}, r"^OUTLIVE_UPSTREAMS\.a\.models: "),
+        ({"a": {"models": "gpt-*"}}, r"^OUTLIVE_UPSTREAMS\.a\.models: "),
+        ({"a b": {"models": ["*"]}}, r"^OUTLIVE_UPSTREAMS\.a b: "),
+        ({"a": VLLM, "b": VLLM | {"at_once": 0}}, r"^OUTLIVE_UPSTREAMS\.b\.at_once: "),
+        ({"a": VLLM | {"base_url": "vllm:8000"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: must be an http"),
+        ({"a": VLLM | {"base_url": "file:///etc/passwd"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: must be an http"),
+        ({"a": VLLM | {"base_url": "http://[vllm"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: "),
+        ({"a": VLLM | {"base_url": "http://me:canary@x/v1"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: must hold neither"),
+        ({"a": VLLM | {"key": "sk-canary"}}, r"^OUTLIVE_UPSTREAMS\.a\.key: "),
+        ({"a": VLLM | {"key_env": "sk-canary"}}, r"^OUTLIVE_UPSTREAMS\.a\.key_env: .*not the key"),
+        ({"a": VLLM | {"key_env": "K", "key_file": "/k"}}, r"^OUTLIVE_UPSTREAMS\.a: .*not in both"),
+        ('{"a": {"models": ["*"]}, "a": {"models": ["x"]}}', r"^OUTLIVE_UPSTREAMS: has `a` twice"),
     ],
 )
 def test_a_mistake_is_named_by_its_entry(told: object, said: str) -> None:
     """And no value is repeated: it may be a key that was put in the wrong place."""
     with pytest.raises(SettingsError, match=said) as refused:
-        load({"TOKENCAST_UPSTREAMS": told if isinstance(told, str) else json.dumps(told)})
+        load({"OUTLIVE_UPSTREAMS": told if isinstance(told, str) else json.dumps(told)})
     assert "canary" not in str(refused.value)
 
 
 def test_a_url_that_would_mean_nothing_is_refused() -> None:
     """The short form and the long one contradict each other; the key's variable may serve both."""
     with pytest.raises(SettingsError, match="OPENAI_BASE_URL"):
-        load({"TOKENCAST_UPSTREAMS": json.dumps({"vllm": VLLM}), "OPENAI_BASE_URL": "http://x/v1"})
-    assert load({"TOKENCAST_UPSTREAMS": json.dumps({"vllm": VLLM}), "OPENAI_API_KEY": "sk-1"}).upstreams
+        load({"OUTLIVE_UPSTREAMS": json.dumps({"vllm": VLLM}), "OPENAI_BASE_URL": "http://x/v1"})
+    assert load({"OUTLIVE_UPSTREAMS": json.dumps({"vllm": VLLM}), "OPENAI_API_KEY": "sk-1"}).upstreams
 
 
 def test_a_key_is_where_it_is_said_to_be(tmp_path: Path) -> None:

@@ -22,15 +22,15 @@ def load_tools(module_name: str) -> dict[str, Tool]:
         module = importlib.import_module(module_name)
     except Exception as error:
         # Whatever the module does when it is imported, the operator reads one sentence.
-        raise SettingsError(f"TOKENCAST_TOOLS: {module_name} cannot be imported: {error!r}.") from error
+        raise SettingsError(f"OUTLIVE_TOOLS: {module_name} cannot be imported: {error!r}.") from error
     declared = getattr(module, "TOOLS", None)
     if not isinstance(declared, Mapping):
-        raise SettingsError(f"TOKENCAST_TOOLS: {module_name} has no dict `TOOLS` of functions and their options.")
+        raise SettingsError(f"OUTLIVE_TOOLS: {module_name} has no dict `TOOLS` of functions and their options.")
     tools: dict[str, Tool] = {}
     for function, options in declared.items():
         tool = Tool.of(function, options)
         if tool.name in tools:
-            raise SettingsError(f"TOKENCAST_TOOLS: {module_name} has two tools named {tool.name}.")
+            raise SettingsError(f"OUTLIVE_TOOLS: {module_name} has two tools named {tool.name}.")
         tools[tool.name] = tool
     return tools
 

@@ -53,13 +53,13 @@ class Tool:
         """Read a function. Raises `SettingsError` when a model could not call it."""
         name = getattr(function, "__name__", repr(function))
         if not (inspect.isfunction(function) and _NAME.fullmatch(name)):
-            raise SettingsError(f"TOKENCAST_TOOLS: {name} is not a plain function with a name providers accept.")
+            raise SettingsError(f"OUTLIVE_TOOLS: {name} is not a plain function with a name providers accept.")
         try:
             chosen = Options.model_validate(options)
             arguments = _arguments_of(function)
             parameters = arguments.model_json_schema(schema_generator=_Untitled)
         except (PydanticUserError, ValidationError, NameError, TypeError, ValueError) as error:
-            raise SettingsError(f"TOKENCAST_TOOLS: {name} cannot be a tool: {error}.") from error
+            raise SettingsError(f"OUTLIVE_TOOLS: {name} cannot be a tool: {error}.") from error
         del parameters["title"]
         declaration = {"name": name, "parameters": parameters}
         if description := docstring_parser.parse(inspect.getdoc(function) or "").description:

@@ -19,7 +19,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-_BODY: Final = "tokencast.body"
+_BODY: Final = "outlive.body"
 _MOST_HEADS: Final = 16
 """Waiting to be read on one connection, which is asked one question at a time."""
 

@@ -1,12 +1,12 @@
 // Owns showing one answer: each event changes what it is about, and nothing else is touched.
 
-import { Answer, isTerminal } from "../tokencast.js";
+import { Answer, isTerminal } from "../outlive.js";
 import { CallsView } from "./calls.js";
 import { appendText, h } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { TreeView } from "./tree.js";
 
-/** @typedef {import("../tokencast.js").TokencastEvent} TokencastEvent */
+/** @typedef {import("../outlive.js").OutliveEvent} OutliveEvent */
 
 /** The answer of one generation as it grows. */
 export class AnswerView {
@@ -28,7 +28,7 @@ export class AnswerView {
     this.elements = [this.#thinking, this.#callsRoot, this.#treeRoot, this.#rawRoot, this.#textRoot];
   }
 
-  /** @param {TokencastEvent} event */
+  /** @param {OutliveEvent} event */
   apply(event) {
     const { type, data } = event;
     const before = this.answer.cursor;
@@ -90,7 +90,7 @@ export class AnswerView {
 
   /** @param {number} index */
   #call(index) {
-    return /** @type {import("../tokencast.js").ToolCall} */ (this.answer.toolCalls.find((call) => call.index === index));
+    return /** @type {import("../outlive.js").ToolCall} */ (this.answer.toolCalls.find((call) => call.index === index));
   }
 
   /** @param {{ target: string, ops: import("../ops.js").Op[] }} change */

@@ -3,7 +3,7 @@
 import { appendText, h } from "./dom.js";
 import { TreeView } from "./tree.js";
 
-/** @typedef {import("../tokencast.js").ToolCall} ToolCall */
+/** @typedef {import("../outlive.js").ToolCall} ToolCall */
 /**
  * @typedef {object} Card
  * @property {HTMLElement} element

@@ -7,7 +7,7 @@ import { Turn } from "./turn.js";
 import { questionOf, requestOf } from "./asking.js";
 
 /** @typedef {import("./asking.js").Question} Question */
-/** @typedef {import("../tokencast.js").Tokencast} Tokencast */
+/** @typedef {import("../outlive.js").Outlive} Outlive */
 
 const MOST_TURNS = 50;
 const NEAR_PX = 80;
@@ -25,7 +25,7 @@ export class Conversation {
   #shownHeight = 0;
 
   /**
-   * @param {{ client: Tokencast, list: HTMLElement, scroller: HTMLElement, onChange: () => void, say: (words: string) => void }} parts
+   * @param {{ client: Outlive, list: HTMLElement, scroller: HTMLElement, onChange: () => void, say: (words: string) => void }} parts
    */
   constructor({ client, list, scroller, onChange, say }) {
     this.#client = client;

@@ -4,8 +4,8 @@ import { questionOf } from "./asking.js";
 import { h } from "./dom.js";
 import { agoWords } from "./words.js";
 
-/** @typedef {import("../tokencast.js").Tokencast} Tokencast */
-/** @typedef {import("../tokencast.js").Listed} Listed */
+/** @typedef {import("../outlive.js").Outlive} Outlive */
+/** @typedef {import("../outlive.js").Listed} Listed */
 
 const PAGE = 30;
 
@@ -22,7 +22,7 @@ export class History {
   /** @type {string | null} */
   #current = null;
 
-  /** @param {{ client: Tokencast, list: HTMLElement, more: HTMLButtonElement, onOpen: (id: string) => void }} parts */
+  /** @param {{ client: Outlive, list: HTMLElement, more: HTMLButtonElement, onOpen: (id: string) => void }} parts */
   constructor({ client, list, more, onOpen }) {
     this.#client = client;
     this.#list = list;

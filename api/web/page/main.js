@@ -1,7 +1,7 @@
 // Owns the page as a whole: the address says what is shown, the parts are told, and nothing is kept
 // in the browser but the name of the model, and for the tab what it may be shown with.
 
-import { Tokencast } from "../tokencast.js";
+import { Outlive } from "../outlive.js";
 import { Conversation } from "./conversation.js";
 import { copy, part } from "./dom.js";
 import { History } from "./history.js";
@@ -10,11 +10,11 @@ import { viewerWords } from "./words.js";
 /** @typedef {import("./asking.js").Mode} Mode */
 
 const VIEWERS_MS = 4_000;
-const MODEL = "tokencast.model";
-const SECRET = "tokencast.credential";
+const MODEL = "outlive.model";
+const SECRET = "outlive.credential";
 
 const secret = credential();
-const client = new Tokencast({ headers: secret ? { Authorization: `Bearer ${secret}` } : {} });
+const client = new Outlive({ headers: secret ? { Authorization: `Bearer ${secret}` } : {} });
 const form = part("ask", HTMLFormElement);
 const prompt = part("prompt", HTMLTextAreaElement);
 const model = part("model", HTMLInputElement);
@@ -86,7 +86,7 @@ async function linkTo(id) {
   const link = `${location.origin}/?g=${encodeURIComponent(id)}`;
   if (!secret) return link;
   // Who was given a token can give it on, and no more than that.
-  return `${link}#token=${secret.startsWith("tcg_") ? secret : (await client.share(id)).token}`;
+  return `${link}#token=${secret.startsWith("olg_") ? secret : (await client.share(id)).token}`;
 }
 
 /** The generation that the address names. */

@@ -1,16 +1,16 @@
 // Owns one turn: a question, its answer being watched, and what may be done with it.
 
-import { TokencastError, isTerminal } from "../tokencast.js";
+import { OutliveError, isTerminal } from "../outlive.js";
 import { AnswerView } from "./answerview.js";
 import { copy, h } from "./dom.js";
 import { connectionWords, endWords, measureWords, restartWords, stateWords } from "./words.js";
 
-/** @typedef {import("../tokencast.js").TokencastEvent} TokencastEvent */
-/** @typedef {import("../tokencast.js").Tokencast} Tokencast */
+/** @typedef {import("../outlive.js").OutliveEvent} OutliveEvent */
+/** @typedef {import("../outlive.js").Outlive} Outlive */
 /** @typedef {import("./asking.js").Question} Question */
 /**
  * @typedef {object} Surroundings
- * @property {Tokencast} client
+ * @property {Outlive} client
  * @property {() => void} onChange it began, or ended
  * @property {(turn: Turn) => void} onAgain its question is to be asked again
  * @property {(words: string) => void} say aloud, to those who cannot see
@@ -86,8 +86,8 @@ export class Turn {
 
   /** @param {unknown} error why there is no answer, and will be none */
   refuse(error) {
-    const isGone = error instanceof TokencastError && error.status === 410;
-    const message = error instanceof TokencastError ? error.message : "The server cannot be reached.";
+    const isGone = error instanceof OutliveError && error.status === 410;
+    const message = error instanceof OutliveError ? error.message : "The server cannot be reached.";
     this.#finish(isGone ? "This answer is no longer kept." : message, "failed");
   }
 
@@ -109,7 +109,7 @@ export class Turn {
     clearInterval(this.#ticking);
   }
 
-  /** @param {TokencastEvent} event */
+  /** @param {OutliveEvent} event */
   #take(event) {
     const { id, type, data } = event;
     this.#view.apply(event);

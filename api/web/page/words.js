@@ -1,7 +1,7 @@
 // Owns the words in which the page says what happens. Pure.
 
-/** @typedef {import("../tokencast.js").Answer} Answer */
-/** @typedef {import("../tokencast.js").Connection} Connection */
+/** @typedef {import("../outlive.js").Answer} Answer */
+/** @typedef {import("../outlive.js").Connection} Connection */
 
 /** @type {Record<string, string>} */
 const RESTARTS = {

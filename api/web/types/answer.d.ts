@@ -26,13 +26,13 @@ export class Answer {
     get isClosed(): boolean;
     /**
      * Take in the next event. Types it does not know only move the cursor.
-     * @param {TokencastEvent} event
+     * @param {OutliveEvent} event
      * @returns {this}
      */
-    apply(event: TokencastEvent): this;
+    apply(event: OutliveEvent): this;
     #private;
 }
-export type TokencastEvent = import("./frames.js").TokencastEvent;
+export type OutliveEvent = import("./frames.js").OutliveEvent;
 export type Status = "queued" | "running" | "completed" | "failed" | "cancelled";
 export type ToolCall = {
     index: number;

@@ -6,15 +6,15 @@ export class FrameReader {
     /**
      * The events completed by these bytes. An unfinished one is kept; at the end of the stream it is lost.
      * @param {Uint8Array} bytes
-     * @returns {TokencastEvent[]}
+     * @returns {OutliveEvent[]}
      */
-    feed(bytes: Uint8Array): TokencastEvent[];
+    feed(bytes: Uint8Array): OutliveEvent[];
     #private;
 }
 /**
  * One event as the server sent it. Only `reset` has no id.
  */
-export type TokencastEvent = {
+export type OutliveEvent = {
     id: string | null;
     type: string;
     data: any;

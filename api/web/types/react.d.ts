@@ -1,13 +1,13 @@
 /**
  * One generation's answer as it is made. Renders at most once a frame, however many events come.
  * @param {string | null | undefined} id nothing is watched without one
- * @param {{ client?: Tokencast }} [options] a client that stays the same one between renders
+ * @param {{ client?: Outlive }} [options] a client that stays the same one between renders
  * @returns {Watched}
  */
 export function useGeneration(id: string | null | undefined, { client }?: {
-    client?: Tokencast;
+    client?: Outlive;
 }): Watched;
-export type Connection = import("./tokencast.js").Connection;
+export type Connection = import("./outlive.js").Connection;
 export type Watched = {
     /**
      * grows in place; what holds it is new after every change
@@ -19,5 +19,5 @@ export type Watched = {
      */
     refused: Error | null;
 };
-import { Tokencast } from "./tokencast.js";
-import { Answer } from "./tokencast.js";
+import { Outlive } from "./outlive.js";
+import { Answer } from "./outlive.js";

@@ -2,11 +2,11 @@
  * The events of one generation, to the terminal.
  * @param {Open} open
  * @param {WatchOptions} options
- * @returns {AsyncGenerator<TokencastEvent, void, void>}
- * @throws {TokencastError} when the server refuses for good
+ * @returns {AsyncGenerator<OutliveEvent, void, void>}
+ * @throws {OutliveError} when the server refuses for good
  */
-export function follow(open: Open, options: WatchOptions): AsyncGenerator<TokencastEvent, void, void>;
-export type TokencastEvent = import("./frames.js").TokencastEvent;
+export function follow(open: Open, options: WatchOptions): AsyncGenerator<OutliveEvent, void, void>;
+export type OutliveEvent = import("./frames.js").OutliveEvent;
 /**
  * What became of the connection: for showing, not for deciding.
  */
@@ -33,7 +33,7 @@ export type WatchOptions = {
     /**
      * starts at once and is told every event
      */
-    onEvent?: ((event: TokencastEvent) => void) | undefined;
+    onEvent?: ((event: OutliveEvent) => void) | undefined;
     onConnection?: ((connection: Connection) => void) | undefined;
     /**
      * a connection without a byte for this long is dead; three heartbeats

@@ -25,7 +25,7 @@ from api.wires.wire import Place, Wire
 from shared.cursor import START
 from shared.errors import BadRequest, GenerationGone, LogUnavailable, TooManyViewers
 
-_ON_DISCONNECT: Final = "X-Tokencast-On-Disconnect"
+_ON_DISCONNECT: Final = "X-Outlive-On-Disconnect"
 _LEFT: Final = 499
 """nginx's word for a client that has left; nobody reads it."""
 

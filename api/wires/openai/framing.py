@@ -11,7 +11,7 @@ from typing import Final
 from api.wires.openai.failures import cut_short
 from shared.logreader import Logged
 
-_OPENING: Final = b": tokencast\n"
+_OPENING: Final = b": outlive\n"
 
 
 class Framing:

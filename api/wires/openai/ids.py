@@ -39,6 +39,6 @@ def headers_of(generation_id: str) -> dict[str, str]:
     return {
         "Location": own,
         "X-Request-Id": generation_id,
-        "X-Tokencast-Generation": generation_id,
-        "X-Tokencast-Events": f"{own}/events",
+        "X-Outlive-Generation": generation_id,
+        "X-Outlive-Events": f"{own}/events",
     }

@@ -17,7 +17,7 @@ from api.wires.openai import failures
 from api.wires.openai.failures import Failure
 from api.wires.openai.ids import headers_of
 from shared.codec import decode_json
-from shared.errors import BadRequest, TokencastError
+from shared.errors import BadRequest, OutliveError
 
 NOT_AGAIN: Final = {"X-Should-Retry": "false"}
 """Both SDKs heed it. Without it they would ask twice more for an answer that was made, and failed."""
@@ -32,7 +32,7 @@ class OpenAiRoute(LimitedRoute):
         async def answer(request: Request) -> Response:
             try:
                 return await handle(request)
-            except (TokencastError, RequestValidationError, HTTPException) as error:
+            except (OutliveError, RequestValidationError, HTTPException) as error:
                 return _refusal(request, error)
 
         return answer

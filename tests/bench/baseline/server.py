@@ -2,7 +2,7 @@
 
 What tutorials and answers on the web have, with nothing left out to make it slow: blocking reads
 of up to 100 entries, resumption by Last-Event-ID, pings, uvloop and httptools. Run by
-`python -m tests.bench.baseline.server --port 8000`; needs TOKENCAST_REDIS_URL.
+`python -m tests.bench.baseline.server --port 8000`; needs OUTLIVE_REDIS_URL.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from sse_starlette import EventSourceResponse
 
 app = FastAPI()
-redis = Redis.from_url(os.environ["TOKENCAST_REDIS_URL"], decode_responses=True)
+redis = Redis.from_url(os.environ["OUTLIVE_REDIS_URL"], decode_responses=True)
 
 
 @app.get("/healthz")

@@ -1,7 +1,7 @@
 """The usual way to stream answers into Redis: the SDK's typed iteration, one awaited XADD a chunk.
 
 All answers at once in one process, on uvloop. Run by `python -m tests.bench.baseline.worker MODEL COUNT`;
-needs TOKENCAST_REDIS_URL and what the openai SDK needs.
+needs OUTLIVE_REDIS_URL and what the openai SDK needs.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ async def answer(client: AsyncOpenAI, redis: Redis, model: str, key: str) -> Non
 
 async def main(model: str, count: int) -> None:
     client = AsyncOpenAI(max_retries=0, http_client=DefaultAsyncHttpxClient())
-    redis = Redis.from_url(os.environ["TOKENCAST_REDIS_URL"])
+    redis = Redis.from_url(os.environ["OUTLIVE_REDIS_URL"])
     print("worker ready", flush=True)
     await asyncio.gather(*(answer(client, redis, model, f"stream:{n}") for n in range(count)))
     print("worker done", flush=True)

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from shared.answers import LOST, Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
 from shared.cursor import START, Cursor
-from shared.errors import LogUnavailable, TokencastError
+from shared.errors import LogUnavailable, OutliveError
 from shared.eventlog import Batch, EventLog, LogLimits, Renewal
 from shared.events import TERMINAL, EventType
 from shared.generation import NewGeneration
@@ -86,7 +86,7 @@ class Witness(EventLog):
         self._tell(taken.epoch, answer)
         return answer
 
-    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | TokencastError]:
+    async def append(self, batches: Sequence[Batch]) -> list[SeqReply | OutliveError]:
         self._lose("append")
         replies = [await self.land(batch) for batch in batches]
         for batch in batches:
@@ -112,7 +112,7 @@ class Witness(EventLog):
                 self._end(batch.terminal.value)
         return reply
 
-    async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | TokencastError]:
+    async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | OutliveError]:
         self._lose("renew")
         replies = [await self.land_renewal(renewal) for renewal in renewals]
         self._lose("renew")

@@ -1,13 +1,13 @@
 // Owns the client: the HTTP of generations as functions. `watch` reconnects by itself, see watch.js.
 
 import { pause } from "./backoff.js";
-import { TokencastError, errorOf, isPassing, retryAfterMs } from "./errors.js";
+import { OutliveError, errorOf, isPassing, retryAfterMs } from "./errors.js";
 import { follow } from "./watch.js";
 
 export { Answer, isTerminal } from "./answer.js";
-export { TokencastError } from "./errors.js";
+export { OutliveError } from "./errors.js";
 
-/** @typedef {import("./frames.js").TokencastEvent} TokencastEvent */
+/** @typedef {import("./frames.js").OutliveEvent} OutliveEvent */
 /** @typedef {import("./watch.js").WatchOptions} WatchOptions */
 /** @typedef {import("./watch.js").Connection} Connection */
 /** @typedef {import("./answer.js").Status} Status */
@@ -35,8 +35,8 @@ export { TokencastError } from "./errors.js";
 const TRIES = 4;
 const RETRY_MS = 500;
 
-/** Tokencast at one address. */
-export class Tokencast {
+/** Outlive at one address. */
+export class Outlive {
   #base;
   #headers;
   #fetch;
@@ -51,10 +51,10 @@ export class Tokencast {
 
   /**
    * Ask for an answer. Asks again while nobody answers; one key makes sure that only one is made.
-   * @param {Record<string, any>} request an OpenAI Chat Completions request, and what Tokencast adds to it
+   * @param {Record<string, any>} request an OpenAI Chat Completions request, and what Outlive adds to it
    * @param {{ idempotencyKey?: string, signal?: AbortSignal }} [options]
    * @returns {Promise<Created>}
-   * @throws {TokencastError}
+   * @throws {OutliveError}
    */
   async create(request, { idempotencyKey = newKey(), signal } = {}) {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
@@ -148,7 +148,7 @@ export class Tokencast {
         if (tries === TRIES || !isPassing(response.status)) throw await errorOf(response);
         waitMs = Math.max(waitMs, retryAfterMs(response) ?? 0);
       } catch (error) {
-        if (tries === TRIES || error instanceof TokencastError || request.signal?.aborted) throw error;
+        if (tries === TRIES || error instanceof OutliveError || request.signal?.aborted) throw error;
       }
       await pause(waitMs, request.signal);
       request.signal?.throwIfAborted();
@@ -161,8 +161,8 @@ export class Watch {
   #events;
 
   /**
-   * @param {AsyncGenerator<TokencastEvent, void, void>} events
-   * @param {(event: TokencastEvent) => void} [onEvent]
+   * @param {AsyncGenerator<OutliveEvent, void, void>} events
+   * @param {(event: OutliveEvent) => void} [onEvent]
    */
   constructor(events, onEvent) {
     this.#events = events;
@@ -176,8 +176,8 @@ export class Watch {
 }
 
 /**
- * @param {AsyncGenerator<TokencastEvent, void, void>} events
- * @param {(event: TokencastEvent) => void} onEvent
+ * @param {AsyncGenerator<OutliveEvent, void, void>} events
+ * @param {(event: OutliveEvent) => void} onEvent
  */
 async function drive(events, onEvent) {
   for await (const event of events) onEvent(event);

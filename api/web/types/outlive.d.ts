@@ -1,14 +1,14 @@
-export { TokencastError } from "./errors.js";
-/** Tokencast at one address. */
-export class Tokencast {
+export { OutliveError } from "./errors.js";
+/** Outlive at one address. */
+export class Outlive {
     /** @param {Options} [options] */
     constructor({ baseUrl, headers, fetch }?: Options);
     /**
      * Ask for an answer. Asks again while nobody answers; one key makes sure that only one is made.
-     * @param {Record<string, any>} request an OpenAI Chat Completions request, and what Tokencast adds to it
+     * @param {Record<string, any>} request an OpenAI Chat Completions request, and what Outlive adds to it
      * @param {{ idempotencyKey?: string, signal?: AbortSignal }} [options]
      * @returns {Promise<Created>}
-     * @throws {TokencastError}
+     * @throws {OutliveError}
      */
     create(request: Record<string, any>, { idempotencyKey, signal }?: {
         idempotencyKey?: string;
@@ -82,16 +82,16 @@ export class Tokencast {
 /** One generation being watched. */
 export class Watch {
     /**
-     * @param {AsyncGenerator<TokencastEvent, void, void>} events
-     * @param {(event: TokencastEvent) => void} [onEvent]
+     * @param {AsyncGenerator<OutliveEvent, void, void>} events
+     * @param {(event: OutliveEvent) => void} [onEvent]
      */
-    constructor(events: AsyncGenerator<TokencastEvent, void, void>, onEvent?: (event: TokencastEvent) => void);
+    constructor(events: AsyncGenerator<OutliveEvent, void, void>, onEvent?: (event: OutliveEvent) => void);
     /** Settles at the end, when `onEvent` was given: rejects with what the server refused, or `onEvent` threw. */
     done: Promise<void>;
-    [Symbol.asyncIterator](): AsyncGenerator<import("./frames.js").TokencastEvent, void, void>;
+    [Symbol.asyncIterator](): AsyncGenerator<import("./frames.js").OutliveEvent, void, void>;
     #private;
 }
-export type TokencastEvent = import("./frames.js").TokencastEvent;
+export type OutliveEvent = import("./frames.js").OutliveEvent;
 export type WatchOptions = import("./watch.js").WatchOptions;
 export type Connection = import("./watch.js").Connection;
 export type Status = import("./answer.js").Status;
