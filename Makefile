@@ -14,7 +14,7 @@ SYNCED = .venv/.synced
 NPM = tests/clients/node_modules/.synced
 LITELLM = .tools/litellm
 LOAD = .build/viewers .build/appender
-CODE = shared worker api deploy tests
+CODE = src shared worker api deploy tests
 
 # This machine's Python, never one that uv fetches: what is tested is what is here.
 export UV_PYTHON_DOWNLOADS = never
@@ -48,7 +48,7 @@ help:
 # exec and --end-with-parent: signals reach the launcher itself, and nothing stays behind when
 # this make is killed.
 up: $(SYNCED)
-	@exec $(BIN)/python -m deploy.local --end-with-parent $(if $(PORT),--port '$(PORT)') \
+	@exec $(BIN)/python -m outlive.deploy.local --end-with-parent $(if $(PORT),--port '$(PORT)') \
 		$(if $(DATA),--data '$(DATA)') $(if $(API),--api '$(API)') $(if $(WORKERS),--workers '$(WORKERS)')
 
 # Types are judged while programs are fetched. Faults are mostly waited for, so what others' programs
@@ -68,7 +68,7 @@ test-long: test
 check: $(SYNCED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict $(CODE)
+	$(BIN)/mypy --strict -p outlive -p tests
 	$(BIN)/lint-imports
 
 # Debian's own, as root, when one is missing; who is not root, or has no Debian, is told by the

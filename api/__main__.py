@@ -1,4 +1,4 @@
-"""`python -m api`: reads the command line and the environment, then serves.
+"""`python -m outlive.api`: reads the command line and the environment, then serves.
 
 What can be known to be wrong is said in one sentence, with exit code 2.
 """
@@ -12,16 +12,16 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
-from api.credentials import Credentials
-from api.protocol import RequestLimits
-from api.server import is_own, listen, serve
-from shared import logs
-from shared.errors import LogUnavailable, SettingsError, UnfitRedis
-from shared.keys import Keys
-from shared.plane import Planes
-from shared.requirements import require_fit
-from shared.settings import Settings, load
-from shared.traces import traces_of
+from outlive.api.credentials import Credentials
+from outlive.api.protocol import RequestLimits
+from outlive.api.server import is_own, listen, serve
+from outlive.shared import logs
+from outlive.shared.errors import LogUnavailable, SettingsError, UnfitRedis
+from outlive.shared.keys import Keys
+from outlive.shared.plane import Planes
+from outlive.shared.requirements import require_fit
+from outlive.shared.settings import Settings, load
+from outlive.shared.traces import traces_of
 
 _USAGE_ERROR: Final = 2
 
@@ -78,7 +78,7 @@ async def _inspect(settings: Settings) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m api", description="Serve Outlive's HTTP API.")
+    parser = argparse.ArgumentParser(prog="python -m outlive.api", description="Serve Outlive's HTTP API.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument("--workers", type=_count, default=1, help="processes on that port (default: %(default)s)")

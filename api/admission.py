@@ -7,12 +7,12 @@ each other. That Redis has room, and that not too much waits, is asked in any ca
 from math import ceil
 from typing import Final
 
-from api.backlog import Backlog
-from shared.errors import NoRoom, TooManyGenerations, TooManyRequests
-from shared.generation import NewGeneration
-from shared.quota import WINDOW_S, Quota, Rate, Reservation
-from shared.room import Room
-from shared.settings import Settings
+from outlive.api.backlog import Backlog
+from outlive.shared.errors import NoRoom, TooManyGenerations, TooManyRequests
+from outlive.shared.generation import NewGeneration
+from outlive.shared.quota import WINDOW_S, Quota, Rate, Reservation
+from outlive.shared.room import Room
+from outlive.shared.settings import Settings
 
 _PLACE_RETRY_S: Final = 2
 """Answers take seconds; nobody knows when the first of them will be whole."""

@@ -11,36 +11,36 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import errors, openapi, page
-from api.admission import Admission
-from api.body import BodyLimit
-from api.credentials import Credentials
-from api.crowd import Crowd
-from api.hub import Hub
-from api.looks import Looks
-from api.measures import ApiMeasures
-from api.presence import PresenceTeller
-from api.probe import Probe
-from api.routes import router
-from api.services import Services
-from api.socket import router as socket_router
-from api.tasks import Tasks
-from api.tokens import longest_s
-from api.wires.registry import ROUTERS
-from shared import logs
-from shared.eventlog import EventLog, LogLimits
-from shared.keys import Keys
-from shared.listing import Listing
-from shared.logreader import LogReader
-from shared.plane import Planes
-from shared.presence import Presence
-from shared.probe import ProbeLog
-from shared.queue import Queue
-from shared.quota import Quota
-from shared.room import Room
-from shared.settings import Settings, load
-from shared.sweep import Sweep
-from shared.traces import traces_of
+from outlive.api import errors, openapi, page
+from outlive.api.admission import Admission
+from outlive.api.body import BodyLimit
+from outlive.api.credentials import Credentials
+from outlive.api.crowd import Crowd
+from outlive.api.hub import Hub
+from outlive.api.looks import Looks
+from outlive.api.measures import ApiMeasures
+from outlive.api.presence import PresenceTeller
+from outlive.api.probe import Probe
+from outlive.api.routes import router
+from outlive.api.services import Services
+from outlive.api.socket import router as socket_router
+from outlive.api.tasks import Tasks
+from outlive.api.tokens import longest_s
+from outlive.api.wires.registry import ROUTERS
+from outlive.shared import logs
+from outlive.shared.eventlog import EventLog, LogLimits
+from outlive.shared.keys import Keys
+from outlive.shared.listing import Listing
+from outlive.shared.logreader import LogReader
+from outlive.shared.plane import Planes
+from outlive.shared.presence import Presence
+from outlive.shared.probe import ProbeLog
+from outlive.shared.queue import Queue
+from outlive.shared.quota import Quota
+from outlive.shared.room import Room
+from outlive.shared.settings import Settings, load
+from outlive.shared.sweep import Sweep
+from outlive.shared.traces import traces_of
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from api import capability
-from api.credentials import Caller
-from api.services import Provided, Services
-from shared.errors import (
+from outlive.api import capability
+from outlive.api.credentials import Caller
+from outlive.api.services import Provided, Services
+from outlive.shared.errors import (
     Forbidden,
     GenerationNotFound,
     IssuerUnavailable,

@@ -6,7 +6,7 @@ it. It raises from `receive`, inside the route that reads: there the error finds
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import PayloadTooLarge
+from outlive.shared.errors import PayloadTooLarge
 
 
 class BodyLimit:

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple, Self
 
 import jwt
 
-from shared.errors import SettingsError, Unauthenticated
-from shared.generation import is_id, is_tenant
+from outlive.shared.errors import SettingsError, Unauthenticated
+from outlive.shared.generation import is_id, is_tenant
 
 PREFIX: Final = "olg_"
 _ALGORITHM: Final = "HS256"
@@ -26,7 +26,7 @@ _TYPE: Final = "outlive-generation"
 _LEAST_BYTES: Final = 32
 _MALFORMED: Final = (
     "OUTLIVE_SIGNING_KEYS must be `<id>:<secret>`, several with commas between, each secret at least "
-    "32 bytes in base64url; `python -m api.keys signing-key` prints one."
+    "32 bytes in base64url; `python -m outlive.api.keys signing-key` prints one."
 )
 
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import Final
 
-from api.feed import Ending, Feed
-from api.measures import ApiMeasures
-from api.tails import Tails
-from shared.connection import BLOCK_S
-from shared.errors import LogUnavailable
-from shared.generation import Meta
-from shared.logreader import LogReader
+from outlive.api.feed import Ending, Feed
+from outlive.api.measures import ApiMeasures
+from outlive.api.tails import Tails
+from outlive.shared.connection import BLOCK_S
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.generation import Meta
+from outlive.shared.logreader import LogReader
 
 _AWAY_S: Final = 5.0
 """After this long without Redis viewers are sent away: another replica may reach it."""

@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from starlette.types import Scope
 
-from api.sink import nobody
+from outlive.api.sink import nobody
 
 HAND_OVER: Final = "outlive.hand_over"
 """Our ASGI extension: the name under which `Http` offers its connection to the response."""

@@ -9,14 +9,14 @@ from typing import Final, NamedTuple, Self
 
 from redis.asyncio import Redis
 
-from api import capability
-from api.capability import Capability, Rights, Signer
-from api.issuer import Issuer
-from shared import apikeys
-from shared.apikeys import ApiKey, ApiKeys, Presented
-from shared.errors import SettingsError, Unauthenticated
-from shared.keys import Keys
-from shared.settings import Settings
+from outlive.api import capability
+from outlive.api.capability import Capability, Rights, Signer
+from outlive.api.issuer import Issuer
+from outlive.shared import apikeys
+from outlive.shared.apikeys import ApiKey, ApiKeys, Presented
+from outlive.shared.errors import SettingsError, Unauthenticated
+from outlive.shared.keys import Keys
+from outlive.shared.settings import Settings
 
 _BELIEVED_S: Final = 5.0
 """How long a key that was found is not looked up again: so long may it live after it was revoked."""
@@ -25,7 +25,7 @@ _MOST_BELIEVED: Final = 1_000
 _MOST_CHARS: Final = 8_192
 _NO_SIGNER: Final = (
     "OUTLIVE_AUTH needs OUTLIVE_SIGNING_KEYS, the same on all API processes; "
-    "`python -m api.keys signing-key` prints one."
+    "`python -m outlive.api.keys signing-key` prints one."
 )
 
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from api.hub import Hub
-from shared.errors import SettingsError, TooManyViewers
-from shared.settings import Settings
+from outlive.api.hub import Hub
+from outlive.shared.errors import SettingsError, TooManyViewers
+from outlive.shared.settings import Settings
 
 _RETRY_AFTER_S: Final = 10
 _OF_ONE: Final = 64

@@ -5,10 +5,10 @@ Whoever calls these lets them run to their end even if the asker leaves (`Tasks.
 
 from contextlib import suppress
 
-from api.services import Services
-from shared.answers import Answer
-from shared.errors import GenerationGone, LogUnavailable
-from shared.generation import Meta, Status
+from outlive.api.services import Services
+from outlive.shared.answers import Answer
+from outlive.shared.errors import GenerationGone, LogUnavailable
+from outlive.shared.generation import Meta, Status
 
 
 async def cancel(services: Services, generation_id: str) -> Status:

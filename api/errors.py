@@ -13,11 +13,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from api.limited import limits_told
-from api.schemas import Problem
-from api.services import services_of
-from api.wire import Json
-from shared.errors import (
+from outlive.api.limited import limits_told
+from outlive.api.schemas import Problem
+from outlive.api.services import services_of
+from outlive.api.wire import Json
+from outlive.shared.errors import (
     BadRequest,
     Forbidden,
     GenerationGone,
@@ -30,8 +30,8 @@ from shared.errors import (
     MalformedCursor,
     ModelNotFound,
     NoRoom,
-    PayloadTooLarge,
     OutliveError,
+    PayloadTooLarge,
     TooManyGenerations,
     TooManyRequests,
     TooManyViewers,

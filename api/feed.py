@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from api import frames
-from api.rendition import Rendition
-from api.wires.wire import Place, Told, Wire
-from shared.cursor import START, Cursor
-from shared.logreader import PAGE, Logged
+from outlive.api import frames
+from outlive.api.rendition import Rendition
+from outlive.api.wires.wire import Place, Told, Wire
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.logreader import PAGE, Logged
 
 if TYPE_CHECKING:
-    from api.viewer import Viewer
+    from outlive.api.viewer import Viewer
 
 _CHUNK_BYTES: Final = 65_536
 """Per write, so that one viewer's catch-up does not hold a whole log in its socket's buffer."""

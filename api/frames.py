@@ -7,10 +7,10 @@ only folding looks inside. The same events give the same bytes on every replica.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from shared.codec import decode_json, decode_json_exactly, encode_json
-from shared.events import FOLDABLE, TERMINAL, EventType
-from shared.jsonops import Op, compose
-from shared.logreader import Logged
+from outlive.shared.codec import decode_json, decode_json_exactly, encode_json
+from outlive.shared.events import FOLDABLE, TERMINAL, EventType
+from outlive.shared.jsonops import Op, compose
+from outlive.shared.logreader import Logged
 
 HEARTBEAT: Final = b": heartbeat\n\n"
 

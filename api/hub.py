@@ -11,22 +11,22 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from api.checks import Checks
-from api.feed import Ending, Feed
-from api.measures import ApiMeasures, Watched
-from api.placing import place
-from api.rendering import render
-from api.sink import Sink
-from api.stalls import cut_stalled
-from api.tails import Tails
-from api.turns import Behind, Turns
-from api.viewer import Viewer
-from api.wires.wire import Place, Wire
-from shared.cursor import START, Cursor
-from shared.errors import GenerationGone
-from shared.logreader import Logged, LogReader
-from shared.plane import LogPlane
-from shared.settings import Settings
+from outlive.api.checks import Checks
+from outlive.api.feed import Ending, Feed
+from outlive.api.measures import ApiMeasures, Watched
+from outlive.api.placing import place
+from outlive.api.rendering import render
+from outlive.api.sink import Sink
+from outlive.api.stalls import cut_stalled
+from outlive.api.tails import Tails
+from outlive.api.turns import Behind, Turns
+from outlive.api.viewer import Viewer
+from outlive.api.wires.wire import Place, Wire
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.errors import GenerationGone
+from outlive.shared.logreader import Logged, LogReader
+from outlive.shared.plane import LogPlane
+from outlive.shared.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import jwt
 from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWKSet
 
-from shared.errors import IssuerUnavailable, Unauthenticated
-from shared.generation import is_tenant
+from outlive.shared.errors import IssuerUnavailable, Unauthenticated
+from outlive.shared.generation import is_tenant
 
 log = logging.getLogger(__name__)
 

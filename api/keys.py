@@ -1,9 +1,9 @@
-"""`python -m api.keys`: makes, lists and revokes API keys, from the environment the API has.
+"""`python -m outlive.api.keys`: makes, lists and revokes API keys, from the environment the API has.
 
-    python -m api.keys create --tenant acme --name ci     prints the key, once and never again
-    python -m api.keys list
-    python -m api.keys revoke 3f9c0a1b2d4e                 in force everywhere within 5 s
-    python -m api.keys signing-key                         a new one for OUTLIVE_SIGNING_KEYS
+    python -m outlive.api.keys create --tenant acme --name ci     prints the key, once and never again
+    python -m outlive.api.keys list
+    python -m outlive.api.keys revoke 3f9c0a1b2d4e                 in force everywhere within 5 s
+    python -m outlive.api.keys signing-key                         a new one for OUTLIVE_SIGNING_KEYS
 
 A tenant is whatever has a key; it may have several, so that one can be replaced by another.
 """
@@ -17,11 +17,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.apikeys import ApiKeys, new_key
-from shared.connection import connect
-from shared.errors import OutliveError
-from shared.keys import Keys
-from shared.settings import load
+from outlive.shared.apikeys import ApiKeys, new_key
+from outlive.shared.connection import connect
+from outlive.shared.errors import OutliveError
+from outlive.shared.keys import Keys
+from outlive.shared.settings import load
 
 _FAILED: Final = 1
 _USAGE_ERROR: Final = 2
@@ -70,7 +70,7 @@ def _signing_key() -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m api.keys", description="Make, list and revoke API keys.")
+    parser = argparse.ArgumentParser(prog="python -m outlive.api.keys", description="Make, list and revoke API keys.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     create = verbs.add_parser("create", help="make a key and print it, once")
     create.add_argument("--tenant", required=True)

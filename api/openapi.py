@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api.schemas import (
+from outlive.api.schemas import (
     Created,
     Ended,
     GenerationRequest,
@@ -23,7 +23,7 @@ from api.schemas import (
     TokenRequest,
     Viewers,
 )
-from shared import events
+from outlive.shared import events
 
 Schema = dict[str, Any]
 Responses = dict[int | str, dict[str, Any]]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-_WEB: Final = resources.files("api") / "web"
+_WEB: Final = resources.files("outlive.api") / "web"
 
 # The page shows what a model said. Nothing in it may run or load, whatever the text is.
 _HEADERS: Final = {

@@ -7,11 +7,11 @@ lost it, and its worker is about to write it again.
 import asyncio
 from typing import Final
 
-from api.feed import Feed
-from api.viewer import Viewer
-from api.wires.wire import Place, Told, Wire
-from shared.cursor import START
-from shared.logreader import LogReader
+from outlive.api.feed import Feed
+from outlive.api.viewer import Viewer
+from outlive.api.wires.wire import Place, Told, Wire
+from outlive.shared.cursor import START
+from outlive.shared.logreader import LogReader
 
 _HEAL_POLL_S: Final = 0.05
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from shared.errors import LogUnavailable
-from shared.presence import EXPIRY_S, Presence
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.presence import EXPIRY_S, Presence
 
 _TELL_EVERY_S: Final = 1.0
 _AGAIN_S: Final = EXPIRY_S / 3

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from api.hub import Hub
-from shared.cursor import START
-from shared.errors import LogUnavailable
-from shared.probe import ProbeLog
+from outlive.api.hub import Hub
+from outlive.shared.cursor import START
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.probe import ProbeLog
 
 _EVERY_S: Final = 1.0
 _LOST_S: Final = 30.0

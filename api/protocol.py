@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from api.connection import CUT, HAND_OVER, Connection, reset
-from shared.codec import encode_json
+from outlive.api.connection import CUT, HAND_OVER, Connection, reset
+from outlive.shared.codec import encode_json
 
 
 def _refusal(status: int, code: str, detail: str) -> bytes:

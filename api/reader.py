@@ -14,11 +14,11 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from shared.connection import translated
-from shared.cursor import Cursor
-from shared.errors import LogUnavailable
-from shared.logreader import Logged, read_tails
-from shared.pace import Pace
+from outlive.shared.connection import translated
+from outlive.shared.cursor import Cursor
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.logreader import Logged, read_tails
+from outlive.shared.pace import Pace
 
 log = logging.getLogger(__name__)
 

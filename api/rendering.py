@@ -5,12 +5,12 @@ A feed may have let go of its first events by then; a wire that must know them r
 
 from typing import Final
 
-from api.feed import Feed
-from api.rendition import Rendition
-from api.wires.wire import Head, Wire
-from shared.cursor import START
-from shared.errors import GenerationGone
-from shared.logreader import LogReader
+from outlive.api.feed import Feed
+from outlive.api.rendition import Rendition
+from outlive.api.wires.wire import Head, Wire
+from outlive.shared.cursor import START
+from outlive.shared.errors import GenerationGone
+from outlive.shared.logreader import LogReader
 
 _NOTHING: Final = Head(b"{}", b"{}")
 

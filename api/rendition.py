@@ -9,9 +9,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
-from api.wires.wire import Head, Place, Told, Wire
-from shared.cursor import START, Cursor
-from shared.logreader import Logged
+from outlive.api.wires.wire import Head, Place, Told, Wire
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.logreader import Logged
 
 _END: Final = b"\n\n"
 

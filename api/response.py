@@ -11,13 +11,13 @@ from typing import Final
 from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
-from api.connection import take_over
-from api.hub import Hub
-from api.sink import nobody
-from api.viewer import Viewer
-from api.wires.native import NATIVE
-from api.wires.wire import Place, Wire
-from shared.errors import GenerationGone, LogUnavailable
+from outlive.api.connection import take_over
+from outlive.api.hub import Hub
+from outlive.api.sink import nobody
+from outlive.api.viewer import Viewer
+from outlive.api.wires.native import NATIVE
+from outlive.api.wires.wire import Place, Wire
+from outlive.shared.errors import GenerationGone, LogUnavailable
 
 _HEADERS: Final = {"Cache-Control": "no-store, no-transform"}
 

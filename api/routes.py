@@ -10,14 +10,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import ValidationError
 
-from api import ending, openapi
-from api.auth import MayCancel, MayView, MayWatch, Tenant
-from api.create import check_schema, described, make
-from api.errors import sentences, unavailable
-from api.limited import LimitedRoute
-from api.listing import page_of
-from api.response import AwayResponse, EventsResponse
-from api.schemas import (
+from outlive.api import ending, openapi
+from outlive.api.auth import MayCancel, MayView, MayWatch, Tenant
+from outlive.api.create import check_schema, described, make
+from outlive.api.errors import sentences, unavailable
+from outlive.api.limited import LimitedRoute
+from outlive.api.listing import page_of
+from outlive.api.response import AwayResponse, EventsResponse
+from outlive.api.schemas import (
     Created,
     Ended,
     Health,
@@ -29,17 +29,17 @@ from api.schemas import (
     Urls,
     Viewers,
 )
-from api.services import Provided, Services
-from api.snapshot import Reduction
-from api.tokens import as_cookie, mint
-from api.wire import Json, read_object
-from api.wires.native import NATIVE, UNFOLDED
-from shared.codec import decode_json
-from shared.cursor import START, Cursor
-from shared.errors import BadRequest, GenerationNotFound, LogUnavailable
-from shared.generation import CLOSED, Meta, Status, is_id
-from shared.listing import Place
-from shared.measures import CONTENT_TYPE
+from outlive.api.services import Provided, Services
+from outlive.api.snapshot import Reduction
+from outlive.api.tokens import as_cookie, mint
+from outlive.api.wire import Json, read_object
+from outlive.api.wires.native import NATIVE, UNFOLDED
+from outlive.shared.codec import decode_json
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.errors import BadRequest, GenerationNotFound, LogUnavailable
+from outlive.shared.generation import CLOSED, Meta, Status, is_id
+from outlive.shared.listing import Place
+from outlive.shared.measures import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 

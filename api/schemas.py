@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from typing_extensions import TypedDict
 
-from shared.codec import encode_json
-from shared.generation import ECHO, OnInterrupt
-from shared.upstreams import NAME
+from outlive.shared.codec import encode_json
+from outlive.shared.generation import ECHO, OnInterrupt
+from outlive.shared.upstreams import NAME
 
 OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO, NAME})
 """Ours, not the provider's: never sent upstream."""

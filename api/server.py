@@ -17,10 +17,10 @@ from typing import Final, cast
 from uvicorn import Config, Server
 from uvicorn.supervisors import multiprocess
 
-from api.hub import Hub
-from api.measures import shared_between_processes
-from api.protocol import Http, RequestLimits, Socket
-from shared.garbage import look_seldom
+from outlive.api.hub import Hub
+from outlive.api.measures import shared_between_processes
+from outlive.api.protocol import Http, RequestLimits, Socket
+from outlive.shared.garbage import look_seldom
 
 log = logging.getLogger(__name__)
 

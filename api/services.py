@@ -9,22 +9,22 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from api.admission import Admission
-from api.credentials import Credentials
-from api.crowd import Crowd
-from api.hub import Hub
-from api.looks import Looks
-from api.measures import ApiMeasures
-from api.probe import Probe
-from api.tasks import Tasks
-from shared.eventlog import EventLog
-from shared.listing import Listing
-from shared.logreader import LogReader
-from shared.plane import Planes
-from shared.presence import Presence
-from shared.queue import Queue
-from shared.settings import Settings
-from shared.traces import Traces
+from outlive.api.admission import Admission
+from outlive.api.credentials import Credentials
+from outlive.api.crowd import Crowd
+from outlive.api.hub import Hub
+from outlive.api.looks import Looks
+from outlive.api.measures import ApiMeasures
+from outlive.api.probe import Probe
+from outlive.api.tasks import Tasks
+from outlive.shared.eventlog import EventLog
+from outlive.shared.listing import Listing
+from outlive.shared.logreader import LogReader
+from outlive.shared.plane import Planes
+from outlive.shared.presence import Presence
+from outlive.shared.queue import Queue
+from outlive.shared.settings import Settings
+from outlive.shared.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)

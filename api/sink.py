@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from starlette.types import Message, Send
 
-from api import push
+from outlive.api import push
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ Events), so both end with the same text. It takes pages, so that no long log is 
 from collections.abc import Iterable
 from typing import Any, Final
 
-from api.schemas import Reduced, SnapshotError, SnapshotToolCall, SnapshotToolResult, StatusName
-from shared.codec import decode_json, decode_json_exactly
-from shared.cursor import START, Cursor
-from shared.events import TERMINAL, EventType, type_of_bytes
-from shared.generation import Status
-from shared.jsonops import Op, compose
-from shared.logreader import Logged
+from outlive.api.schemas import Reduced, SnapshotError, SnapshotToolCall, SnapshotToolResult, StatusName
+from outlive.shared.codec import decode_json, decode_json_exactly
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.events import TERMINAL, EventType, type_of_bytes
+from outlive.shared.generation import Status
+from outlive.shared.jsonops import Op, compose
+from outlive.shared.logreader import Logged
 
 _STEP: Final = "step"
 _TEXTS: Final = (EventType.TOKEN, EventType.REASONING, EventType.REFUSAL)

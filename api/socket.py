@@ -14,15 +14,15 @@ from fastapi import APIRouter, WebSocket
 from starlette.types import Message, Send
 from starlette.websockets import WebSocketDisconnect
 
-from api import ending
-from api.auth import is_same_origin, viewer_of
-from api.connection import cut_of
-from api.services import Provided, Services
-from api.sink import SendSink
-from api.wires.native import NATIVE
-from shared.codec import decode_json
-from shared.cursor import Cursor
-from shared.errors import (
+from outlive.api import ending
+from outlive.api.auth import is_same_origin, viewer_of
+from outlive.api.connection import cut_of
+from outlive.api.services import Provided, Services
+from outlive.api.sink import SendSink
+from outlive.api.wires.native import NATIVE
+from outlive.shared.codec import decode_json
+from outlive.shared.cursor import Cursor
+from outlive.shared.errors import (
     GenerationGone,
     GenerationNotFound,
     IssuerUnavailable,
@@ -32,8 +32,8 @@ from shared.errors import (
     TooManyViewers,
     Unauthenticated,
 )
-from shared.events import TERMINAL
-from shared.generation import is_id
+from outlive.shared.events import TERMINAL
+from outlive.shared.generation import is_id
 
 router = APIRouter()
 

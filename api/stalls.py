@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Final
 
-from api.viewer import Viewer
+from outlive.api.viewer import Viewer
 
 _LOOKS: Final = 5
 """In `stall_s`, so that a viewer is cut after 1.2 of it at the latest."""

@@ -12,10 +12,10 @@ from functools import partial
 
 from redis.asyncio import Redis
 
-from api.reader import TailReader
-from shared.cursor import Cursor
-from shared.logreader import Logged
-from shared.plane import LogPlane
+from outlive.api.reader import TailReader
+from outlive.shared.cursor import Cursor
+from outlive.shared.logreader import Logged
+from outlive.shared.plane import LogPlane
 
 
 class Tails:

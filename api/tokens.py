@@ -7,12 +7,12 @@ from typing import Final
 
 from fastapi import Response
 
-from api.auth import COOKIE
-from api.capability import Capability, Rights, expiry
-from api.schemas import Minted, RightsName
-from api.services import Services
-from shared.errors import BadRequest
-from shared.settings import Settings
+from outlive.api.auth import COOKIE
+from outlive.api.capability import Capability, Rights, expiry
+from outlive.api.schemas import Minted, RightsName
+from outlive.api.services import Services
+from outlive.shared.errors import BadRequest
+from outlive.shared.settings import Settings
 
 _NOBODY_ASKED: Final = "This server asks nobody who he is: whoever has the address may watch, and cancel."
 

@@ -9,13 +9,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from api.feed import Ending, Feed
-from api.rendition import Replay
-from api.sink import Sink
-from api.wires.wire import Place, Wire
-from shared.cursor import START, Cursor
-from shared.errors import LogUnavailable
-from shared.logreader import PAGE, Logged
+from outlive.api.feed import Ending, Feed
+from outlive.api.rendition import Replay
+from outlive.api.sink import Sink
+from outlive.api.wires.wire import Place, Wire
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.logreader import PAGE, Logged
 
 log = logging.getLogger(__name__)
 

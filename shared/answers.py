@@ -6,7 +6,7 @@ Pure. The words are the scripts' own (`lua/*.lua`); PROTOCOL.md says when each i
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.cursor import Cursor
+from outlive.shared.cursor import Cursor
 
 
 class Answer(StrEnum):

@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
-from shared.codec import decode_json, encode_json
-from shared.connection import translated
-from shared.errors import BadRequest
-from shared.generation import is_tenant
-from shared.keys import Keys
+from outlive.shared.codec import decode_json, encode_json
+from outlive.shared.connection import translated
+from outlive.shared.errors import BadRequest
+from outlive.shared.generation import is_tenant
+from outlive.shared.keys import Keys
 
 PREFIX: Final = "olk_"
 """Makes a key that got into a repository or a log recognisable to those who look for such."""

@@ -16,9 +16,9 @@ from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 from redis.commands import AsyncCoreCommands
 
-from shared.address import Address, Host
-from shared.connection import connect
-from shared.slots import Redirection, Silences, Slots, redirection, slot_of
+from outlive.shared.address import Address, Host
+from outlive.shared.connection import connect
+from outlive.shared.slots import Redirection, Silences, Slots, redirection, slot_of
 
 _TRIES: Final = 3
 _LEARN_EVERY_S: Final = 0.1

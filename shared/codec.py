@@ -12,7 +12,7 @@ from typing import Any, Final, cast, get_args
 
 import orjson
 
-from shared.events import Delta, Event, Whole
+from outlive.shared.events import Delta, Event, Whole
 
 
 def encode(event: Event) -> bytes:

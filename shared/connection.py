@@ -15,9 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 
-from shared.address import Address, Host, Kind, parse
-from shared.errors import LogFull, LogUnavailable
-from shared.sockets import CANCELLABLE, LOCATED, Find, Pool
+from outlive.shared.address import Address, Host, Kind, parse
+from outlive.shared.errors import LogFull, LogUnavailable
+from outlive.shared.sockets import CANCELLABLE, LOCATED, Find, Pool
 
 BLOCK_S: Final = 5.0
 """The longest blocking read. Finite, because BLOCK does not wake when a key expires or is deleted:

@@ -7,7 +7,7 @@ Pure: no I/O, no clock. A cursor is at once the Redis Stream entry id and the SS
 import re
 from typing import Final, NamedTuple, Self
 
-from shared.errors import MalformedCursor
+from outlive.shared.errors import MalformedCursor
 
 # Redis entry ids are two unsigned 64-bit numbers. Redis itself is laxer than we are: it takes `$`
 # (skips everything), leading zeros and surrounding space, and each would break "same id, same event".

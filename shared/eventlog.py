@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
-from shared import scripts
-from shared.answers import Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
-from shared.cluster import Client, Cluster
-from shared.codec import encode_json
-from shared.connection import translated
-from shared.errors import LogUnavailable, OutliveError
-from shared.events import EventType
-from shared.generation import NewGeneration
-from shared.keys import PARTITIONS, Keys, partition_of
-from shared.replies import answer_of, delivery_reply, seq_reply, take_reply
-from shared.settings import Settings
+from outlive.shared import scripts
+from outlive.shared.answers import Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
+from outlive.shared.cluster import Client, Cluster
+from outlive.shared.codec import encode_json
+from outlive.shared.connection import translated
+from outlive.shared.errors import LogUnavailable, OutliveError
+from outlive.shared.events import EventType
+from outlive.shared.generation import NewGeneration
+from outlive.shared.keys import PARTITIONS, Keys, partition_of
+from outlive.shared.replies import answer_of, delivery_reply, seq_reply, take_reply
+from outlive.shared.settings import Settings
 
 _CREATE: Final = scripts.load("create")
 _TAKE: Final = scripts.load("take")

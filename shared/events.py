@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Literal
 
-from shared.jsonops import Op
+from outlive.shared.jsonops import Op
 
 
 class EventType(StrEnum):

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final, Literal
 from uuid import UUID
 
-from shared.cursor import START, Cursor
+from outlive.shared.cursor import START, Cursor
 
 ID_PREFIX: Final = "gen_"
 _ID_HEX: Final = 32

@@ -7,11 +7,11 @@ others are deleted. Raises `LogUnavailable`.
 
 from typing import Final, NamedTuple, Self
 
-from shared.cluster import Client
-from shared.connection import translated
-from shared.errors import BadRequest
-from shared.generation import is_id
-from shared.keys import PARTITIONS, Keys
+from outlive.shared.cluster import Client
+from outlive.shared.connection import translated
+from outlive.shared.errors import BadRequest
+from outlive.shared.generation import is_id
+from outlive.shared.keys import PARTITIONS, Keys
 
 _MOST_DIGITS: Final = 15
 _MALFORMED: Final = "`before` is not a `next` of this list."

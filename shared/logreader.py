@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
-from shared.cluster import Client
-from shared.connection import BLOCK_S, replies_of, translated
-from shared.cursor import START, Cursor
-from shared.errors import GenerationGone, GenerationNotFound
-from shared.generation import DELETED, META_FIELDS, Meta, meta_of
-from shared.keys import Keys
+from outlive.shared.cluster import Client
+from outlive.shared.connection import BLOCK_S, replies_of, translated
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.errors import GenerationGone, GenerationNotFound
+from outlive.shared.generation import DELETED, META_FIELDS, Meta, meta_of
+from outlive.shared.keys import Keys
 
 PAGE: Final = 512
 """Events per XRANGE: enough to amortise the round trip, few enough not to block Redis."""

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import structlog
 from structlog.types import EventDict, ExcInfo, WrappedLogger
 
-from shared.errors import OutliveError
+from outlive.shared.errors import OutliveError
 
 Format = Literal["console", "json"]
 

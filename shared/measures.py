@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from shared import connection
+from outlive.shared import connection
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

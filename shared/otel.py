@@ -19,8 +19,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.errors import OutliveError, UpstreamError
-from shared.traces import Kind, Span, Traces, Value
+from outlive.shared.errors import OutliveError, UpstreamError
+from outlive.shared.traces import Kind, Span, Traces, Value
 
 _HEADER: Final = "traceparent"
 _KINDS: Final[dict[Kind, SpanKind]] = {

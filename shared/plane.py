@@ -9,11 +9,11 @@ from typing import Protocol
 
 from redis.asyncio import Redis
 
-from shared.address import Host, Kind, parse
-from shared.cluster import Cluster
-from shared.connection import connect, connect_blocking, translated
-from shared.settings import Settings
-from shared.slots import slot_of
+from outlive.shared.address import Host, Kind, parse
+from outlive.shared.cluster import Cluster
+from outlive.shared.connection import connect, connect_blocking, translated
+from outlive.shared.settings import Settings
+from outlive.shared.slots import slot_of
 
 
 class LogPlane(Protocol):

@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from shared import scripts
-from shared.cluster import Client
-from shared.keys import Keys
+from outlive.shared import scripts
+from outlive.shared.cluster import Client
+from outlive.shared.keys import Keys
 
 EXPIRY_S: Final = 15.0
 """How long a count is believed. It is told again three times within."""

@@ -10,9 +10,9 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
-from shared.cluster import Client
-from shared.connection import replies_of, translated
-from shared.keys import Keys
+from outlive.shared.cluster import Client
+from outlive.shared.connection import replies_of, translated
+from outlive.shared.keys import Keys
 
 _EXPIRY_MS: Final = 60_000
 

@@ -15,10 +15,10 @@ from arq.constants import job_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import Redis
 
-from shared import scripts
-from shared.connection import BLOCK_S, replies_of, translated
-from shared.keys import Keys
-from shared.quota import give_back
+from outlive.shared import scripts
+from outlive.shared.connection import BLOCK_S, replies_of, translated
+from outlive.shared.keys import Keys
+from outlive.shared.quota import give_back
 
 JOB_FUNCTION: Final = "generate"
 """The one function name in arq's jobs."""

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
 
-from shared import scripts
-from shared.connection import replies_of, translated
-from shared.keys import Keys
+from outlive.shared import scripts
+from outlive.shared.connection import replies_of, translated
+from outlive.shared.keys import Keys
 
 _RESERVE: Final = scripts.load("reserve", on_log=False)
 _COUNT_REQUEST: Final = scripts.load("count_request", on_log=False, allow_oom=True)

@@ -12,10 +12,10 @@ from enum import Enum, auto
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from shared.connection import BLOCK_S, replies_of, translated
-from shared.errors import LogUnavailable
-from shared.keys import Keys, partition_of
-from shared.plane import LogPlane
+from outlive.shared.connection import BLOCK_S, replies_of, translated
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.keys import Keys, partition_of
+from outlive.shared.plane import LogPlane
 
 
 class Standing(Enum):

@@ -1,6 +1,6 @@
 """Owns how the words our scripts answer with become the shapes of `answers.py`. Pure."""
 
-from shared.answers import Answer, DeliveryReply, SeqReply, TakeReply
+from outlive.shared.answers import Answer, DeliveryReply, SeqReply, TakeReply
 
 
 def answer_of(word: bytes) -> Answer:

@@ -11,8 +11,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from shared.connection import translated
-from shared.errors import UnfitRedis
+from outlive.shared.connection import translated
+from outlive.shared.errors import UnfitRedis
 
 log = logging.getLogger(__name__)
 

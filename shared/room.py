@@ -11,8 +11,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from shared.connection import translated
-from shared.errors import LogUnavailable
+from outlive.shared.connection import translated
+from outlive.shared.errors import LogUnavailable
 
 _LOOK_S: Final = 1.0
 

@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from redis.exceptions import NoScriptError
 
-from shared.cluster import Client
-from shared.connection import translate, translated
-from shared.errors import OutliveError
+from outlive.shared.cluster import Client
+from outlive.shared.connection import translate, translated
+from outlive.shared.errors import OutliveError
 
 Word = str | bytes | int | float
 
-_LUA: Final = resources.files("shared") / "lua"
+_LUA: Final = resources.files("outlive.shared") / "lua"
 _PRELUDE: Final = (_LUA / "prelude.lua").read_text()
 
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shared import address
-from shared.errors import SettingsError
-from shared.upstreams import Upstream, UpstreamName, Upstreams, parsed
+from outlive.shared import address
+from outlive.shared.errors import SettingsError
+from outlive.shared.upstreams import Upstream, UpstreamName, Upstreams, parsed
 
 PREFIX: Final = "OUTLIVE_"
 KEY_ENV: Final = "OPENAI_API_KEY"

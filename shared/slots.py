@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from redis.crc import key_slot
 
-from shared.address import Host
+from outlive.shared.address import Host
 
 
 class Redirection(NamedTuple):

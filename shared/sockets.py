@@ -14,7 +14,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from shared.address import Host
+from outlive.shared.address import Host
 
 Find = Callable[[bool], Awaitable[Host]]
 """Where the server is now. The argument: what was said before does not hold, so ask again."""

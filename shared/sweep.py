@@ -9,11 +9,11 @@ import logging
 import random
 from typing import Final
 
-from shared.answers import Answer
-from shared.errors import LogUnavailable
-from shared.eventlog import EventLog
-from shared.measures import Measures
-from shared.queue import Queue
+from outlive.shared.answers import Answer
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.eventlog import EventLog
+from outlive.shared.measures import Measures
+from outlive.shared.queue import Queue
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Literal
 
-from shared.errors import SettingsError
+from outlive.shared.errors import SettingsError
 
 Value = str | int | float | bool | Sequence[str]
 Kind = Literal["server", "consumer", "client"]
@@ -60,7 +60,7 @@ def traces_of(process: str, *, recorded: bool) -> Traces:
         return Traces()
     try:
         # Only here: who does not trace need not have it, nor wait for its import.
-        from shared.otel import RecordedTraces  # noqa: PLC0415
+        from outlive.shared.otel import RecordedTraces  # noqa: PLC0415
     except ImportError as error:
         raise SettingsError("OUTLIVE_TRACES needs OpenTelemetry: install outlive[otel].") from error
     return RecordedTraces(process)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from shared.errors import SettingsError
-from shared.upstreams import Upstream
+from outlive.shared.errors import SettingsError
+from outlive.shared.upstreams import Upstream
 
 
 def key_of(name: str, upstream: Upstream, environ: Mapping[str, str]) -> SecretStr | None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from shared.errors import ModelNotFound
+from outlive.shared.errors import ModelNotFound
 
 NAME: Final = "upstream"
 """The member of a request, and of a stored one, that names an upstream. No provider is sent it."""

@@ -7,7 +7,7 @@ rule of thumb for English, and far off for code or Chinese.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from shared.events import Usage
+from outlive.shared.events import Usage
 
 _CHARS_PER_TOKEN: Final = 4
 

@@ -16,7 +16,7 @@ from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import EMPTY_REGISTRY
 
-from shared.jsonops import child
+from outlive.shared.jsonops import child
 
 MOST: Final = 16
 """Findings told; who has so many has seen the point."""

@@ -1,14 +1,14 @@
-"""`python -m worker`: settings from the environment, one event loop, a clear word when it cannot start."""
+"""`python -m outlive.worker`: settings from the environment, one event loop, a clear word when it cannot start."""
 
 import os
 import sys
 
 import uvloop
 
-from shared import logs
-from shared.errors import SettingsError, UnfitRedis
-from shared.settings import load
-from worker.main import run
+from outlive.shared import logs
+from outlive.shared.errors import SettingsError, UnfitRedis
+from outlive.shared.settings import load
+from outlive.worker.main import run
 
 
 def main() -> int:

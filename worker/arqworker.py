@@ -20,8 +20,8 @@ from arq.worker import Worker, func
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
-from shared.errors import LogUnavailable
-from shared.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize, generation_of, serialize
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize, generation_of, serialize
 
 log = logging.getLogger(__name__)
 

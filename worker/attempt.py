@@ -10,20 +10,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from shared.errors import UpstreamError, UpstreamRefused
-from shared.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
-from shared.usage import estimate_prompt, estimated, total
-from worker.calls import Calls
-from worker.conversation import Conversation, Round
-from worker.former import Former
-from worker.outbox import OutputTooLarge
-from worker.publication import Publication
-from worker.question import Asking
-from worker.retry import Unanswered
-from worker.telling import Telling
-from worker.tools.registry import offer
-from worker.tools.toolbox import Toolbox
-from worker.turn import ChooseUpstream, Clocks, Turn, Upstream
+from outlive.shared.errors import UpstreamError, UpstreamRefused
+from outlive.shared.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
+from outlive.shared.usage import estimate_prompt, estimated, total
+from outlive.worker.calls import Calls
+from outlive.worker.conversation import Conversation, Round
+from outlive.worker.former import Former
+from outlive.worker.outbox import OutputTooLarge
+from outlive.worker.publication import Publication
+from outlive.worker.question import Asking
+from outlive.worker.retry import Unanswered
+from outlive.worker.telling import Telling
+from outlive.worker.tools.registry import offer
+from outlive.worker.tools.toolbox import Toolbox
+from outlive.worker.turn import ChooseUpstream, Clocks, Turn, Upstream
 
 _CUT: Final = frozenset({"length", "content_filter"})
 """Ends after which a call may lack its last piece. OpenAI says `stop` for calls that the request

@@ -10,9 +10,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.errors import UpstreamBroken
-from shared.events import ToolCall, ToolCallDone
-from worker.upstream.pieces import CallPiece
+from outlive.shared.errors import UpstreamBroken
+from outlive.shared.events import ToolCall, ToolCallDone
+from outlive.worker.upstream.pieces import CallPiece
 
 MOST_CALLS: Final = 256
 """In one round. Each costs memory and events even without a word of arguments; OpenAI takes 128 tools."""

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from shared.codec import encode_json
-from shared.events import OUTPUT, Delta, Json, Refusal, Token, ToolCall, Violation
-from shared.jsonops import Op
-from shared.verdict import asked_schema
-from worker.growing import Growing, NotJson, Untellable
+from outlive.shared.codec import encode_json
+from outlive.shared.events import OUTPUT, Delta, Json, Refusal, Token, ToolCall, Violation
+from outlive.shared.jsonops import Op
+from outlive.shared.verdict import asked_schema
+from outlive.worker.growing import Growing, NotJson, Untellable
 
 _EVENT_BYTES: Final = 64
 """What an event holds besides its ops and its target, which may be a provider's long call id; and some room."""

@@ -8,10 +8,10 @@ results come after all calls of their round, so then the round is whole. Knows n
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from shared.codec import decode_output
-from shared.events import Delta, EventType, Token, ToolCallDone, ToolResult, Whole
-from shared.logreader import Logged, LogReader
-from worker.conversation import Round
+from outlive.shared.codec import decode_output
+from outlive.shared.events import Delta, EventType, Token, ToolCallDone, ToolResult, Whole
+from outlive.shared.logreader import Logged, LogReader
+from outlive.worker.conversation import Round
 
 _ATTEMPT = EventType.ATTEMPT.value.encode()
 

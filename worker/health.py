@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Final
 
-from shared.errors import SettingsError
-from shared.measures import CONTENT_TYPE
+from outlive.shared.errors import SettingsError
+from outlive.shared.measures import CONTENT_TYPE
 
 _REQUEST_BYTES: Final = 8192
 _REQUEST_S: Final = 5.0

@@ -14,27 +14,27 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from shared import logs
-from shared.answers import Answer, TakeReply
-from shared.codec import decode_json
-from shared.errors import LogUnavailable, LostPlace
-from shared.eventlog import EventLog
-from shared.events import Failed, Terminal
-from shared.generation import ECHO
-from shared.logreader import LogReader
-from shared.queue import Queue
-from shared.sweep import fail_lost
-from shared.traces import Span, Traces, Value
-from worker.attempt import Attempt
-from worker.former import Former, read_former
-from worker.linger import Linger
-from worker.measures import WorkerMeasures
-from worker.publication import Publication
-from worker.publisher import Publisher
-from worker.question import asking
-from worker.retry import restart_wait_s
-from worker.tools.toolbox import Toolbox
-from worker.turn import ChooseUpstream, Clocks, Interrupted
+from outlive.shared import logs
+from outlive.shared.answers import Answer, TakeReply
+from outlive.shared.codec import decode_json
+from outlive.shared.errors import LogUnavailable, LostPlace
+from outlive.shared.eventlog import EventLog
+from outlive.shared.events import Failed, Terminal
+from outlive.shared.generation import ECHO
+from outlive.shared.logreader import LogReader
+from outlive.shared.queue import Queue
+from outlive.shared.sweep import fail_lost
+from outlive.shared.traces import Span, Traces, Value
+from outlive.worker.attempt import Attempt
+from outlive.worker.former import Former, read_former
+from outlive.worker.linger import Linger
+from outlive.worker.measures import WorkerMeasures
+from outlive.worker.publication import Publication
+from outlive.worker.publisher import Publisher
+from outlive.worker.question import asking
+from outlive.worker.retry import restart_wait_s
+from outlive.worker.tools.toolbox import Toolbox
+from outlive.worker.turn import ChooseUpstream, Clocks, Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -179,9 +179,7 @@ class Job:
         except Exception:
             # Ours, not the provider's. Viewers must not wait for a worker that has given up.
             log.exception("failed inside the worker")
-            await publication.close(
-                attempt.failed("internal", "Something went wrong inside Outlive.", retryable=True)
-            )
+            await publication.close(attempt.failed("internal", "Something went wrong inside Outlive.", retryable=True))
             return False
         finally:
             for task in (running, lost, drained):

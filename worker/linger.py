@@ -10,9 +10,9 @@ import logging
 import random
 from typing import Final
 
-from shared.replicas import Replicas, Standing
-from worker.publication import Publication
-from worker.publisher import Publisher
+from outlive.shared.replicas import Replicas, Standing
+from outlive.worker.publication import Publication
+from outlive.worker.publisher import Publisher
 
 log = logging.getLogger(__name__)
 

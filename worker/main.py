@@ -10,31 +10,31 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from shared.connection import connect_blocking, pool
-from shared.errors import LogUnavailable
-from shared.eventlog import EventLog, LogLimits
-from shared.garbage import look_seldom
-from shared.keys import Keys
-from shared.logreader import LogReader
-from shared.plane import Planes
-from shared.queue import Queue
-from shared.replicas import Replicas
-from shared.requirements import require_fit
-from shared.settings import Settings
-from shared.sweep import Sweep
-from shared.traces import traces_of
-from worker.arqworker import ArqWorker
-from worker.health import serving
-from worker.job import Job
-from worker.linger import Linger
-from worker.measures import WorkerMeasures
-from worker.outbox import OutboxLimits
-from worker.publisher import Publisher
-from worker.tools.registry import load_tools
-from worker.tools.threads import Threads
-from worker.tools.toolbox import Toolbox, ToolLimits
-from worker.turn import Clocks
-from worker.upstream.upstreams import Upstreams
+from outlive.shared.connection import connect_blocking, pool
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.eventlog import EventLog, LogLimits
+from outlive.shared.garbage import look_seldom
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import LogReader
+from outlive.shared.plane import Planes
+from outlive.shared.queue import Queue
+from outlive.shared.replicas import Replicas
+from outlive.shared.requirements import require_fit
+from outlive.shared.settings import Settings
+from outlive.shared.sweep import Sweep
+from outlive.shared.traces import traces_of
+from outlive.worker.arqworker import ArqWorker
+from outlive.worker.health import serving
+from outlive.worker.job import Job
+from outlive.worker.linger import Linger
+from outlive.worker.measures import WorkerMeasures
+from outlive.worker.outbox import OutboxLimits
+from outlive.worker.publisher import Publisher
+from outlive.worker.tools.registry import load_tools
+from outlive.worker.tools.threads import Threads
+from outlive.worker.tools.toolbox import Toolbox, ToolLimits
+from outlive.worker.turn import Clocks
+from outlive.worker.upstream.upstreams import Upstreams
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shared.answers import TakeReply
-from shared.codec import encode
-from shared.eventlog import Batch, Entry
-from shared.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall, Whole
-from shared.usage import estimate_output
+from outlive.shared.answers import TakeReply
+from outlive.shared.codec import encode
+from outlive.shared.eventlog import Batch, Entry
+from outlive.shared.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall, Whole
+from outlive.shared.usage import estimate_output
 
 # One script call must not hold Redis for long: about 1 ms of it.
 _BATCH_EVENTS: Final = 256

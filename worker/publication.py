@@ -7,10 +7,10 @@ tells how far the log is. Knows neither Redis nor the upstream.
 import asyncio
 from collections.abc import Callable
 
-from shared.answers import Answer, TakeReply
-from shared.errors import LostPlace
-from shared.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
-from worker.outbox import Outbox
+from outlive.shared.answers import Answer, TakeReply
+from outlive.shared.errors import LostPlace
+from outlive.shared.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
+from outlive.worker.outbox import Outbox
 
 
 class Publication:

@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from shared.answers import LOST, Answer, SeqReply, TakeReply
-from shared.errors import LogFull, LogUnavailable, OutliveError
-from shared.eventlog import Batch, EventLog, Renewal
-from shared.pace import Pace
-from worker.measures import WorkerMeasures
-from worker.outbox import Outbox, OutboxLimits
-from worker.publication import Publication
-from worker.reach import Reach
+from outlive.shared.answers import LOST, Answer, SeqReply, TakeReply
+from outlive.shared.errors import LogFull, LogUnavailable, OutliveError
+from outlive.shared.eventlog import Batch, EventLog, Renewal
+from outlive.shared.pace import Pace
+from outlive.worker.measures import WorkerMeasures
+from outlive.worker.outbox import Outbox, OutboxLimits
+from outlive.worker.publication import Publication
+from outlive.worker.reach import Reach
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-from shared.events import Usage
-from shared.traces import Span, Value
-from worker.measures import WorkerMeasures
+from outlive.shared.events import Usage
+from outlive.shared.traces import Span, Value
+from outlive.worker.measures import WorkerMeasures
 
 _NUMBERS: Final = {
     "max_tokens": "gen_ai.request.max_tokens",

@@ -12,7 +12,7 @@ from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from shared.errors import UpstreamBroken
+from outlive.shared.errors import UpstreamBroken
 
 _TRIES: Final = 4
 _TRIES_OF_SILENCE: Final = 2

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.errors import LostPlace
-from shared.events import Delta, Json, ToolCallDone, Violation
-from shared.verdict import MOST, fault_of, findings
-from worker.documents import TELL_FACTOR, Documents, Judgeable
-from worker.publication import Publication
+from outlive.shared.errors import LostPlace
+from outlive.shared.events import Delta, Json, ToolCallDone, Violation
+from outlive.shared.verdict import MOST, fault_of, findings
+from outlive.worker.documents import TELL_FACTOR, Documents, Judgeable
+from outlive.worker.publication import Publication
 
 
 class Telling:

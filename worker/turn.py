@@ -11,13 +11,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
-from shared.events import Delta, Token, Usage
-from worker.calls import Calls
-from worker.question import Asking, Question
-from worker.retry import Unanswered, before_first_piece
-from worker.silence import Silence
-from worker.upstream.pieces import CallPiece, Finish, pieces_of
+from outlive.shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
+from outlive.shared.events import Delta, Token, Usage
+from outlive.worker.calls import Calls
+from outlive.worker.question import Asking, Question
+from outlive.worker.retry import Unanswered, before_first_piece
+from outlive.worker.silence import Silence
+from outlive.worker.upstream.pieces import CallPiece, Finish, pieces_of
 
 _LAST_WORDS_S: Final = 5.0
 """After its finish reason a provider has this long to count tokens and hang up."""

@@ -6,9 +6,9 @@ What the frames look like is `frames.py`'s.
 from collections.abc import Sequence
 from typing import Final
 
-from api import frames
-from api.wires.wire import Head
-from shared.logreader import Logged
+from outlive.api import frames
+from outlive.api.wires.wire import Head
+from outlive.shared.logreader import Logged
 
 
 class _Native:

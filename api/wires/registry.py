@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.wires.chat.routes import router as chat
-from api.wires.responses.routes import router as responses
+from outlive.api.wires.chat.routes import router as chat
+from outlive.api.wires.responses.routes import router as responses
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (chat, responses)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from api.wires.wire import Head
-from shared.logreader import Logged
+from outlive.api.wires.wire import Head
+from outlive.shared.logreader import Logged
 
 
 class _Silent:

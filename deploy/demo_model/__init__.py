@@ -1,6 +1,6 @@
 """The demo model: a small OpenAI-compatible HTTP server with nothing behind it.
 
-    python -m deploy.demo_model --host 127.0.0.1 --port 9100
+    python -m outlive.deploy.demo_model --host 127.0.0.1 --port 9100
 
 It lets `make up` answer on a machine without an API key, and it is the one test double here: the
 only part of the system we do not own is the provider. It knows nothing of Outlive.

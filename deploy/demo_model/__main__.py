@@ -8,14 +8,14 @@ import sys
 
 import uvicorn
 
-from deploy.demo_model.app import App
-from deploy.demo_model.listener import BACKLOG, listen
-from deploy.demo_model.protocol import LentSocket
+from outlive.deploy.demo_model.app import App
+from outlive.deploy.demo_model.listener import BACKLOG, listen
+from outlive.deploy.demo_model.protocol import LentSocket
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.demo_model")
+    parser = argparse.ArgumentParser(prog="python -m outlive.deploy.demo_model")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 for any free one")
     parser.add_argument("--fd", type=int, help="serve on this inherited listening socket instead")

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
-from deploy.demo_model import faults, wire
-from deploy.demo_model.control import Gates, Ledger, Seen
-from deploy.demo_model.faults import Breaker, Send
-from deploy.demo_model.player import Gathered, Sink, Streamed, play
-from deploy.demo_model.protocol import SOCKET
-from deploy.demo_model.request import Refused, Request
-from deploy.demo_model.script import write
+from outlive.deploy.demo_model import faults, wire
+from outlive.deploy.demo_model.control import Gates, Ledger, Seen
+from outlive.deploy.demo_model.faults import Breaker, Send
+from outlive.deploy.demo_model.player import Gathered, Sink, Streamed, play
+from outlive.deploy.demo_model.protocol import SOCKET
+from outlive.deploy.demo_model.request import Refused, Request
+from outlive.deploy.demo_model.script import write
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Scope = MutableMapping[str, Any]

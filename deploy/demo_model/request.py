@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
 
-from deploy.demo_model.faults import AT_THE_END, INSTEAD, WITHIN
+from outlive.deploy.demo_model.faults import AT_THE_END, INSTEAD, WITHIN
 
 MODEL: Final = "demo"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 from typing import Final, Literal
 
-from deploy.demo_model.faults import WITHIN
-from deploy.demo_model.prose import Voice, in_parts, pieces
-from deploy.demo_model.request import Request
-from deploy.demo_model.schema import example
+from outlive.deploy.demo_model.faults import WITHIN
+from outlive.deploy.demo_model.prose import Voice, in_parts, pieces
+from outlive.deploy.demo_model.request import Request
+from outlive.deploy.demo_model.schema import example
 
 Kind = Literal["content", "reasoning_content", "refusal"]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from deploy.demo_model.request import MODEL, Refused
-from deploy.demo_model.script import Call, Delta, Finish, Say
+from outlive.deploy.demo_model.request import MODEL, Refused
+from outlive.deploy.demo_model.script import Call, Delta, Finish, Say
 
 DONE: Final = b"data: [DONE]\n\n"
 

@@ -5,15 +5,17 @@ import asyncio
 import os
 import sys
 
-from deploy.doctor.findings import Finding, Grade
-from deploy.doctor.looks import at_machine, at_planes, at_upstreams
-from shared.errors import SettingsError
-from shared.settings import Settings, load
+from outlive.deploy.doctor.findings import Finding, Grade
+from outlive.deploy.doctor.looks import at_machine, at_planes, at_upstreams
+from outlive.shared.errors import SettingsError
+from outlive.shared.settings import Settings, load
 
 
 def main() -> int:
     """Look everywhere, say all of it."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.doctor", description="Is this place fit for Outlive?")
+    parser = argparse.ArgumentParser(
+        prog="python -m outlive.deploy.doctor", description="Is this place fit for Outlive?"
+    )
     parser.add_argument("--no-upstream", action="store_true", help="where only the API runs: do not ask providers")
     asked = parser.parse_args()
     try:

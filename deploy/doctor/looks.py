@@ -13,14 +13,14 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from deploy.doctor import findings
-from deploy.doctor.findings import Finding, Grade
-from shared.connection import translated
-from shared.errors import LogUnavailable, SettingsError
-from shared.plane import open_log_plane
-from shared.settings import Settings
-from shared.upstreamkeys import key_of
-from shared.upstreams import Upstream
+from outlive.deploy.doctor import findings
+from outlive.deploy.doctor.findings import Finding, Grade
+from outlive.shared.connection import translated
+from outlive.shared.errors import LogUnavailable, SettingsError
+from outlive.shared.plane import open_log_plane
+from outlive.shared.settings import Settings
+from outlive.shared.upstreamkeys import key_of
+from outlive.shared.upstreams import Upstream
 
 _PINGS: Final = 20
 _REDIS_S: Final = 10.0

@@ -1,6 +1,6 @@
 """Outlive on one machine, by one command in the foreground.
 
-    python -m deploy.local [--port 8000] [--data ./data] [--api 1] [--workers 1]
+    python -m outlive.deploy.local [--port 8000] [--data ./data] [--api 1] [--workers 1]
 
 Starts Redis, the demo model (unless a provider is named in the environment), workers
 and API, in this order, each when what it needs answers; starts again what dies; ends all of it in

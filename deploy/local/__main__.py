@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-from deploy.local import redis
-from deploy.local.checks import CannotStart, check_port, open_data
-from deploy.local.console import Console
-from deploy.local.launcher import HOST, Launcher, Plan
-from shared import settings
-from shared.errors import SettingsError
+from outlive.deploy.local import redis
+from outlive.deploy.local.checks import CannotStart, check_port, open_data
+from outlive.deploy.local.console import Console
+from outlive.deploy.local.launcher import HOST, Launcher, Plan
+from outlive.shared import settings
+from outlive.shared.errors import SettingsError
 
 _REDIS_URL: Final = "OUTLIVE_REDIS_URL"
 _DRAIN_S: Final = "OUTLIVE_DRAIN_S"
@@ -112,7 +112,7 @@ class _Arguments(argparse.ArgumentParser):
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = _Arguments(prog="python -m deploy.local", description="Outlive on this machine, all of it.")
+    parser = _Arguments(prog="python -m outlive.deploy.local", description="Outlive on this machine, all of it.")
     parser.add_argument("--port", type=_within(1, 65_535), default=8000, help="of the API and the page")
     parser.add_argument("--data", default="data", help="directory of Redis's append-only file")
     parser.add_argument("--api", type=_within(1, _MOST_PROCESSES), default=1, help="API processes on that port")

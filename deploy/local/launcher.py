@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deploy.demo_model.listener import listen
-from deploy.local import redis
-from deploy.local.child import Child, Command
-from deploy.local.console import Console, welcome
+from outlive.deploy.demo_model.listener import listen
+from outlive.deploy.local import redis
+from outlive.deploy.local.child import Child, Command
+from outlive.deploy.local.console import Console, welcome
 
 HOST: Final = "127.0.0.1"
 
@@ -23,7 +23,7 @@ _READY_S: Final = 60.0
 """Generous: a slow machine imports for seconds, and a large append-only file takes its time."""
 _LOOK_EVERY_S: Final = 0.05
 _LOOK_S: Final = 2.0
-_TOOLS: Final = "deploy.demo_tools"
+_TOOLS: Final = "outlive.deploy.demo_tools"
 """What the workers run if nothing else is asked for; a request must still name them."""
 _END_S: Final = 5.0
 """How long one may take to end, beyond the drain time of those that have one."""
@@ -107,14 +107,14 @@ class Launcher:
             self._listener = listen(HOST, 0)
             descriptor, port = self._listener.fileno(), self._listener.getsockname()[1]
             self._environ |= {"OPENAI_BASE_URL": f"http://{HOST}:{port}/v1", "OPENAI_API_KEY": "demo"}
-            argv = [*python, "deploy.demo_model", "--fd", str(descriptor)]
+            argv = [*python, "outlive.deploy.demo_model", "--fd", str(descriptor)]
             self._add(tasks, [Command("model", argv, self._environ, (descriptor,))])
             await self._ready("model", lambda: _answers_ok(port, "/healthz"))
             model = f"the demo model at http://{HOST}:{port}/v1"
         numbers = [""] if plan.workers == 1 else [f" {i + 1}" for i in range(plan.workers)]
-        workers = [Command(f"worker{number}", [*python, "worker"], self._environ) for number in numbers]
+        workers = [Command(f"worker{number}", [*python, "outlive.worker"], self._environ) for number in numbers]
         where = ["--host", HOST, "--port", str(plan.port), "--workers", str(plan.apis)]
-        self._add(tasks, [*workers, Command("api", [*python, "api", *where], self._environ)])
+        self._add(tasks, [*workers, Command("api", [*python, "outlive.api", *where], self._environ)])
         await self._ready("api", lambda: _answers_ok(plan.port, "/readyz"))
         for stage in self._stages:
             for child in stage:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from deploy.local.checks import CannotStart
-from shared import connection
-from shared.errors import LogUnavailable
+from outlive.deploy.local.checks import CannotStart
+from outlive.shared import connection
+from outlive.shared.errors import LogUnavailable
 
 _LEAST: Final = (7, 0)
 _SERVERS: Final = ("redis-server", "valkey-server")

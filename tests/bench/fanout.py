@@ -26,11 +26,11 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
+from outlive.worker.publisher import REST_EACH_S
 from tests.bench import load
 from tests.bench.cores import Reading, rss_bytes
 from tests.bench.load import Seen
 from tests.bench.peers import Peer, numbered
-from worker.publisher import REST_EACH_S
 
 _SLACK_S: Final = 5.0
 """How long viewers wait for events that are late before the run counts as failed."""

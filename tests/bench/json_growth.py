@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from jiter import from_json
 
-from shared.codec import encode, encode_json
-from shared.events import Token
+from outlive.shared.codec import encode, encode_json
+from outlive.shared.events import Token
+from outlive.worker.documents import Documents
 from tests.bench.table import print_table
-from worker.documents import Documents
 
 SIZES: Final = (1_000, 10_000, 100_000)
 TOKENS_PER_S: Final = 50

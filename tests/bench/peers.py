@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from api.auth import DEFAULT_TENANT
-from api.capability import Capability, Rights, Signer, expiry
-from shared import scripts
-from shared.codec import encode_json
-from shared.eventlog import Batch, Entry, EventLog, LogLimits
-from shared.generation import NewGeneration, new_id
-from shared.keys import Keys
+from outlive.api.auth import DEFAULT_TENANT
+from outlive.api.capability import Capability, Rights, Signer, expiry
+from outlive.shared import scripts
+from outlive.shared.codec import encode_json
+from outlive.shared.eventlog import Batch, Entry, EventLog, LogLimits
+from outlive.shared.generation import NewGeneration, new_id
+from outlive.shared.keys import Keys
 from tests.bench.cores import LOAD_CORE, SERVER_CORE, pinned
 from tests.support.processes import stop_all
 from tests.support.redis_server import RedisServer
@@ -79,7 +79,7 @@ class Peer(ABC):
 
 
 class Outlive(Peer):
-    """Ours: `python -m api` as it is, events through the append script."""
+    """Ours: `python -m outlive.api` as it is, events through the append script."""
 
     name = "Outlive"
     appends = "append"

@@ -15,9 +15,9 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from api.auth import DEFAULT_TENANT
-from shared.generation import derived_id
-from shared.keys import partition_of
+from outlive.api.auth import DEFAULT_TENANT
+from outlive.shared.generation import derived_id
+from outlive.shared.keys import partition_of
 from tests.bench.cores import cpu_s
 from tests.bench.counting import watch
 from tests.bench.fit import growth

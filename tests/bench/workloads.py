@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tests.bench import overhead, plots, stalled, writing
 from tests.bench.fanout import C_QUICK, REPLAYED, REPLAYING, A, C, Run, Workload, live, middle_of, replay
-from tests.bench.peers import Identified, Nchan, Peer, Outlive, Tutorial, TwoProcesses
+from tests.bench.peers import Identified, Nchan, Outlive, Peer, Tutorial, TwoProcesses
 
 PEERS: Final[Sequence[type[Peer]]] = [kind for kind in (Outlive, Tutorial, Nchan) if kind.is_here()]
 _RUNS: Final = 3

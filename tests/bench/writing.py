@@ -26,11 +26,11 @@ from typing import Final, Self, TypeVar
 
 from redis.asyncio import Redis
 
-from shared.eventlog import EventLog, LogLimits
-from shared.generation import Meta
-from shared.keys import Keys
-from shared.logreader import LogReader
-from shared.queue import Queue
+from outlive.shared.eventlog import EventLog, LogLimits
+from outlive.shared.generation import Meta
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import LogReader
+from outlive.shared.queue import Queue
 from tests.bench.cores import LOAD_CORE, SERVER_CORE, Reading, pinned
 from tests.bench.peers import generation
 from tests.bench.table import print_table

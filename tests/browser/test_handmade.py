@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
-from shared.codec import encode_json
-from shared.connection import connect
-from shared.eventlog import Batch, Entry, EventLog
-from shared.events import EventType
+from outlive.shared.codec import encode_json
+from outlive.shared.connection import connect
+from outlive.shared.eventlog import Batch, Entry, EventLog
+from outlive.shared.events import EventType
 from tests.browser.conftest import Look
 from tests.integration.logs import LIMITS, append
 from tests.support.browser import Tab, tab

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import hiredis
 
-from shared import scripts
+from outlive.shared import scripts
 
 _KEPT: Final = 50_000
 _ON_LOG: Final = frozenset({"create", "take", "append", "renew", "release", "requeue", "finish", "delete"})
@@ -24,7 +24,7 @@ LOST: Final = frozenset({"FENCED", "CLOSED", "GONE"})
 def _digests() -> dict[bytes, str]:
     """Digest -> verb, of every form a script may be loaded in."""
     found = {}
-    for path in (resources.files("shared") / "lua").iterdir():
+    for path in (resources.files("outlive.shared") / "lua").iterdir():
         verb = path.name.removesuffix(".lua")
         if verb != "prelude":
             for on_log in (False, True):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
-from shared.keys import Keys
+from outlive.shared.keys import Keys
 from tests.chaos.trial import Trial
 from tests.support.waiting import until
 

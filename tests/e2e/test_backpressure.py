@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.settings import load
+from outlive.shared.settings import load
 from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
 from tests.support.proxy import FaultProxy

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 from redis.asyncio import Redis
 
-from shared.cursor import START
+from outlive.shared.cursor import START
 from tests.support.invariants import check_invariants
 from tests.support.measuring import figures
 from tests.support.redis_server import RedisServer

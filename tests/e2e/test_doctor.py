@@ -1,4 +1,4 @@
-"""`python -m deploy.doctor`, against what is fit, what is not, and what is not there."""
+"""`python -m outlive.deploy.doctor`, against what is fit, what is not, and what is not there."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ SECRET = "canary-5d1f"
 
 async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
     """Its exit code, and what it said."""
-    doctor = OsProcess("doctor", [sys.executable, "-m", "deploy.doctor", *arguments], environ)
+    doctor = OsProcess("doctor", [sys.executable, "-m", "outlive.deploy.doctor", *arguments], environ)
     doctor.spawn()
     try:
         code = await doctor.wait(30.0)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import redis
-from deploy.local.child import Child, Command
+from outlive.deploy.local import redis
+from outlive.deploy.local.child import Child, Command
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import OsProcess
 from tests.support.stack import chat, demo
@@ -28,11 +28,11 @@ GONE_S = 15.0
 SOON_S = 30.0
 EVERYTHING = 8
 """Processes under a launcher: Redis, model, worker and API, and a leash for each."""
-PYTHON = [sys.executable, "-m", "deploy.local"]
+PYTHON = [sys.executable, "-m", "outlive.deploy.local"]
 
 
 class Launcher(OsProcess):
-    """`python -m deploy.local` on a port of its own; ready when it has said so."""
+    """`python -m outlive.deploy.local` on a port of its own; ready when it has said so."""
 
     def __init__(self, data: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         self.port = claim_port()
@@ -124,7 +124,7 @@ async def test_one_command_brings_everything_up_and_interrupt_ends_all_of_it(lau
     assert await launcher.answers()
     assert "curl -N -H 'Accept: text/event-stream'" in launcher.output()
     family = started_by(launcher)
-    for part in ("-server", "deploy.demo_model", " worker", " api "):
+    for part in ("-server", "outlive.deploy.demo_model", " outlive.worker", " outlive.api "):
         assert any(part in command for command in family.values()), part
     os.kill(launcher.pid, signal.SIGINT)
     assert await launcher.wait(GONE_S) == 0
@@ -164,9 +164,9 @@ async def test_nothing_outlives_a_killed_parent_when_asked_to(tmp_path: Path) ->
 
 async def test_every_child_that_dies_is_started_again(launcher: Launcher) -> None:
     for part, name in (
-        (" worker", "worker"),
-        ("deploy.demo_model", "model"),
-        (" api ", "api"),
+        (" outlive.worker", "worker"),
+        ("outlive.deploy.demo_model", "model"),
+        (" outlive.api ", "api"),
         ("-server", "redis"),
     ):
         before = await until(partial(command_of, launcher, part), SOON_S, f"{name} runs")
@@ -177,11 +177,11 @@ async def test_every_child_that_dies_is_started_again(launcher: Launcher) -> Non
 
 
 async def test_command_whose_leash_was_killed_does_not_run_beside_its_successor(launcher: Launcher) -> None:
-    before = await until(partial(command_of, launcher, " worker"), SOON_S, "worker runs")
+    before = await until(partial(command_of, launcher, " outlive.worker"), SOON_S, "worker runs")
     leash = process_table()[before][0]
     os.kill(leash, signal.SIGKILL)
     await all_gone({before: ""})
-    await until(partial(replaced, launcher, " worker", before), SOON_S, "another worker")
+    await until(partial(replaced, launcher, " outlive.worker", before), SOON_S, "another worker")
 
 
 async def test_answers_survive_a_restart_on_the_same_data(tmp_path: Path) -> None:

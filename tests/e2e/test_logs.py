@@ -56,7 +56,7 @@ async def test_each_line_is_json_and_says_what_it_is_about(stack: Stack) -> None
     ]
     for line in found:
         assert line["trace"] == trace
-        assert (line["process"], line["logger"], line["pid"]) == ("worker", "worker.job", stack.workers[0].pid)
+        assert (line["process"], line["logger"], line["pid"]) == ("worker", "outlive.worker.job", stack.workers[0].pid)
         assert line["level"] in ("info", "warning")
         assert line["timestamp"].endswith("Z")
     assert [line["message"] for line in said(stack.apis[0])][-1].startswith("serves http://")

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from shared.settings import Settings
+from outlive.shared.settings import Settings
 from tests.support.nginx import Nginx
 from tests.support.origin import Asked, Origin, answer_of
 from tests.support.ports import claim_port, release_port

@@ -35,7 +35,9 @@ async def test_the_four_commands_stream_resume_cancel_and_run_a_tool(tmp_path: P
     """The second goes on exactly where the first was cut; the third stops the answer; the fourth runs a tool."""
     port = claim_port()
     launcher = OsProcess(
-        "launcher", [sys.executable, "-m", "deploy.local", "--port", str(port), "--data", str(tmp_path / "data")], {}
+        "launcher",
+        [sys.executable, "-m", "outlive.deploy.local", "--port", str(port), "--data", str(tmp_path / "data")],
+        {},
     )
     await launcher.start()
     try:

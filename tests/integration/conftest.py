@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared.connection import connect
-from shared.eventlog import EventLog
-from shared.keys import Keys
-from shared.logreader import LogReader
-from shared.queue import Queue
+from outlive.shared.connection import connect
+from outlive.shared.eventlog import EventLog
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import LogReader
+from outlive.shared.queue import Queue
+from outlive.worker.publisher import Publisher
 from tests.integration.logs import LIMITS
 from tests.integration.publishing import WatchedLog, publishing
 from tests.support.redis_server import RedisServer
-from worker.publisher import Publisher
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from shared.answers import SeqReply, TakeReply
-from shared.codec import decode_json, encode, encode_json
-from shared.errors import OutliveError
-from shared.eventlog import Batch, Entry, EventLog, LogLimits, Renewal
-from shared.events import Completed, Event, EventType, Token, Usage
-from shared.generation import NewGeneration, OnInterrupt, new_id
-from shared.keys import Keys
-from shared.logreader import Logged, logged
+from outlive.shared.answers import SeqReply, TakeReply
+from outlive.shared.codec import decode_json, encode, encode_json
+from outlive.shared.errors import OutliveError
+from outlive.shared.eventlog import Batch, Entry, EventLog, LogLimits, Renewal
+from outlive.shared.events import Completed, Event, EventType, Token, Usage
+from outlive.shared.generation import NewGeneration, OnInterrupt, new_id
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import Logged, logged
 
 LIMITS = LogLimits(lease_s=10.0, max_attempts=3, max_deadline_s=3600.0, max_retention_s=86_400.0)
 TENANT = "acme"

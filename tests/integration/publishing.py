@@ -7,17 +7,17 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from shared.answers import Answer, SeqReply, TakeReply
-from shared.errors import OutliveError
-from shared.eventlog import Batch, EventLog
-from shared.events import Completed, Token, Usage
-from shared.keys import Keys
+from outlive.shared.answers import Answer, SeqReply, TakeReply
+from outlive.shared.errors import OutliveError
+from outlive.shared.eventlog import Batch, EventLog
+from outlive.shared.events import Completed, Token, Usage
+from outlive.shared.keys import Keys
+from outlive.worker.outbox import OutboxLimits
+from outlive.worker.publication import Publication
+from outlive.worker.publisher import Publisher
 from tests.integration.logs import LIMITS, running, said
 from tests.support.measuring import unread
 from tests.support.waiting import until
-from worker.outbox import OutboxLimits
-from worker.publication import Publication
-from worker.publisher import Publisher
 
 WITHIN_S: Final = 10.0
 LEASE_S: Final = 2.0

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from shared.eventlog import EventLog
-from shared.generation import new_id
-from shared.keys import Keys
-from shared.queue import Queue
-from shared.sweep import Sweep
+from outlive.shared.eventlog import EventLog
+from outlive.shared.generation import new_id
+from outlive.shared.keys import Keys
+from outlive.shared.queue import Queue
+from outlive.shared.sweep import Sweep
 from tests.integration.logs import created, server_ms
 from tests.support.measuring import unread
 from tests.support.waiting import until

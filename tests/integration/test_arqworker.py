@@ -9,14 +9,14 @@ import pytest
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from redis.asyncio import Redis
 
-from shared.connection import connect, connect_blocking, pool
-from shared.generation import new_id
-from shared.keys import Keys
-from shared.queue import Queue
+from outlive.shared.connection import connect, connect_blocking, pool
+from outlive.shared.generation import new_id
+from outlive.shared.keys import Keys
+from outlive.shared.queue import Queue
+from outlive.worker.arqworker import ArqWorker
 from tests.support.measuring import unread
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
-from worker.arqworker import ArqWorker
 
 pytestmark = pytest.mark.anyio
 

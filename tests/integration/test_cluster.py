@@ -6,19 +6,19 @@ from contextlib import aclosing
 
 import pytest
 
-from api.tails import Tails
-from shared.answers import Answer
-from shared.cursor import START
-from shared.errors import UnfitRedis
-from shared.eventlog import EventLog, LogLimits
-from shared.keys import Keys, partition_of
-from shared.listing import Listing
-from shared.logreader import LogReader
-from shared.plane import LogPlane, open_log_plane
-from shared.presence import Presence
-from shared.replicas import Replicas, Standing
-from shared.requirements import require_fit
-from shared.slots import slot_of
+from outlive.api.tails import Tails
+from outlive.shared.answers import Answer
+from outlive.shared.cursor import START
+from outlive.shared.errors import UnfitRedis
+from outlive.shared.eventlog import EventLog, LogLimits
+from outlive.shared.keys import Keys, partition_of
+from outlive.shared.listing import Listing
+from outlive.shared.logreader import LogReader
+from outlive.shared.plane import LogPlane, open_log_plane
+from outlive.shared.presence import Presence
+from outlive.shared.replicas import Replicas, Standing
+from outlive.shared.requirements import require_fit
+from outlive.shared.slots import slot_of
 from tests.e2e.test_doctor import examine
 from tests.integration import logs
 from tests.support.redis_cluster import Node, RedisCluster

@@ -8,9 +8,9 @@ import pytest
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 
-from shared.address import Host
-from shared.connection import connect, connect_blocking, pool, translate
-from shared.errors import LogUnavailable
+from outlive.shared.address import Host
+from outlive.shared.connection import connect, connect_blocking, pool, translate
+from outlive.shared.errors import LogUnavailable
 from tests.support.ports import claim_port, release_port
 from tests.support.proxy import Cut, FaultProxy
 from tests.support.redis_server import RedisServer

@@ -3,10 +3,10 @@
 import pytest
 from redis.asyncio import Redis
 
-from shared.answers import LOST, Answer
-from shared.cursor import Cursor
-from shared.eventlog import EventLog, Renewal
-from shared.keys import Keys, partition_of
+from outlive.shared.answers import LOST, Answer
+from outlive.shared.cursor import Cursor
+from outlive.shared.eventlog import EventLog, Renewal
+from outlive.shared.keys import Keys, partition_of
 from tests.integration import logs
 
 pytestmark = pytest.mark.anyio

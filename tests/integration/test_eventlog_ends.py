@@ -3,12 +3,12 @@
 import pytest
 from redis.asyncio import Redis
 
-from shared.answers import Answer
-from shared.cursor import Cursor
-from shared.errors import GenerationGone
-from shared.eventlog import EventLog
-from shared.keys import Keys, partition_of
-from shared.logreader import LogReader
+from outlive.shared.answers import Answer
+from outlive.shared.cursor import Cursor
+from outlive.shared.errors import GenerationGone
+from outlive.shared.eventlog import EventLog
+from outlive.shared.keys import Keys, partition_of
+from outlive.shared.logreader import LogReader
 from tests.integration import logs
 from tests.support.waiting import until
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared.answers import Answer
-from shared.connection import connect
-from shared.errors import LogFull
-from shared.eventlog import EventLog
-from shared.keys import Keys
+from outlive.shared.answers import Answer
+from outlive.shared.connection import connect
+from outlive.shared.errors import LogFull
+from outlive.shared.eventlog import EventLog
+from outlive.shared.keys import Keys
 from tests.integration import logs
 from tests.integration.logs import LIMITS
 from tests.support.redis_server import RedisServer

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from api.hub import Hub
-from api.measures import ApiMeasures
-from api.sink import SendSink
-from api.wires.native import UNFOLDED
-from shared.cursor import START, Cursor
-from shared.eventlog import EventLog
-from shared.keys import Keys
-from shared.logreader import LogReader
-from shared.plane import OneServer
-from shared.settings import load
+from outlive.api.hub import Hub
+from outlive.api.measures import ApiMeasures
+from outlive.api.sink import SendSink
+from outlive.api.wires.native import UNFOLDED
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.eventlog import EventLog
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import LogReader
+from outlive.shared.plane import OneServer
+from outlive.shared.settings import load
 from tests.integration import logs
 from tests.integration.screens import Screen, running_hub
 from tests.support.redis_server import RedisServer

@@ -7,16 +7,16 @@ from contextlib import aclosing
 import pytest
 from redis.asyncio import Redis
 
-from api.hub import Hub
-from api.measures import ApiMeasures
-from api.wires.native import UNFOLDED
-from shared.connection import connect
-from shared.cursor import START, Cursor
-from shared.eventlog import EventLog
-from shared.keys import Keys
-from shared.logreader import LogReader
-from shared.plane import OneServer
-from shared.settings import load
+from outlive.api.hub import Hub
+from outlive.api.measures import ApiMeasures
+from outlive.api.wires.native import UNFOLDED
+from outlive.shared.connection import connect
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.eventlog import EventLog
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import LogReader
+from outlive.shared.plane import OneServer
+from outlive.shared.settings import load
 from tests.integration import logs
 from tests.integration.screens import Screen, running_hub
 from tests.support.redis_server import RedisServer

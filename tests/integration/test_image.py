@@ -82,13 +82,13 @@ def test_the_build_stage_makes_something_that_runs(tmp_path: Path) -> None:
     shutil.rmtree(source)
 
     # What is read beside the code comes along too: scripts for Redis, and the page.
-    said = "import api.app, deploy.demo_model.app, worker.main; from importlib.resources import files;"
-    said += "print(len([f for f in files('shared').joinpath('lua').iterdir() if f.name.endswith('.lua')]))"
+    said = "import outlive.api.app, outlive.deploy.demo_model.app, outlive.worker.main; from importlib.resources import files;"
+    said += "print(len([f for f in files('outlive.shared').joinpath('lua').iterdir() if f.name.endswith('.lua')]))"
     python = str(environment / "bin/python")
     ran = subprocess.run([python, "-c", said], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) == len(list((ROOT / "shared/lua").glob("*.lua")))
-    for module in ("api", "deploy.demo_model"):
+    for module in ("outlive.api", "outlive.deploy.demo_model"):
         assert (
             subprocess.run([python, "-m", module, "--help"], cwd=tmp_path, capture_output=True, check=False).returncode
             == 0

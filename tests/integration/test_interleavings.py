@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 
-from shared.cursor import START, Cursor
-from shared.keys import Keys
-from shared.logreader import Logged, LogReader
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import Logged, LogReader
 from tests.integration.logs import meta_fields, whole_log
 from tests.integration.model.known import DELETED
 from tests.integration.model.run import Run

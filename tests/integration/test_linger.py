@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from shared.connection import connect
-from shared.keys import Keys
-from shared.plane import OneServer
-from shared.replicas import Replicas
+from outlive.shared.connection import connect
+from outlive.shared.keys import Keys
+from outlive.shared.plane import OneServer
+from outlive.shared.replicas import Replicas
+from outlive.worker.linger import Linger
+from outlive.worker.publisher import Publisher
 from tests.integration.logs import said
 from tests.integration.publishing import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
-from worker.linger import Linger
-from worker.publisher import Publisher
 
 pytestmark = pytest.mark.anyio
 

@@ -5,13 +5,13 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from shared.connection import connect_blocking
-from shared.cursor import START, Cursor
-from shared.errors import GenerationGone, GenerationNotFound
-from shared.eventlog import EventLog
-from shared.generation import Status, new_id
-from shared.keys import Keys
-from shared.logreader import LARGE_PAGE, PAGE, LogReader, read_tails
+from outlive.shared.connection import connect_blocking
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.errors import GenerationGone, GenerationNotFound
+from outlive.shared.eventlog import EventLog
+from outlive.shared.generation import Status, new_id
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import LARGE_PAGE, PAGE, LogReader, read_tails
 from tests.integration import logs
 from tests.support.redis_server import RedisServer
 

@@ -10,7 +10,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
 
-from shared.settings import PREFIX, Settings, load
+from outlive.shared.settings import PREFIX, Settings, load
 from tests.support.processes import ROOT
 
 DEPLOY: Final = ROOT / "deploy"

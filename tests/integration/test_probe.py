@@ -3,8 +3,8 @@
 import pytest
 from redis.asyncio import Redis
 
-from shared.keys import Keys
-from shared.probe import ProbeLog
+from outlive.shared.keys import Keys
+from outlive.shared.probe import ProbeLog
 
 pytestmark = pytest.mark.anyio
 

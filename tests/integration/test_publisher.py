@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from shared.events import Reasoning, Token
-from shared.keys import Keys
+from outlive.shared.events import Reasoning, Token
+from outlive.shared.keys import Keys
+from outlive.worker.publisher import Publisher
 from tests.integration.logs import said
 from tests.integration.publishing import (
     MOST,
@@ -18,7 +19,6 @@ from tests.integration.publishing import (
     turns,
 )
 from tests.support.waiting import until
-from worker.publisher import Publisher
 
 pytestmark = pytest.mark.anyio
 

@@ -5,12 +5,14 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from shared.answers import Answer
-from shared.errors import LostPlace
-from shared.eventlog import EventLog
-from shared.events import Token
-from shared.keys import Keys
-from shared.logreader import Logged
+from outlive.shared.answers import Answer
+from outlive.shared.errors import LostPlace
+from outlive.shared.eventlog import EventLog
+from outlive.shared.events import Token
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import Logged
+from outlive.worker.publication import Publication
+from outlive.worker.publisher import Publisher
 from tests.integration.logs import TENANT, created, expire_lease, whole_log
 from tests.integration.publishing import (
     LEASE_S,
@@ -25,8 +27,6 @@ from tests.integration.publishing import (
     turns,
 )
 from tests.support.waiting import until
-from worker.publication import Publication
-from worker.publisher import Publisher
 
 pytestmark = pytest.mark.anyio
 

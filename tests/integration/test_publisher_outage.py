@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared.answers import TakeReply
-from shared.connection import connect
-from shared.events import Token
-from shared.keys import Keys
+from outlive.shared.answers import TakeReply
+from outlive.shared.connection import connect
+from outlive.shared.events import Token
+from outlive.shared.keys import Keys
+from outlive.worker.publication import Publication
 from tests.integration.logs import running, said, whole_log
 from tests.integration.publishing import (
     LEASE_S,
@@ -24,7 +25,6 @@ from tests.integration.publishing import (
 )
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
-from worker.publication import Publication
 
 pytestmark = pytest.mark.anyio
 

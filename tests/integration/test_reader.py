@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from api.reader import TailReader
-from shared.connection import connect_blocking
-from shared.cursor import START
-from shared.eventlog import EventLog
-from shared.keys import Keys
-from shared.logreader import Logged
+from outlive.api.reader import TailReader
+from outlive.shared.connection import connect_blocking
+from outlive.shared.cursor import START
+from outlive.shared.eventlog import EventLog
+from outlive.shared.keys import Keys
+from outlive.shared.logreader import Logged
 from tests.integration import logs
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until

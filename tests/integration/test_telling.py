@@ -6,17 +6,17 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from shared.answers import Answer
-from shared.errors import LostPlace
-from shared.events import Token
-from shared.keys import Keys
+from outlive.shared.answers import Answer
+from outlive.shared.errors import LostPlace
+from outlive.shared.events import Token
+from outlive.shared.keys import Keys
+from outlive.worker.growing import LOOK_S
+from outlive.worker.publication import Publication
+from outlive.worker.publisher import Publisher
+from outlive.worker.telling import Telling
 from tests.integration.logs import said
 from tests.integration.publishing import WITHIN_S, WatchedLog, opened, settled
 from tests.support.waiting import until
-from worker.growing import LOOK_S
-from worker.publication import Publication
-from worker.publisher import Publisher
-from worker.telling import Telling
 
 pytestmark = pytest.mark.anyio
 

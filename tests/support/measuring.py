@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from outlive.worker.measures import WorkerMeasures
 from tests.support.wire import request
-from worker.measures import WorkerMeasures
 
 
 def unread() -> WorkerMeasures:

@@ -12,8 +12,8 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
 
-from shared.keys import Keys
-from shared.plane import open_log_plane
+from outlive.shared.keys import Keys
+from outlive.shared.plane import open_log_plane
 from tests.support.invariants import LogEntry
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import STOP_S, OsProcess, stop_all
@@ -57,17 +57,17 @@ class HttpProcess(OsProcess):
 
 
 class ApiProcess(HttpProcess):
-    """`python -m api` on a port of its own."""
+    """`python -m outlive.api` on a port of its own."""
 
     def __init__(self, name: str, environ: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
-        super().__init__(name, "api", "/readyz", environ, arguments)
+        super().__init__(name, "outlive.api", "/readyz", environ, arguments)
 
 
 class WorkerProcess(OsProcess):
-    """`python -m worker`. It serves nothing that could be asked; its log says when it works."""
+    """`python -m outlive.worker`. It serves nothing that could be asked; its log says when it works."""
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
-        super().__init__(name, [sys.executable, "-m", "worker"], environ)
+        super().__init__(name, [sys.executable, "-m", "outlive.worker"], environ)
 
     async def is_ready(self) -> bool:
         return self.has_printed("worker ready")
@@ -77,7 +77,7 @@ class ModelProcess(HttpProcess):
     """The demo model, and the way to its controls."""
 
     def __init__(self, name: str = "model", arguments: Sequence[str] = ()) -> None:
-        super().__init__(name, "deploy.demo_model", "/healthz", {}, arguments)
+        super().__init__(name, "outlive.deploy.demo_model", "/healthz", {}, arguments)
 
     async def open_gate(self, name: str) -> None:
         """Let every stream past this gate, those that come later too."""

@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.address import Kind, parse
-from shared.errors import SettingsError
-from shared.settings import load
+from outlive.shared.address import Kind, parse
+from outlive.shared.errors import SettingsError
+from outlive.shared.settings import load
 
 SECRET = "canary-77aa"
 

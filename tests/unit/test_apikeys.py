@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.apikeys import PREFIX, Presented, new_key
-from shared.errors import BadRequest
-from shared.generation import is_tenant
+from outlive.shared.apikeys import PREFIX, Presented, new_key
+from outlive.shared.errors import BadRequest
+from outlive.shared.generation import is_tenant
 
 pytestmark = pytest.mark.rule("R45")
 

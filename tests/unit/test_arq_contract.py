@@ -14,11 +14,11 @@ from arq.jobs import deserialize_job_raw, serialize_job
 from arq.worker import Worker, func
 from redis.asyncio import Redis
 
-from shared.connection import pool
-from shared.keys import Keys
-from shared.queue import JOB_FUNCTION, Queue, deserialize, serialize
+from outlive.shared.connection import pool
+from outlive.shared.keys import Keys
+from outlive.shared.queue import JOB_FUNCTION, Queue, deserialize, serialize
+from outlive.worker.arqworker import ArqWorker
 from tests.support.measuring import unread
-from worker.arqworker import ArqWorker
 
 pytestmark = pytest.mark.anyio
 

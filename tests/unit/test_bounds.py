@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterable
 import httpx2
 import pytest
 
-from shared.errors import UpstreamBroken
-from worker.upstream.bounds import Bounded, bound
-from worker.upstream.frames import MOST_BYTES
+from outlive.shared.errors import UpstreamBroken
+from outlive.worker.upstream.bounds import Bounded, bound
+from outlive.worker.upstream.frames import MOST_BYTES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R29")]
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UpstreamBroken
-from shared.events import ToolCall, ToolCallDone
-from worker.calls import MOST_CALLS, Calls
-from worker.upstream.pieces import CallPiece
+from outlive.shared.errors import UpstreamBroken
+from outlive.shared.events import ToolCall, ToolCallDone
+from outlive.worker.calls import MOST_CALLS, Calls
+from outlive.worker.upstream.pieces import CallPiece
 
 Said = tuple[int | None, str | None, str | None, str]
 """index, id, name, arguments."""

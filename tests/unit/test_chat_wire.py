@@ -6,10 +6,10 @@ import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
-from api.wires.chat.translator import ChatTranslator
-from shared.cursor import Cursor
-from shared.events import Cancelled, Completed, Event, Failed, Reasoning, Refusal, Token, ToolCall, ToolCallDone
-from shared.logreader import Logged
+from outlive.api.wires.chat.translator import ChatTranslator
+from outlive.shared.cursor import Cursor
+from outlive.shared.events import Cancelled, Completed, Event, Failed, Reasoning, Refusal, Token, ToolCall, ToolCallDone
+from outlive.shared.logreader import Logged
 from tests.support.handmade import EPOCH, USAGE, log_of
 from tests.support.sse import Frame, Parser
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import UpstreamBroken
-from worker.upstream.chunks import Read, chunks_of
+from outlive.shared.errors import UpstreamBroken
+from outlive.worker.upstream.chunks import Read, chunks_of
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.events import ToolCallDone, ToolResult
-from worker.conversation import Conversation, Round
+from outlive.shared.events import ToolCallDone, ToolResult
+from outlive.worker.conversation import Conversation, Round
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "how warm is it?"}], "temperature": 0.5}
 CALL = ToolCallDone(0, "a", "weather", '{"city":"Oslo"}')

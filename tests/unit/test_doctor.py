@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from deploy.doctor import findings
-from deploy.doctor.findings import Finding, Grade
+from outlive.deploy.doctor import findings
+from outlive.deploy.doctor.findings import Finding, Grade
 
 FIT: dict[str, Any] = {
     "redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1, "maxmemory": 2**30,

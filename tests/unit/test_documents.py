@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from shared.codec import encode
-from shared.events import Delta, Json, Reasoning, Refusal, Token, ToolCall, Violation
-from shared.jsonops import NOTHING, apply
-from worker.documents import Documents
+from outlive.shared.codec import encode
+from outlive.shared.events import Delta, Json, Reasoning, Refusal, Token, ToolCall, Violation
+from outlive.shared.jsonops import NOTHING, apply
+from outlive.worker.documents import Documents
 
 _JSON = {"response_format": {"type": "json_object"}}
 _TOOLS = {"tools": [{"function": {"name": "f", "parameters": {"required": ["a"]}}}]}

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from shared.events import FOLDABLE, TERMINAL, Delta, Event, EventType, Terminal, type_of_bytes
+from outlive.shared.events import FOLDABLE, TERMINAL, Delta, Event, EventType, Terminal, type_of_bytes
 
 _CLASSES = get_args(Event)
 
@@ -45,7 +45,7 @@ def test_events_are_frozen() -> None:
 
 def test_the_specification_names_every_type_with_its_fields() -> None:
     """PROTOCOL.md, Events, and the classes say the same."""
-    text = (resources.files("shared") / "PROTOCOL.md").read_text()
+    text = (resources.files("outlive.shared") / "PROTOCOL.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| `(\{[^`]*\})`", text, re.MULTILINE))
     for kind in _CLASSES:
         told = [name.rstrip("?") for name in rows[kind.type].strip("{}").split(", ")]

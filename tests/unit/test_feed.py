@@ -1,14 +1,14 @@
 """A feed: one window on a log, any number of positions in it."""
 
-from api import frames
-from api.feed import Ending, Feed
-from api.rendition import Rendition
-from api.wires.native import UNFOLDED
-from api.wires.wire import Head
-from shared.codec import encode
-from shared.cursor import START, Cursor
-from shared.events import Cancelled, Completed, Event, Token, Usage
-from shared.logreader import Logged
+from outlive.api import frames
+from outlive.api.feed import Ending, Feed
+from outlive.api.rendition import Rendition
+from outlive.api.wires.native import UNFOLDED
+from outlive.api.wires.wire import Head
+from outlive.shared.codec import encode
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.events import Cancelled, Completed, Event, Token, Usage
+from outlive.shared.logreader import Logged
 
 EPOCH = 1_795_330_013_450
 USAGE = Usage(1, 2, 3)

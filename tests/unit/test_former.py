@@ -2,11 +2,11 @@
 
 import pytest
 
-from shared.codec import encode
-from shared.cursor import Cursor
-from shared.events import Attempt, Event, Queued, Reasoning, Token, ToolCall, ToolCallDone, ToolResult
-from shared.logreader import Logged
-from worker.former import Former, Told
+from outlive.shared.codec import encode
+from outlive.shared.cursor import Cursor
+from outlive.shared.events import Attempt, Event, Queued, Reasoning, Token, ToolCall, ToolCallDone, ToolResult
+from outlive.shared.logreader import Logged
+from outlive.worker.former import Former, Told
 
 NOW = 100
 

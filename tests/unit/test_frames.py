@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import frames
-from shared.codec import encode
-from shared.cursor import Cursor
-from shared.events import Attempt, Event, Json, Reasoning, Token, ToolCall
-from shared.logreader import Logged
+from outlive.api import frames
+from outlive.shared.codec import encode
+from outlive.shared.cursor import Cursor
+from outlive.shared.events import Attempt, Event, Json, Reasoning, Token, ToolCall
+from outlive.shared.logreader import Logged
 from tests.support.sse import Parser
 
 EPOCH = 1_795_330_013_450

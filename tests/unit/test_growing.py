@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.codec import decode_json_exactly, encode_json
-from shared.jsonops import NOTHING, Op, apply
-from worker.growing import LOOK_S, Growing, NotJson, Untellable
+from outlive.shared.codec import decode_json_exactly, encode_json
+from outlive.shared.jsonops import NOTHING, Op, apply
+from outlive.worker.growing import LOOK_S, Growing, NotJson, Untellable
 
 pytestmark = pytest.mark.rule("R30")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.generation import new_id
-from shared.keys import PARTITIONS, Keys, partition_of
+from outlive.shared.generation import new_id
+from outlive.shared.keys import PARTITIONS, Keys, partition_of
 
 _ID = "gen_0190163d8694739bb2e0cb7a6fda4ad1"
 

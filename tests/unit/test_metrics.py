@@ -12,9 +12,9 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
-from api.measures import ApiMeasures, bury
-from shared.measures import Measures
-from worker.measures import WorkerMeasures
+from outlive.api.measures import ApiMeasures, bury
+from outlive.shared.measures import Measures
+from outlive.worker.measures import WorkerMeasures
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 OURS: Final = "outlive_"

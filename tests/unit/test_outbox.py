@@ -6,11 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.answers import Answer, TakeReply
-from shared.codec import decode_json
-from shared.eventlog import Batch
-from shared.events import Cancelled, Completed, Delta, EventType, Json, Reasoning, Refusal, Token, ToolCall, Usage
-from worker.outbox import Outbox, OutboxLimits, OutputTooLarge
+from outlive.shared.answers import Answer, TakeReply
+from outlive.shared.codec import decode_json
+from outlive.shared.eventlog import Batch
+from outlive.shared.events import (
+    Cancelled,
+    Completed,
+    Delta,
+    EventType,
+    Json,
+    Reasoning,
+    Refusal,
+    Token,
+    ToolCall,
+    Usage,
+)
+from outlive.worker.outbox import Outbox, OutboxLimits, OutputTooLarge
 
 _LIMITS = OutboxLimits(unflushed_events=8, max_event_bytes=64, max_output_bytes=10_000)
 _HALVES = ("\ud83d", "\ude00")

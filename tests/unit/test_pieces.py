@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UpstreamBroken
-from shared.events import Reasoning, Refusal, Token, Usage
-from worker.upstream.pieces import CallPiece, Finish, Piece, pieces_of
+from outlive.shared.errors import UpstreamBroken
+from outlive.shared.events import Reasoning, Refusal, Token, Usage
+from outlive.worker.upstream.pieces import CallPiece, Finish, Piece, pieces_of
 
 
 def _chunk(delta: Any, **more: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api import push
+from outlive.api import push
 
 pytestmark = pytest.mark.anyio
 

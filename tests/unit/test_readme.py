@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared.settings import PREFIX, Settings
+from outlive.shared.settings import PREFIX, Settings
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import UnfitRedis
-from shared.requirements import judge
+from outlive.shared.errors import UnfitRedis
+from outlive.shared.requirements import judge
 
 GOOD = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1}
 

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from openai.types.responses import Response
 
-from api.wires.responses.answer import asked
-from api.wires.responses.former import conversation
-from api.wires.responses.request import chat_of, echo_of
-from api.wires.wire import Head
-from shared.codec import encode_json
-from shared.errors import BadRequest
-from shared.generation import ECHO
+from outlive.api.wires.responses.answer import asked
+from outlive.api.wires.responses.former import conversation
+from outlive.api.wires.responses.request import chat_of, echo_of
+from outlive.api.wires.wire import Head
+from outlive.shared.codec import encode_json
+from outlive.shared.errors import BadRequest
+from outlive.shared.generation import ECHO
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

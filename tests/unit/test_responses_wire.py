@@ -10,9 +10,9 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from api.wires.responses.translator import ResponsesTranslator
-from api.wires.wire import Head
-from shared.events import (
+from outlive.api.wires.responses.translator import ResponsesTranslator
+from outlive.api.wires.wire import Head
+from outlive.shared.events import (
     Cancelled,
     Completed,
     Delta,
@@ -25,7 +25,7 @@ from shared.events import (
     ToolCallDone,
     ToolResult,
 )
-from shared.logreader import Logged
+from outlive.shared.logreader import Logged
 from tests.support.handmade import USAGE, log_of
 from tests.support.sse import Frame, Parser
 

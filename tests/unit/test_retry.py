@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from shared.errors import UpstreamBroken, UpstreamRefused
-from worker.retry import Unanswered, before_first_piece, restart_wait_s
+from outlive.shared.errors import UpstreamBroken, UpstreamRefused
+from outlive.worker.retry import Unanswered, before_first_piece, restart_wait_s
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R28")]
 

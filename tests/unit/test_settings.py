@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.errors import SettingsError
-from shared.settings import PREFIX, Settings, load
+from outlive.shared.errors import SettingsError
+from outlive.shared.settings import PREFIX, Settings, load
 
 
 def test_nothing_set_gives_the_defaults() -> None:

@@ -1,8 +1,8 @@
 """What is stored beside a request for the API alone never reaches a provider."""
 
-from shared.codec import encode_json
-from shared.generation import ECHO
-from worker.job import upstream_request
+from outlive.shared.codec import encode_json
+from outlive.shared.generation import ECHO
+from outlive.worker.job import upstream_request
 
 
 def test_the_provider_is_not_told_what_the_api_keeps_for_itself() -> None:

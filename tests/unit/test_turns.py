@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from api.feed import Feed
-from api.rendition import Rendition
-from api.sink import nobody
-from api.turns import Turns
-from api.viewer import Viewer
-from api.wires.native import UNFOLDED
-from api.wires.wire import Head
-from shared.codec import encode
-from shared.cursor import START, Cursor
-from shared.events import Token
-from shared.logreader import Logged
+from outlive.api.feed import Feed
+from outlive.api.rendition import Rendition
+from outlive.api.sink import nobody
+from outlive.api.turns import Turns
+from outlive.api.viewer import Viewer
+from outlive.api.wires.native import UNFOLDED
+from outlive.api.wires.wire import Head
+from outlive.shared.codec import encode
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.events import Token
+from outlive.shared.logreader import Logged
 
 pytestmark = pytest.mark.anyio
 

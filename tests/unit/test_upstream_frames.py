@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import UpstreamBroken
-from worker.upstream.frames import MOST_BYTES, Frames
+from outlive.shared.errors import UpstreamBroken
+from outlive.worker.upstream.frames import MOST_BYTES, Frames
 
 KILOBYTE = b"x" * 1024
 EVENT = b"data: " + KILOBYTE

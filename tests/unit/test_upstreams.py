@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.errors import ModelNotFound, SettingsError
-from shared.settings import load
-from shared.upstreamkeys import key_of
-from shared.upstreams import Upstream, chosen
+from outlive.shared.errors import ModelNotFound, SettingsError
+from outlive.shared.settings import load
+from outlive.shared.upstreamkeys import key_of
+from outlive.shared.upstreams import Upstream, chosen
 
 VLLM: dict[str, Any] = {"base_url": "http://vllm:8000/v1", "models": ["llama-*"]}
 MANY = load({

@@ -8,8 +8,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import SettingsError
-from worker.tools.tool import Tool
+from outlive.shared.errors import SettingsError
+from outlive.worker.tools.tool import Tool
 
 Registry = Mapping[str, Tool]
 

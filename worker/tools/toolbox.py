@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
-from shared.events import ToolCallDone, ToolResult
-from worker.tools.registry import Registry
-from worker.tools.threads import Threads
-from worker.tools.tool import Tool, ToolFailed, text_of
+from outlive.shared.events import ToolCallDone, ToolResult
+from outlive.worker.tools.registry import Registry
+from outlive.worker.tools.threads import Threads
+from outlive.worker.tools.tool import Tool, ToolFailed, text_of
 
 log = logging.getLogger(__name__)
 

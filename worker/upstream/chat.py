@@ -13,12 +13,12 @@ import httpx2
 from openai import AsyncOpenAI, AsyncStream
 from pydantic import SecretStr
 
-from shared.codec import encode_json
-from shared.upstreams import NAME
-from worker.upstream.bounds import PLAIN, bound, content_type, is_stream
-from worker.upstream.chunks import chunks_of
-from worker.upstream.failures import not_a_stream, translated_failures
-from worker.upstream.transport import Transport, body_of
+from outlive.shared.codec import encode_json
+from outlive.shared.upstreams import NAME
+from outlive.worker.upstream.bounds import PLAIN, bound, content_type, is_stream
+from outlive.worker.upstream.chunks import chunks_of
+from outlive.worker.upstream.failures import not_a_stream, translated_failures
+from outlive.worker.upstream.transport import Transport, body_of
 
 _CONNECT_S: Final = 5.0
 # Nothing else has a limit here: silence is measured by `turn.py`, where comments do not count.

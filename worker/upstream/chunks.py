@@ -11,8 +11,8 @@ from typing import Any, Final
 import httpx2
 import orjson
 
-from worker.upstream.failures import told_error, translate
-from worker.upstream.frames import Frames
+from outlive.worker.upstream.failures import told_error, translate
+from outlive.worker.upstream.frames import Frames
 
 _DONE: Final = b"[DONE]"
 _REST_S: Final = 0.1

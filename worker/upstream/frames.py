@@ -7,7 +7,7 @@ where this takes 2, and it has no bound. Knows nothing of what the data means.
 
 from typing import Final
 
-from shared.errors import UpstreamBroken
+from outlive.shared.errors import UpstreamBroken
 
 MOST_BYTES: Final = 1_048_576
 """Of one event. Events of chat completions are below 1 kB; a megabyte leaves room for whole answers

@@ -7,12 +7,12 @@ name a caller gave. A request that waited while the operator moved its model goe
 from collections.abc import Mapping
 from typing import Any, Self
 
-from shared.errors import ModelNotFound, UpstreamRefused
-from shared.settings import Settings
-from shared.upstreamkeys import key_of
-from shared.upstreams import NAME, chosen
-from shared.upstreams import Upstreams as Named
-from worker.upstream.chat import ChatUpstream, connect_upstream
+from outlive.shared.errors import ModelNotFound, UpstreamRefused
+from outlive.shared.settings import Settings
+from outlive.shared.upstreamkeys import key_of
+from outlive.shared.upstreams import NAME, chosen
+from outlive.shared.upstreams import Upstreams as Named
+from outlive.worker.upstream.chat import ChatUpstream, connect_upstream
 
 
 class Upstreams:

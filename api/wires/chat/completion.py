@@ -5,8 +5,8 @@ Pure. Calls that a worker ran are left out: they are done, and whoever gets a ca
 
 from typing import Any
 
-from api.schemas import Reduced, SnapshotToolCall
-from api.wires.openai.ids import CHAT, named
+from outlive.api.schemas import Reduced, SnapshotToolCall
+from outlive.api.wires.openai.ids import CHAT, named
 
 
 def completion(generation_id: str, model: str, created_at: float, reduced: Reduced) -> dict[str, Any]:

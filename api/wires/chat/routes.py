@@ -4,19 +4,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from api.auth import Tenant
-from api.services import Provided, Services
-from api.snapshot import Reduction
-from api.wire import Json, read_object
-from api.wires.chat.completion import completion
-from api.wires.chat.wire import CHAT, CHAT_WITH_USAGE
-from api.wires.openai import failures
-from api.wires.openai.asking import Asker
-from api.wires.openai.callers import MayView, MayWatch
-from api.wires.openai.ids import generation_of, headers_of
-from api.wires.openai.route import Failed, OpenAiRoute, failed, unfinished
-from shared.cursor import Cursor
-from shared.errors import BadRequest
+from outlive.api.auth import Tenant
+from outlive.api.services import Provided, Services
+from outlive.api.snapshot import Reduction
+from outlive.api.wire import Json, read_object
+from outlive.api.wires.chat.completion import completion
+from outlive.api.wires.chat.wire import CHAT, CHAT_WITH_USAGE
+from outlive.api.wires.openai import failures
+from outlive.api.wires.openai.asking import Asker
+from outlive.api.wires.openai.callers import MayView, MayWatch
+from outlive.api.wires.openai.ids import generation_of, headers_of
+from outlive.api.wires.openai.route import Failed, OpenAiRoute, failed, unfinished
+from outlive.shared.cursor import Cursor
+from outlive.shared.errors import BadRequest
 
 # OpenAI's own document says what these are; ours would only say it again.
 router = APIRouter(route_class=OpenAiRoute, include_in_schema=False)

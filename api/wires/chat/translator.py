@@ -8,12 +8,12 @@ this wire: a new attempt after it is told as an error, and nothing after that.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from api.wires.openai import failures
-from api.wires.openai.ids import CHAT, named
-from shared.codec import decode_json, encode_json
-from shared.cursor import START, Cursor
-from shared.events import EventType
-from shared.logreader import Logged
+from outlive.api.wires.openai import failures
+from outlive.api.wires.openai.ids import CHAT, named
+from outlive.shared.codec import decode_json, encode_json
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.events import EventType
+from outlive.shared.logreader import Logged
 
 _DELTAS: Final = {
     EventType.TOKEN.value.encode(): b'{"content":',

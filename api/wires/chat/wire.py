@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from api.wires.chat.translator import ChatTranslator
-from api.wires.openai.framing import Framing
-from api.wires.wire import Head
+from outlive.api.wires.chat.translator import ChatTranslator
+from outlive.api.wires.openai.framing import Framing
+from outlive.api.wires.wire import Head
 
 
 class _Chat(Framing):

@@ -13,17 +13,17 @@ from typing import Any, Final
 from fastapi import Request, Response
 from starlette.types import Receive
 
-from api import ending
-from api.create import check_schema, described, make
-from api.response import EventsResponse
-from api.services import Services
-from api.sink import nobody
-from api.wires.openai.ids import headers_of
-from api.wires.openai.route import unfinished
-from api.wires.silent import SILENT
-from api.wires.wire import Place, Wire
-from shared.cursor import START
-from shared.errors import BadRequest, GenerationGone, LogUnavailable, TooManyViewers
+from outlive.api import ending
+from outlive.api.create import check_schema, described, make
+from outlive.api.response import EventsResponse
+from outlive.api.services import Services
+from outlive.api.sink import nobody
+from outlive.api.wires.openai.ids import headers_of
+from outlive.api.wires.openai.route import unfinished
+from outlive.api.wires.silent import SILENT
+from outlive.api.wires.wire import Place, Wire
+from outlive.shared.cursor import START
+from outlive.shared.errors import BadRequest, GenerationGone, LogUnavailable, TooManyViewers
 
 _ON_DISCONNECT: Final = "X-Outlive-On-Disconnect"
 _LEFT: Final = 499

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
-from api.auth import counted_viewer, viewer_of
-from api.credentials import Caller
-from api.services import Provided
-from api.wires.openai.ids import plain
-from shared.errors import Forbidden
+from outlive.api.auth import counted_viewer, viewer_of
+from outlive.api.credentials import Caller
+from outlive.api.services import Provided
+from outlive.api.wires.openai.ids import plain
+from outlive.shared.errors import Forbidden
 
 
 async def may_view(connection: HTTPConnection, services: Provided, name: str) -> Caller:

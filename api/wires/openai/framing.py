@@ -8,8 +8,8 @@ end for success; so whoever cannot be told everything is told so (`failures.py`)
 from collections.abc import Sequence
 from typing import Final
 
-from api.wires.openai.failures import cut_short
-from shared.logreader import Logged
+from outlive.api.wires.openai.failures import cut_short
+from outlive.shared.logreader import Logged
 
 _OPENING: Final = b": outlive\n"
 

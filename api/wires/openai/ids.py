@@ -6,8 +6,8 @@ generation, on each wire; headers say its own. Pure.
 
 from typing import Final
 
-from shared.errors import GenerationNotFound
-from shared.generation import ID_PREFIX, is_id
+from outlive.shared.errors import GenerationNotFound
+from outlive.shared.generation import ID_PREFIX, is_id
 
 CHAT: Final = "chatcmpl-"
 RESPONSE: Final = "resp_"

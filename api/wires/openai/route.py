@@ -10,14 +10,14 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from api.errors import refusal
-from api.limited import LimitedRoute, limits_told
-from api.wire import Json
-from api.wires.openai import failures
-from api.wires.openai.failures import Failure
-from api.wires.openai.ids import headers_of
-from shared.codec import decode_json
-from shared.errors import BadRequest, OutliveError
+from outlive.api.errors import refusal
+from outlive.api.limited import LimitedRoute, limits_told
+from outlive.api.wire import Json
+from outlive.api.wires.openai import failures
+from outlive.api.wires.openai.failures import Failure
+from outlive.api.wires.openai.ids import headers_of
+from outlive.shared.codec import decode_json
+from outlive.shared.errors import BadRequest, OutliveError
 
 NOT_AGAIN: Final = {"X-Should-Retry": "false"}
 """Both SDKs heed it. Without it they would ask twice more for an answer that was made, and failed."""

@@ -6,10 +6,10 @@ generation can be shown as a response, whichever wire it was made through.
 
 from typing import Any, Final
 
-from api.wires.responses.request import NOTES
-from api.wires.wire import Head
-from shared.codec import decode_json
-from shared.generation import ECHO
+from outlive.api.wires.responses.request import NOTES
+from outlive.api.wires.wire import Head
+from outlive.shared.codec import decode_json
+from outlive.shared.generation import ECHO
 
 _CODES: Final = {"upstream_rate_limited": "rate_limit_exceeded", "upstream_refused": "invalid_prompt"}
 """Ours -> the nearest of those the SDKs list; all others are `server_error`."""

@@ -6,8 +6,8 @@ Pure. It is read from the former's log and request, so it holds for as long as t
 from collections.abc import Iterable
 from typing import Any
 
-from api.wires.responses.input import Messages, messages_of
-from api.wires.responses.request import without_instructions
+from outlive.api.wires.responses.input import Messages, messages_of
+from outlive.api.wires.responses.request import without_instructions
 
 
 def conversation(request: dict[str, Any], output: Iterable[dict[str, Any]]) -> Messages:

@@ -7,7 +7,7 @@ left out, for chat providers refuse it in what they are sent.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from shared.errors import BadRequest
+from outlive.shared.errors import BadRequest
 
 Message = dict[str, Any]
 Messages = list[Message]

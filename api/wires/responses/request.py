@@ -7,10 +7,10 @@ are. What the response repeats and a provider must not see is kept apart (`ECHO`
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from api.schemas import OUR_FIELDS, STREAM_FIELDS
-from api.wires.responses.input import Messages, messages_of
-from shared.errors import BadRequest
-from shared.generation import ECHO
+from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS
+from outlive.api.wires.responses.input import Messages, messages_of
+from outlive.shared.errors import BadRequest
+from outlive.shared.generation import ECHO
 
 Body = dict[str, Any]
 

@@ -4,23 +4,23 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from api import ending
-from api.auth import Tenant
-from api.credentials import Caller
-from api.services import Provided, Services
-from api.wire import Json, read_object
-from api.wires.openai.asking import Asker
-from api.wires.openai.callers import MayCancel, MayRetrieve
-from api.wires.openai.ids import RESPONSE, generation_of, headers_of, named
-from api.wires.openai.route import OpenAiRoute, failed, unfinished
-from api.wires.responses.former import conversation
-from api.wires.responses.input import Messages
-from api.wires.responses.request import chat_of, echo_of
-from api.wires.responses.translator import ResponsesTranslator
-from api.wires.responses.wire import RESPONSES, SHARED, unasked
-from api.wires.wire import Head, Told
-from shared.codec import decode_json, encode_json
-from shared.errors import BadRequest, GenerationGone, GenerationNotFound, PayloadTooLarge
+from outlive.api import ending
+from outlive.api.auth import Tenant
+from outlive.api.credentials import Caller
+from outlive.api.services import Provided, Services
+from outlive.api.wire import Json, read_object
+from outlive.api.wires.openai.asking import Asker
+from outlive.api.wires.openai.callers import MayCancel, MayRetrieve
+from outlive.api.wires.openai.ids import RESPONSE, generation_of, headers_of, named
+from outlive.api.wires.openai.route import OpenAiRoute, failed, unfinished
+from outlive.api.wires.responses.former import conversation
+from outlive.api.wires.responses.input import Messages
+from outlive.api.wires.responses.request import chat_of, echo_of
+from outlive.api.wires.responses.translator import ResponsesTranslator
+from outlive.api.wires.responses.wire import RESPONSES, SHARED, unasked
+from outlive.api.wires.wire import Head, Told
+from outlive.shared.codec import decode_json, encode_json
+from outlive.shared.errors import BadRequest, GenerationGone, GenerationNotFound, PayloadTooLarge
 
 # OpenAI's own document says what these are; ours would only say it again.
 router = APIRouter(route_class=OpenAiRoute, include_in_schema=False)

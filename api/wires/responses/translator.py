@@ -7,14 +7,14 @@ are never folded, so the same number is the same event on every replica, whoever
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from api.wires.openai.ids import RESPONSE, named
-from api.wires.responses.answer import asked, error_of, usage_of
-from api.wires.responses.output import REASONING, REFUSAL, TEXT, ItemStatus, Output, Said
-from api.wires.wire import Head
-from shared.codec import decode_json, encode_json
-from shared.events import EventType, type_of_bytes
-from shared.generation import ID_PREFIX
-from shared.logreader import Logged
+from outlive.api.wires.openai.ids import RESPONSE, named
+from outlive.api.wires.responses.answer import asked, error_of, usage_of
+from outlive.api.wires.responses.output import REASONING, REFUSAL, TEXT, ItemStatus, Output, Said
+from outlive.api.wires.wire import Head
+from outlive.shared.codec import decode_json, encode_json
+from outlive.shared.events import EventType, type_of_bytes
+from outlive.shared.generation import ID_PREFIX
+from outlive.shared.logreader import Logged
 
 _MANNERS: Final = {EventType.TOKEN: TEXT, EventType.REASONING: REASONING, EventType.REFUSAL: REFUSAL}
 

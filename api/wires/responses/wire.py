@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from api.wires.openai.framing import Framing
-from api.wires.responses.translator import ResponsesTranslator
-from api.wires.wire import Head
+from outlive.api.wires.openai.framing import Framing
+from outlive.api.wires.responses.translator import ResponsesTranslator
+from outlive.api.wires.wire import Head
 
 
 class _Responses(Framing):

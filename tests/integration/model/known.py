@@ -6,9 +6,9 @@ A second telling of PROTOCOL.md's tables, in the fewest words. Pure.
 from dataclasses import dataclass
 from typing import Final
 
-from shared.answers import Answer, SeqReply
-from shared.cursor import START, Cursor
-from shared.eventlog import Batch
+from outlive.shared.answers import Answer, SeqReply
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.eventlog import Batch
 
 UNKNOWN: Final = "unknown"
 OPEN: Final = "open"

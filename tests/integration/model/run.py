@@ -11,12 +11,13 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from shared.answers import Answer
-from shared.cursor import START, Cursor
-from shared.eventlog import Renewal
-from shared.keys import Keys, partition_of
-from shared.logreader import PAGE, Logged, LogReader
-from shared.sweep import fail_lost
+from outlive.shared.answers import Answer
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.eventlog import Renewal
+from outlive.shared.keys import Keys, partition_of
+from outlive.shared.logreader import PAGE, Logged, LogReader
+from outlive.shared.sweep import fail_lost
+from outlive.worker.publication import Publication
 from tests.integration.logs import TENANT, expire_lease, new_generation, server_ms, set_meta, whole_log
 from tests.integration.model.known import OPEN, UNKNOWN
 from tests.integration.model.replica import Replica
@@ -25,7 +26,6 @@ from tests.integration.model.witness import Witness
 from tests.integration.model.worker import Worker, late_batch
 from tests.support.measuring import unread
 from tests.support.transcript import Transcript
-from worker.publication import Publication
 
 _STEPS: Final = 80
 _STEPS_AFTERWARDS: Final = 15

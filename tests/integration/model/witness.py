@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from shared.answers import LOST, Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
-from shared.cursor import START, Cursor
-from shared.errors import LogUnavailable, OutliveError
-from shared.eventlog import Batch, EventLog, LogLimits, Renewal
-from shared.events import TERMINAL, EventType
-from shared.generation import NewGeneration
-from shared.keys import Keys
+from outlive.shared.answers import LOST, Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
+from outlive.shared.cursor import START, Cursor
+from outlive.shared.errors import LogUnavailable, OutliveError
+from outlive.shared.eventlog import Batch, EventLog, LogLimits, Renewal
+from outlive.shared.events import TERMINAL, EventType
+from outlive.shared.generation import NewGeneration
+from outlive.shared.keys import Keys
 from tests.integration.model.known import DELETED, OPEN, UNKNOWN, Known
 
 # Nothing may expire by itself, or the machine's speed would decide.

@@ -7,16 +7,16 @@ What it does on GAP, BEHIND or a low renewal is the publisher's own doing.
 import random
 from typing import Final
 
-from shared.answers import Answer
-from shared.errors import LogUnavailable
-from shared.eventlog import Batch
-from shared.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
-from shared.sweep import fail_lost
+from outlive.shared.answers import Answer
+from outlive.shared.errors import LogUnavailable
+from outlive.shared.eventlog import Batch
+from outlive.shared.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
+from outlive.shared.sweep import fail_lost
+from outlive.worker.outbox import Outbox, OutboxLimits
+from outlive.worker.publication import Publication
+from outlive.worker.publisher import Publisher
 from tests.integration.model.witness import LIMITS, Witness
 from tests.support.measuring import unread
-from worker.outbox import Outbox, OutboxLimits
-from worker.publication import Publication
-from worker.publisher import Publisher
 
 _TEXTS: Final = ("a", "bc", "日本", "\U0001f600", "\n", "\u2028", " d ")
 _MOST_EVENTS: Final = 40

@@ -1,0 +1,1 @@
+"""LLM answers that outlive the connection that asked for them."""
