@@ -15,13 +15,13 @@ from typing import Final, NoReturn
 from outlive.api.credentials import Credentials
 from outlive.api.protocol import RequestLimits
 from outlive.api.server import is_own, listen, serve
-from outlive.shared import logs
 from outlive.shared.errors import LogUnavailable, SettingsError, UnfitRedis
-from outlive.shared.keys import Keys
-from outlive.shared.plane import Planes
-from outlive.shared.requirements import require_fit
 from outlive.shared.settings import Settings, load
-from outlive.shared.traces import traces_of
+from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.plane import Planes
+from outlive.shared.store.requirements import require_fit
+from outlive.shared.telemetry import logs
+from outlive.shared.telemetry.traces import traces_of
 
 _USAGE_ERROR: Final = 2
 

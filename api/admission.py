@@ -9,10 +9,10 @@ from typing import Final
 
 from outlive.api.backlog import Backlog
 from outlive.shared.errors import NoRoom, TooManyGenerations, TooManyRequests
-from outlive.shared.generation import NewGeneration
-from outlive.shared.quota import WINDOW_S, Quota, Rate, Reservation
-from outlive.shared.room import Room
+from outlive.shared.model.generation import NewGeneration
+from outlive.shared.queue.quota import WINDOW_S, Quota, Rate, Reservation
 from outlive.shared.settings import Settings
+from outlive.shared.store.memory_headroom import Room
 
 _PLACE_RETRY_S: Final = 2
 """Answers take seconds; nobody knows when the first of them will be whole."""

@@ -27,20 +27,20 @@ from outlive.api.socket import router as socket_router
 from outlive.api.tasks import Tasks
 from outlive.api.tokens import longest_s
 from outlive.api.wires.registry import ROUTERS
-from outlive.shared import logs
-from outlive.shared.eventlog import EventLog, LogLimits
-from outlive.shared.keys import Keys
-from outlive.shared.listing import Listing
-from outlive.shared.logreader import LogReader
-from outlive.shared.plane import Planes
-from outlive.shared.presence import Presence
-from outlive.shared.probe import ProbeLog
-from outlive.shared.queue import Queue
-from outlive.shared.quota import Quota
-from outlive.shared.room import Room
+from outlive.shared.log.eventlog import EventLog, LogLimits
+from outlive.shared.log.listing import Listing
+from outlive.shared.log.probe import ProbeLog
+from outlive.shared.log.reader import LogReader
+from outlive.shared.log.sweep import Sweep
+from outlive.shared.log.viewer_counts import Presence
+from outlive.shared.queue.queue import Queue
+from outlive.shared.queue.quota import Quota
 from outlive.shared.settings import Settings, load
-from outlive.shared.sweep import Sweep
-from outlive.shared.traces import traces_of
+from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.memory_headroom import Room
+from outlive.shared.store.plane import Planes
+from outlive.shared.telemetry import logs
+from outlive.shared.telemetry.traces import traces_of
 
 
 def create_app(settings: Settings) -> FastAPI:

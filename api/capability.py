@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 import jwt
 
 from outlive.shared.errors import SettingsError, Unauthenticated
-from outlive.shared.generation import is_id, is_tenant
+from outlive.shared.model.generation import is_id, is_tenant
 
 PREFIX: Final = "olg_"
 _ALGORITHM: Final = "HS256"

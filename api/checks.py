@@ -12,10 +12,10 @@ from typing import Final
 from outlive.api.feed import Ending, Feed
 from outlive.api.measures import ApiMeasures
 from outlive.api.tails import Tails
-from outlive.shared.connection import BLOCK_S
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.generation import Meta
-from outlive.shared.logreader import LogReader
+from outlive.shared.log.reader import LogReader
+from outlive.shared.model.generation import Meta
+from outlive.shared.store.connect import BLOCK_S
 
 _AWAY_S: Final = 5.0
 """After this long without Redis viewers are sent away: another replica may reach it."""

@@ -16,17 +16,17 @@ from outlive.api.errors import sentences
 from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest
 from outlive.api.services import Services
 from outlive.api.wire import canonical
-from outlive.shared import logs
-from outlive.shared.answers import Answer, CreateReply
-from outlive.shared.codec import encode_json
 from outlive.shared.errors import BadRequest, GenerationGone, IdempotencyConflict
-from outlive.shared.generation import CLOSED, ECHO, NewGeneration, Status, derived_id, new_id
-from outlive.shared.quota import Reservation
+from outlive.shared.log.replies import Answer, CreateReply
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.generation import CLOSED, ECHO, NewGeneration, Status, derived_id, new_id
+from outlive.shared.model.schema_check import asked_schema, fault_of
+from outlive.shared.model.usage import estimate_prompt
+from outlive.shared.queue.quota import Reservation
 from outlive.shared.settings import Settings
-from outlive.shared.traces import Value, checked
+from outlive.shared.telemetry import logs
+from outlive.shared.telemetry.traces import Value, checked
 from outlive.shared.upstreams import NAME, chosen
-from outlive.shared.usage import estimate_prompt
-from outlive.shared.verdict import asked_schema, fault_of
 
 _FIRST_DELIVERY: Final = 1
 _MODEL_CHARS: Final = 200

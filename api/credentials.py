@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from outlive.api import capability
 from outlive.api.capability import Capability, Rights, Signer
 from outlive.api.issuer import Issuer
-from outlive.shared import apikeys
-from outlive.shared.apikeys import ApiKey, ApiKeys, Presented
 from outlive.shared.errors import SettingsError, Unauthenticated
-from outlive.shared.keys import Keys
+from outlive.shared.queue import apikeys
+from outlive.shared.queue.apikeys import ApiKey, ApiKeys, Presented
 from outlive.shared.settings import Settings
+from outlive.shared.store.keyspace import Keys
 
 _BELIEVED_S: Final = 5.0
 """How long a key that was found is not looked up again: so long may it live after it was revoked."""

@@ -6,9 +6,9 @@ Whoever calls these lets them run to their end even if the asker leaves (`Tasks.
 from contextlib import suppress
 
 from outlive.api.services import Services
-from outlive.shared.answers import Answer
 from outlive.shared.errors import GenerationGone, LogUnavailable
-from outlive.shared.generation import Meta, Status
+from outlive.shared.log.replies import Answer
+from outlive.shared.model.generation import Meta, Status
 
 
 async def cancel(services: Services, generation_id: str) -> Status:

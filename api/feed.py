@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from outlive.api import frames
 from outlive.api.rendition import Rendition
 from outlive.api.wires.wire import Place, Told, Wire
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.logreader import PAGE, Logged
+from outlive.shared.log.reader import PAGE, Logged
+from outlive.shared.model.cursor import START, Cursor
 
 if TYPE_CHECKING:
     from outlive.api.viewer import Viewer

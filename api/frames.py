@@ -1,16 +1,16 @@
 """Owns the SSE bytes of events: one frame each, or one folded frame for a run of them (R9, R33).
 
-Pure. Event data is JSON on one line already (`shared/codec.py`), so it is joined, not decoded;
+Pure. Event data is JSON on one line already (`shared/model/codec.py`), so it is joined, not decoded;
 only folding looks inside. The same events give the same bytes on every replica.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from outlive.shared.codec import decode_json, decode_json_exactly, encode_json
-from outlive.shared.events import FOLDABLE, TERMINAL, EventType
-from outlive.shared.jsonops import Op, compose
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import decode_json, decode_json_exactly, encode_json
+from outlive.shared.model.events import FOLDABLE, TERMINAL, EventType
+from outlive.shared.model.json_ops import Op, compose
 
 HEARTBEAT: Final = b": heartbeat\n\n"
 

@@ -22,11 +22,11 @@ from outlive.api.tails import Tails
 from outlive.api.turns import Behind, Turns
 from outlive.api.viewer import Viewer
 from outlive.api.wires.wire import Place, Wire
-from outlive.shared.cursor import START, Cursor
 from outlive.shared.errors import GenerationGone
-from outlive.shared.logreader import Logged, LogReader
-from outlive.shared.plane import LogPlane
+from outlive.shared.log.reader import Logged, LogReader
+from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.settings import Settings
+from outlive.shared.store.plane import LogPlane
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import jwt
 from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWKSet
 
 from outlive.shared.errors import IssuerUnavailable, Unauthenticated
-from outlive.shared.generation import is_tenant
+from outlive.shared.model.generation import is_tenant
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
-from outlive.shared.apikeys import ApiKeys, new_key
-from outlive.shared.connection import connect
 from outlive.shared.errors import OutliveError
-from outlive.shared.keys import Keys
+from outlive.shared.queue.apikeys import ApiKeys, new_key
 from outlive.shared.settings import load
+from outlive.shared.store.connect import connect
+from outlive.shared.store.keyspace import Keys
 
 _FAILED: Final = 1
 _USAGE_ERROR: Final = 2

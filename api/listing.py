@@ -6,10 +6,10 @@ Decides which to leave out (another status, gone) and how far one request may lo
 from typing import Final
 
 from outlive.api.schemas import Listed, Page, StatusName
-from outlive.shared.codec import decode_json
-from outlive.shared.generation import Meta
-from outlive.shared.listing import Listing, Place
-from outlive.shared.logreader import LogReader
+from outlive.shared.log.listing import Listing, Place
+from outlive.shared.log.reader import LogReader
+from outlive.shared.model.codec import decode_json
+from outlive.shared.model.generation import Meta
 
 _MOST_LOOKED_AT: Final = 1_000
 """Per request, so that a rare status costs Redis a bounded time; the page is then short, and goes on."""

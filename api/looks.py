@@ -8,8 +8,8 @@ looks at one generation are begun at most every 50 ms. Knows nothing of viewers 
 import asyncio
 from typing import Final
 
-from outlive.shared.generation import Meta
-from outlive.shared.logreader import LogReader, shown_to
+from outlive.shared.log.reader import LogReader, shown_to
+from outlive.shared.model.generation import Meta
 
 _PACE_S: Final = 0.05
 """What a lone viewer never waits, and one in a storm does not feel."""

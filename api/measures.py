@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, cast
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from outlive.shared.measures import EVENTS, TURNS_S, Measures
+from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, Measures
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's own word: it decides by it, when it is imported, whether to count into files."""

@@ -1,6 +1,6 @@
 """Owns what the OpenAPI document says beyond what FastAPI finds by itself: streams, problems, headers.
 
-Text and schemas only. The schemas of events are made from `shared/events.py`, so they cannot differ.
+Text and schemas only. The schemas of events are made from `shared/model/events.py`, so they cannot differ.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from outlive.api.schemas import (
     TokenRequest,
     Viewers,
 )
-from outlive.shared import events
+from outlive.shared.model import events
 
 Schema = dict[str, Any]
 Responses = dict[int | str, dict[str, Any]]

@@ -10,8 +10,8 @@ from typing import Final
 from outlive.api.feed import Feed
 from outlive.api.viewer import Viewer
 from outlive.api.wires.wire import Place, Told, Wire
-from outlive.shared.cursor import START
-from outlive.shared.logreader import LogReader
+from outlive.shared.log.reader import LogReader
+from outlive.shared.model.cursor import START
 
 _HEAL_POLL_S: Final = 0.05
 

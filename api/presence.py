@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.presence import EXPIRY_S, Presence
+from outlive.shared.log.viewer_counts import EXPIRY_S, Presence
 
 _TELL_EVERY_S: Final = 1.0
 _AGAIN_S: Final = EXPIRY_S / 3

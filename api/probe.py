@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import Final
 
 from outlive.api.hub import Hub
-from outlive.shared.cursor import START
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.probe import ProbeLog
+from outlive.shared.log.probe import ProbeLog
+from outlive.shared.model.cursor import START
 
 _EVERY_S: Final = 1.0
 _LOST_S: Final = 30.0

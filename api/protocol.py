@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from outlive.api.connection import CUT, HAND_OVER, Connection, reset
-from outlive.shared.codec import encode_json
+from outlive.shared.model.codec import encode_json
 
 
 def _refusal(status: int, code: str, detail: str) -> bytes:

@@ -14,11 +14,11 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.connection import translated
-from outlive.shared.cursor import Cursor
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.logreader import Logged, read_tails
-from outlive.shared.pace import Pace
+from outlive.shared.log.reader import Logged, read_tails
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.runtime.pacing import Pace
+from outlive.shared.store.connect import translated
 
 log = logging.getLogger(__name__)
 

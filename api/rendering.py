@@ -8,9 +8,9 @@ from typing import Final
 from outlive.api.feed import Feed
 from outlive.api.rendition import Rendition
 from outlive.api.wires.wire import Head, Wire
-from outlive.shared.cursor import START
 from outlive.shared.errors import GenerationGone
-from outlive.shared.logreader import LogReader
+from outlive.shared.log.reader import LogReader
+from outlive.shared.model.cursor import START
 
 _NOTHING: Final = Head(b"{}", b"{}")
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from outlive.api.wires.wire import Head, Place, Told, Wire
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.cursor import START, Cursor
 
 _END: Final = b"\n\n"
 

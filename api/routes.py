@@ -34,12 +34,12 @@ from outlive.api.snapshot import Reduction
 from outlive.api.tokens import as_cookie, mint
 from outlive.api.wire import Json, read_object
 from outlive.api.wires.native import NATIVE, UNFOLDED
-from outlive.shared.codec import decode_json
-from outlive.shared.cursor import START, Cursor
 from outlive.shared.errors import BadRequest, GenerationNotFound, LogUnavailable
-from outlive.shared.generation import CLOSED, Meta, Status, is_id
-from outlive.shared.listing import Place
-from outlive.shared.measures import CONTENT_TYPE
+from outlive.shared.log.listing import Place
+from outlive.shared.model.codec import decode_json
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.generation import CLOSED, Meta, Status, is_id
+from outlive.shared.telemetry.metrics import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Owns the shapes of bodies: the request as a model that checks, the answers as typed dicts.
 
 Pure. Answers are dicts because they are written by `wire.py`, which knows how to write any text;
-the types serve mypy and the OpenAPI document. Events have their shapes in `shared/events.py`.
+the types serve mypy and the OpenAPI document. Events have their shapes in `shared/model/events.py`.
 """
 
 from typing import Annotated, Any, Final, Literal, NotRequired
@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from typing_extensions import TypedDict
 
-from outlive.shared.codec import encode_json
-from outlive.shared.generation import ECHO, OnInterrupt
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.generation import ECHO, OnInterrupt
 from outlive.shared.upstreams import NAME
 
 OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO, NAME})

@@ -20,7 +20,7 @@ from uvicorn.supervisors import multiprocess
 from outlive.api.hub import Hub
 from outlive.api.measures import shared_between_processes
 from outlive.api.protocol import Http, RequestLimits, Socket
-from outlive.shared.garbage import look_seldom
+from outlive.shared.runtime.gc_tuning import look_seldom
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def serve(app_factory: str, sock: socket.socket, limits: RequestLimits, *, worke
         # Tokens are too small to gain by it, and a window per viewer costs more than its feed.
         ws_per_message_deflate=False,
         lifespan="on",
-        # Ours, made in each process by the app factory (`shared/logs.py`).
+        # Ours, made in each process by the app factory (`shared/telemetry/logs.py`).
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -17,14 +17,14 @@ from outlive.api.looks import Looks
 from outlive.api.measures import ApiMeasures
 from outlive.api.probe import Probe
 from outlive.api.tasks import Tasks
-from outlive.shared.eventlog import EventLog
-from outlive.shared.listing import Listing
-from outlive.shared.logreader import LogReader
-from outlive.shared.plane import Planes
-from outlive.shared.presence import Presence
-from outlive.shared.queue import Queue
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.listing import Listing
+from outlive.shared.log.reader import LogReader
+from outlive.shared.log.viewer_counts import Presence
+from outlive.shared.queue.queue import Queue
 from outlive.shared.settings import Settings
-from outlive.shared.traces import Traces
+from outlive.shared.store.plane import Planes
+from outlive.shared.telemetry.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)

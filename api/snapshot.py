@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from outlive.api.schemas import Reduced, SnapshotError, SnapshotToolCall, SnapshotToolResult, StatusName
-from outlive.shared.codec import decode_json, decode_json_exactly
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.events import TERMINAL, EventType, type_of_bytes
-from outlive.shared.generation import Status
-from outlive.shared.jsonops import Op, compose
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import decode_json, decode_json_exactly
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.events import TERMINAL, EventType, type_of_bytes
+from outlive.shared.model.generation import Status
+from outlive.shared.model.json_ops import Op, compose
 
 _STEP: Final = "step"
 _TEXTS: Final = (EventType.TOKEN, EventType.REASONING, EventType.REFUSAL)

@@ -20,8 +20,6 @@ from outlive.api.connection import cut_of
 from outlive.api.services import Provided, Services
 from outlive.api.sink import SendSink
 from outlive.api.wires.native import NATIVE
-from outlive.shared.codec import decode_json
-from outlive.shared.cursor import Cursor
 from outlive.shared.errors import (
     GenerationGone,
     GenerationNotFound,
@@ -32,8 +30,10 @@ from outlive.shared.errors import (
     TooManyViewers,
     Unauthenticated,
 )
-from outlive.shared.events import TERMINAL
-from outlive.shared.generation import is_id
+from outlive.shared.model.codec import decode_json
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.model.events import TERMINAL
+from outlive.shared.model.generation import is_id
 
 router = APIRouter()
 

@@ -13,9 +13,9 @@ from functools import partial
 from redis.asyncio import Redis
 
 from outlive.api.reader import TailReader
-from outlive.shared.cursor import Cursor
-from outlive.shared.logreader import Logged
-from outlive.shared.plane import LogPlane
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.store.plane import LogPlane
 
 
 class Tails:

@@ -13,9 +13,9 @@ from outlive.api.feed import Ending, Feed
 from outlive.api.rendition import Replay
 from outlive.api.sink import Sink
 from outlive.api.wires.wire import Place, Wire
-from outlive.shared.cursor import START, Cursor
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.logreader import PAGE, Logged
+from outlive.shared.log.reader import PAGE, Logged
+from outlive.shared.model.cursor import START, Cursor
 
 log = logging.getLogger(__name__)
 

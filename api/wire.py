@@ -11,8 +11,8 @@ from typing import Any, Final
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
-from outlive.shared.codec import decode_json, encode_json
 from outlive.shared.errors import BadRequest
+from outlive.shared.model.codec import decode_json, encode_json
 
 _LEFT: Final = "The client left before its request was whole."
 _NOT_JSON: Final = "The request body is not JSON."

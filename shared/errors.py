@@ -26,7 +26,7 @@
     └── UnfitRedis                 the same, about the server
 
 Pure. A class docstring is its default message. Libraries' exceptions are translated at the rims
-(`connection.py`, `worker/upstream`), always with `from`. Programming errors are not caught.
+(`connect.py`, `worker/upstream`), always with `from`. Programming errors are not caught.
 """
 
 from collections.abc import Mapping

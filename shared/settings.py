@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from outlive.shared import address
+from outlive.shared import redis_url
 from outlive.shared.errors import SettingsError
 from outlive.shared.upstreams import Upstream, UpstreamName, Upstreams, parsed
 
@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "log_url")
     @classmethod
     def _check_address(cls, url: str | None, info: ValidationInfo) -> str | None:
-        if url is not None and address.parse(url).kind is address.Kind.CLUSTER and info.field_name == "redis_url":
+        if url is not None and redis_url.parse(url).kind is redis_url.Kind.CLUSTER and info.field_name == "redis_url":
             raise ValueError("the queue cannot be on a cluster; name it in OUTLIVE_LOG_URL, and one Redis here")
         return url
 

@@ -1,7 +1,7 @@
 """Owns the providers the operator has named: where each is, what it serves, within which limits.
 
 Pure. Keys are not here, only where they are found: the API knows which model is served and must not
-know a key (`upstreamkeys.py`). Callers choose among these by model or by name, and nothing a
+know a key (`upstream_keys.py`). Callers choose among these by model or by name, and nothing a
 caller sends is ever an address.
 """
 

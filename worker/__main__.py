@@ -5,9 +5,9 @@ import sys
 
 import uvloop
 
-from outlive.shared import logs
 from outlive.shared.errors import SettingsError, UnfitRedis
 from outlive.shared.settings import load
+from outlive.shared.telemetry import logs
 from outlive.worker.main import run
 
 

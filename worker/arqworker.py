@@ -21,7 +21,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize, generation_of, serialize
+from outlive.shared.queue.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize, generation_of, serialize
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from outlive.shared.errors import UpstreamError, UpstreamRefused
-from outlive.shared.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
-from outlive.shared.usage import estimate_prompt, estimated, total
+from outlive.shared.model.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
+from outlive.shared.model.usage import estimate_prompt, estimated, total
 from outlive.worker.calls import Calls
 from outlive.worker.conversation import Conversation, Round
 from outlive.worker.former import Former

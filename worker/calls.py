@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.shared.events import ToolCall, ToolCallDone
+from outlive.shared.model.events import ToolCall, ToolCallDone
 from outlive.worker.upstream.pieces import CallPiece
 
 MOST_CALLS: Final = 256

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from outlive.shared.events import ToolCallDone, ToolResult
+from outlive.shared.model.events import ToolCallDone, ToolResult
 
 
 @dataclass(frozen=True, slots=True)

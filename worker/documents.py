@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from outlive.shared.codec import encode_json
-from outlive.shared.events import OUTPUT, Delta, Json, Refusal, Token, ToolCall, Violation
-from outlive.shared.jsonops import Op
-from outlive.shared.verdict import asked_schema
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.events import OUTPUT, Delta, Json, Refusal, Token, ToolCall, Violation
+from outlive.shared.model.json_ops import Op
+from outlive.shared.model.schema_check import asked_schema
 from outlive.worker.growing import Growing, NotJson, Untellable
 
 _EVENT_BYTES: Final = 64

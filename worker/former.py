@@ -8,9 +8,9 @@ results come after all calls of their round, so then the round is whole. Knows n
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from outlive.shared.codec import decode_output
-from outlive.shared.events import Delta, EventType, Token, ToolCallDone, ToolResult, Whole
-from outlive.shared.logreader import Logged, LogReader
+from outlive.shared.log.reader import Logged, LogReader
+from outlive.shared.model.codec import decode_output
+from outlive.shared.model.events import Delta, EventType, Token, ToolCallDone, ToolResult, Whole
 from outlive.worker.conversation import Round
 
 _ATTEMPT = EventType.ATTEMPT.value.encode()

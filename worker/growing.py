@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from jiter import from_json
 
-from outlive.shared.codec import decode_json_exactly, encode_json
-from outlive.shared.jsonops import NOTHING, Op, child
+from outlive.shared.model.codec import decode_json_exactly, encode_json
+from outlive.shared.model.json_ops import NOTHING, Op, child
 
 LOOK_S: Final = 0.075
 """Between two looks. Faster, an eye sees no difference and every look costs a parse."""

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 from outlive.shared.errors import SettingsError
-from outlive.shared.measures import CONTENT_TYPE
+from outlive.shared.telemetry.metrics import CONTENT_TYPE
 
 _REQUEST_BYTES: Final = 8192
 _REQUEST_S: Final = 5.0

@@ -14,17 +14,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from outlive.shared import logs
-from outlive.shared.answers import Answer, TakeReply
-from outlive.shared.codec import decode_json
 from outlive.shared.errors import LogUnavailable, LostPlace
-from outlive.shared.eventlog import EventLog
-from outlive.shared.events import Failed, Terminal
-from outlive.shared.generation import ECHO
-from outlive.shared.logreader import LogReader
-from outlive.shared.queue import Queue
-from outlive.shared.sweep import fail_lost
-from outlive.shared.traces import Span, Traces, Value
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.reader import LogReader
+from outlive.shared.log.replies import Answer, TakeReply
+from outlive.shared.log.sweep import fail_lost
+from outlive.shared.model.codec import decode_json
+from outlive.shared.model.events import Failed, Terminal
+from outlive.shared.model.generation import ECHO
+from outlive.shared.queue.queue import Queue
+from outlive.shared.telemetry import logs
+from outlive.shared.telemetry.traces import Span, Traces, Value
 from outlive.worker.attempt import Attempt
 from outlive.worker.former import Former, read_former
 from outlive.worker.linger import Linger

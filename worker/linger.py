@@ -10,7 +10,7 @@ import logging
 import random
 from typing import Final
 
-from outlive.shared.replicas import Replicas, Standing
+from outlive.shared.store.replicas import Replicas, Standing
 from outlive.worker.publication import Publication
 from outlive.worker.publisher import Publisher
 

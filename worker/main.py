@@ -10,19 +10,19 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.connection import connect_blocking, pool
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.eventlog import EventLog, LogLimits
-from outlive.shared.garbage import look_seldom
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import LogReader
-from outlive.shared.plane import Planes
-from outlive.shared.queue import Queue
-from outlive.shared.replicas import Replicas
-from outlive.shared.requirements import require_fit
+from outlive.shared.log.eventlog import EventLog, LogLimits
+from outlive.shared.log.reader import LogReader
+from outlive.shared.log.sweep import Sweep
+from outlive.shared.queue.queue import Queue
+from outlive.shared.runtime.gc_tuning import look_seldom
 from outlive.shared.settings import Settings
-from outlive.shared.sweep import Sweep
-from outlive.shared.traces import traces_of
+from outlive.shared.store.connect import connect_blocking, pool
+from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.plane import Planes
+from outlive.shared.store.replicas import Replicas
+from outlive.shared.store.requirements import require_fit
+from outlive.shared.telemetry.traces import traces_of
 from outlive.worker.arqworker import ArqWorker
 from outlive.worker.health import serving
 from outlive.worker.job import Job

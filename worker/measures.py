@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from prometheus_client import GCCollector, ProcessCollector
 
-from outlive.shared.measures import EVENTS, TURNS_S, WAITS_S, Measures
+from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, WAITS_S, Measures
 
 
 class WorkerMeasures(Measures):

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from outlive.shared.answers import TakeReply
-from outlive.shared.codec import encode
-from outlive.shared.eventlog import Batch, Entry
-from outlive.shared.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall, Whole
-from outlive.shared.usage import estimate_output
+from outlive.shared.log.eventlog import Batch, Entry
+from outlive.shared.log.replies import TakeReply
+from outlive.shared.model.codec import encode
+from outlive.shared.model.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall, Whole
+from outlive.shared.model.usage import estimate_output
 
 # One script call must not hold Redis for long: about 1 ms of it.
 _BATCH_EVENTS: Final = 256

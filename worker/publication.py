@@ -7,9 +7,9 @@ tells how far the log is. Knows neither Redis nor the upstream.
 import asyncio
 from collections.abc import Callable
 
-from outlive.shared.answers import Answer, TakeReply
 from outlive.shared.errors import LostPlace
-from outlive.shared.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
+from outlive.shared.log.replies import Answer, TakeReply
+from outlive.shared.model.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
 from outlive.worker.outbox import Outbox
 
 

@@ -2,7 +2,7 @@
 
 One flush at a time carries what every generation has pending, as one pipeline; what arrives
 meanwhile joins in the outboxes. A lone token leaves at once; a worker that is busy with many attempts
-flushes less often (`shared/pace.py`), because a flush costs by its attempts and hardly by what they say.
+flushes less often (`shared/runtime/pacing.py`), because a flush costs by its attempts and hardly by what they say.
 Knows nothing of the upstream. While Redis is away the outboxes fill up and their attempts wait; nothing
 is dropped.
 """
@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from outlive.shared.answers import LOST, Answer, SeqReply, TakeReply
 from outlive.shared.errors import LogFull, LogUnavailable, OutliveError
-from outlive.shared.eventlog import Batch, EventLog, Renewal
-from outlive.shared.pace import Pace
+from outlive.shared.log.eventlog import Batch, EventLog, Renewal
+from outlive.shared.log.replies import LOST, Answer, SeqReply, TakeReply
+from outlive.shared.runtime.pacing import Pace
 from outlive.worker.measures import WorkerMeasures
 from outlive.worker.outbox import Outbox, OutboxLimits
 from outlive.worker.publication import Publication

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-from outlive.shared.events import Usage
-from outlive.shared.traces import Span, Value
+from outlive.shared.model.events import Usage
+from outlive.shared.telemetry.traces import Span, Value
 from outlive.worker.measures import WorkerMeasures
 
 _NUMBERS: Final = {

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from outlive.shared.errors import LostPlace
-from outlive.shared.events import Delta, Json, ToolCallDone, Violation
-from outlive.shared.verdict import MOST, fault_of, findings
+from outlive.shared.model.events import Delta, Json, ToolCallDone, Violation
+from outlive.shared.model.schema_check import MOST, fault_of, findings
 from outlive.worker.documents import TELL_FACTOR, Documents, Judgeable
 from outlive.worker.publication import Publication
 

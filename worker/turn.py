@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from outlive.shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
-from outlive.shared.events import Delta, Token, Usage
+from outlive.shared.model.events import Delta, Token, Usage
 from outlive.worker.calls import Calls
 from outlive.worker.question import Asking, Question
 from outlive.worker.retry import Unanswered, before_first_piece

@@ -8,7 +8,7 @@ from typing import Final
 
 from outlive.api import frames
 from outlive.api.wires.wire import Head
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
 
 
 class _Native:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from outlive.api.wires.wire import Head
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
 
 
 class _Silent:

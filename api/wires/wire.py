@@ -8,8 +8,8 @@ may go on anywhere. Knows neither feeds nor HTTP.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from outlive.shared.cursor import Cursor
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.cursor import Cursor
 
 
 class Head(NamedTuple):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from outlive.shared.errors import UnfitRedis
-from outlive.shared.requirements import judge
+from outlive.shared.store.requirements import judge
 
 SLOW_S: Final = 0.010
 """Of a round trip to Redis. Every token pays one on its way in; beyond this it is what viewers wait for."""

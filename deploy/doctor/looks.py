@@ -15,11 +15,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from outlive.deploy.doctor import findings
 from outlive.deploy.doctor.findings import Finding, Grade
-from outlive.shared.connection import translated
 from outlive.shared.errors import LogUnavailable, SettingsError
-from outlive.shared.plane import open_log_plane
 from outlive.shared.settings import Settings
-from outlive.shared.upstreamkeys import key_of
+from outlive.shared.store.connect import translated
+from outlive.shared.store.plane import open_log_plane
+from outlive.shared.upstream_keys import key_of
 from outlive.shared.upstreams import Upstream
 
 _PINGS: Final = 20

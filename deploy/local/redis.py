@@ -17,8 +17,8 @@ from typing import Final
 from urllib.parse import quote
 
 from outlive.deploy.local.checks import CannotStart
-from outlive.shared import connection
 from outlive.shared.errors import LogUnavailable
+from outlive.shared.store import connect
 
 _LEAST: Final = (7, 0)
 _SERVERS: Final = ("redis-server", "valkey-server")
@@ -96,9 +96,9 @@ def url_of(socket: Path) -> str:
 
 async def answers(url: str) -> bool:
     """PING, once."""
-    client = connection.connect(url, connections=1)
+    client = connect.connect(url, connections=1)
     try:
-        with connection.translated():
+        with connect.translated():
             await client.ping()
     except LogUnavailable:
         return False

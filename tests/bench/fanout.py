@@ -10,16 +10,16 @@ p50 / p99 in ms. Two shared cores, one run each, so the last digit is noise:
 | | A | C | E, 5,000 viewers |
 |---|--:|--:|--:|
 | connection below ASGI, reader paced, one append for many generations | 115 to 131; 21 / 42 | 19; p99 142 | p99 110 |
-| garbage looked for seldom (`shared/garbage.py`; it was 43 % of C) | | 20; p99 57 | |
+| garbage looked for seldom (`shared/runtime/gc_tuning.py`; it was 43 % of C) | | 20; p99 57 | |
 | a busy process writes at most every 40 ms (`send` is 90 % of it) | 169 to 179; 25 / 48 | 21; p99 64 | p99 130 |
 | the writer flushes every 5 ms, not as soon as Redis answers | | 27; p99 88 | |
 | an append makes text of fewer numbers; viewers in turns | 147 to 155; 24 / 45 | 32; p99 62 | p99 93 to 115 |
 | later, with other wires, clusters and measures; which of them cost was not looked at | 140; 23 / 44 | 26; p99 69 | |
 | an event takes fewer steps (on a day on which all were a tenth slower) | 123; 23 / 44 | 23; p99 82 | p99 99 to 165 |
-| what a round left behind is done in the pause (`shared/pace.py`) | 128 to 174; 28 / 52 | 29; p99 78 | p99 103 |
+| what a round left is done in the pause (`shared/runtime/pacing.py`) | 128 to 174; 28 / 52 | 29; p99 78 | p99 103 |
 | a busy worker flushes every 45 ms, and commands are packed in C | | 36 to 41; p99 84 | |
 
-A whole log read in larger pages (`shared/logreader.py`): D by turns 0.29 to 0.31 s, and 0.34 to 0.35 without.
+A whole log read in larger pages (`shared/log/reader.py`): D by turns 0.29 to 0.31 s, and 0.34 to 0.35 without.
 """
 
 from dataclasses import dataclass, replace

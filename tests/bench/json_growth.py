@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from jiter import from_json
 
-from outlive.shared.codec import encode, encode_json
-from outlive.shared.events import Token
+from outlive.shared.model.codec import encode, encode_json
+from outlive.shared.model.events import Token
 from outlive.worker.documents import Documents
 from tests.bench.table import print_table
 

@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 
 from outlive.api.auth import DEFAULT_TENANT
 from outlive.api.capability import Capability, Rights, Signer, expiry
-from outlive.shared import scripts
-from outlive.shared.codec import encode_json
-from outlive.shared.eventlog import Batch, Entry, EventLog, LogLimits
-from outlive.shared.generation import NewGeneration, new_id
-from outlive.shared.keys import Keys
+from outlive.shared.log.eventlog import Batch, Entry, EventLog, LogLimits
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.generation import NewGeneration, new_id
+from outlive.shared.store import scripts
+from outlive.shared.store.keyspace import Keys
 from tests.bench.cores import LOAD_CORE, SERVER_CORE, pinned
 from tests.support.processes import stop_all
 from tests.support.redis_server import RedisServer

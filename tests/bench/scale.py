@@ -16,8 +16,8 @@ from typing import Final
 from redis.asyncio import Redis
 
 from outlive.api.auth import DEFAULT_TENANT
-from outlive.shared.generation import derived_id
-from outlive.shared.keys import partition_of
+from outlive.shared.model.generation import derived_id
+from outlive.shared.store.keyspace import partition_of
 from tests.bench.cores import cpu_s
 from tests.bench.counting import watch
 from tests.bench.fit import growth

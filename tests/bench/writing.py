@@ -26,11 +26,11 @@ from typing import Final, Self, TypeVar
 
 from redis.asyncio import Redis
 
-from outlive.shared.eventlog import EventLog, LogLimits
-from outlive.shared.generation import Meta
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import LogReader
-from outlive.shared.queue import Queue
+from outlive.shared.log.eventlog import EventLog, LogLimits
+from outlive.shared.log.reader import LogReader
+from outlive.shared.model.generation import Meta
+from outlive.shared.queue.queue import Queue
+from outlive.shared.store.keyspace import Keys
 from tests.bench.cores import LOAD_CORE, SERVER_CORE, Reading, pinned
 from tests.bench.peers import generation
 from tests.bench.table import print_table

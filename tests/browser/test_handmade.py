@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
-from outlive.shared.codec import encode_json
-from outlive.shared.connection import connect
-from outlive.shared.eventlog import Batch, Entry, EventLog
-from outlive.shared.events import EventType
+from outlive.shared.log.eventlog import Batch, Entry, EventLog
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.events import EventType
+from outlive.shared.store.connect import connect
 from tests.browser.conftest import Look
 from tests.integration.logs import LIMITS, append
 from tests.support.browser import Tab, tab

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser
 
-from outlive.shared.codec import decode_json
+from outlive.shared.model.codec import decode_json
 from tests.support.browser import tab
 from tests.support.injections import MODEL, answer, check_told
 from tests.support.invariants import check_invariants

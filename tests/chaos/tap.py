@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import hiredis
 
-from outlive.shared import scripts
+from outlive.shared.store import scripts
 
 _KEPT: Final = 50_000
 _ON_LOG: Final = frozenset({"create", "take", "append", "renew", "release", "requeue", "finish", "delete"})

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outlive.shared.slots import slot_of
+from outlive.shared.store.slots import slot_of
 from tests.chaos.trial import Answer, Trial
 from tests.chaos.wide import WideFleet
 from tests.support.redis_cluster import Node, RedisCluster

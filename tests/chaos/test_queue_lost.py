@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.keys import Keys
+from outlive.shared.store.keyspace import Keys
 from tests.chaos.trial import Trial
 from tests.support.waiting import until
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from outlive.shared.cursor import START, Cursor
+from outlive.shared.model.cursor import START, Cursor
 from tests.chaos.trial import Answer, Trial
 from tests.support.sse import open_events
 from tests.support.transcript import Transcript

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from outlive.shared.cursor import Cursor
+from outlive.shared.model.cursor import Cursor
 from tests.chaos.tap import LOST, Said
 from tests.support.invariants import LogEntry
 from tests.support.sse import Frame

@@ -8,7 +8,7 @@ import pytest
 from openai import APIError
 from openai._streaming import SSEDecoder
 
-from outlive.shared.codec import decode_json
+from outlive.shared.model.codec import decode_json
 from tests.clients.others import CLIENTS, Events
 from tests.support import node, sdk
 from tests.support.injections import INJECTIONS, MODEL, SPOKEN, answer, check_told, failure

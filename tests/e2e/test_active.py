@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.connection import connect
+from outlive.shared.store.connect import connect
 from tests.support.processes import stop_all
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, Stack, demo, unique

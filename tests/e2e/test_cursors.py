@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from outlive.shared.cursor import Cursor
+from outlive.shared.model.cursor import Cursor
 from tests.support.invariants import check_invariants
 from tests.support.problems import check_problem
 from tests.support.redis_server import RedisServer

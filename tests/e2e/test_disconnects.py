@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.cursor import START
+from outlive.shared.model.cursor import START
 from tests.support.invariants import check_invariants
 from tests.support.measuring import figures
 from tests.support.redis_server import RedisServer
@@ -28,7 +28,7 @@ from tests.support.wire import request
 pytestmark = pytest.mark.anyio
 
 REDIS_CONNECTIONS: Final = 32
-"""A process' pool may have opened so many (`shared/connection.py`), and keeps them."""
+"""A process' pool may have opened so many (`shared/store/connect.py`), and keeps them."""
 
 EACH_TENANT: Final = 4
 WATCHERS: Final = 3

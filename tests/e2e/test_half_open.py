@@ -24,7 +24,7 @@ REQUEST_S: Final = 3.0
 STALL_S: Final = 2.0
 MEMORY_BYTES: Final = 30_000_000
 REDIS_CONNECTIONS: Final = 32
-"""What the process may have opened meanwhile: its pool's limit (`shared/connection.py`)."""
+"""What the process may have opened meanwhile: its pool's limit (`shared/store/connect.py`)."""
 
 PACE_S: Final = 0.02
 PAUSE_S: Final = 1.0

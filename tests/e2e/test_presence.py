@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.presence import EXPIRY_S
+from outlive.shared.log.viewer_counts import EXPIRY_S
 from tests.support.problems import check_problem
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events

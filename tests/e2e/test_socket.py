@@ -3,7 +3,7 @@
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from outlive.shared.cursor import START, Cursor
+from outlive.shared.model.cursor import START, Cursor
 from tests.support.redis_server import RedisServer
 from tests.support.socket import open_socket
 from tests.support.sse import Frame, open_events

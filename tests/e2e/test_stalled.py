@@ -20,7 +20,7 @@ STALLED: Final = 500
 STALL_S: Final = 4.0
 MEMORY_BYTES: Final = 50_000_000
 REDIS_CONNECTIONS: Final = 32
-"""What the process may have opened meanwhile: its pool's limit (`shared/connection.py`)."""
+"""What the process may have opened meanwhile: its pool's limit (`shared/store/connect.py`)."""
 
 
 @pytest.fixture(scope="module")

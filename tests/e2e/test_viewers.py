@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from outlive.shared.cursor import Cursor
+from outlive.shared.model.cursor import Cursor
 from tests.support.invariants import check_invariants
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events

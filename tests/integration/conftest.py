@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.connection import connect
-from outlive.shared.eventlog import EventLog
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import LogReader
-from outlive.shared.queue import Queue
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.reader import LogReader
+from outlive.shared.queue.queue import Queue
+from outlive.shared.store.connect import connect
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.publisher import Publisher
 from tests.integration.logs import LIMITS
 from tests.integration.publishing import WatchedLog, publishing

@@ -4,14 +4,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from outlive.shared.answers import SeqReply, TakeReply
-from outlive.shared.codec import decode_json, encode, encode_json
 from outlive.shared.errors import OutliveError
-from outlive.shared.eventlog import Batch, Entry, EventLog, LogLimits, Renewal
-from outlive.shared.events import Completed, Event, EventType, Token, Usage
-from outlive.shared.generation import NewGeneration, OnInterrupt, new_id
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import Logged, logged
+from outlive.shared.log.eventlog import Batch, Entry, EventLog, LogLimits, Renewal
+from outlive.shared.log.reader import Logged, logged
+from outlive.shared.log.replies import SeqReply, TakeReply
+from outlive.shared.model.codec import decode_json, encode, encode_json
+from outlive.shared.model.events import Completed, Event, EventType, Token, Usage
+from outlive.shared.model.generation import NewGeneration, OnInterrupt, new_id
+from outlive.shared.store.keyspace import Keys
 
 LIMITS = LogLimits(lease_s=10.0, max_attempts=3, max_deadline_s=3600.0, max_retention_s=86_400.0)
 TENANT = "acme"

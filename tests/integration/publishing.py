@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.answers import Answer, SeqReply, TakeReply
 from outlive.shared.errors import OutliveError
-from outlive.shared.eventlog import Batch, EventLog
-from outlive.shared.events import Completed, Token, Usage
-from outlive.shared.keys import Keys
+from outlive.shared.log.eventlog import Batch, EventLog
+from outlive.shared.log.replies import Answer, SeqReply, TakeReply
+from outlive.shared.model.events import Completed, Token, Usage
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.outbox import OutboxLimits
 from outlive.worker.publication import Publication
 from outlive.worker.publisher import Publisher

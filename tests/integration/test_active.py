@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.eventlog import EventLog
-from outlive.shared.generation import new_id
-from outlive.shared.keys import Keys
-from outlive.shared.queue import Queue
-from outlive.shared.sweep import Sweep
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.sweep import Sweep
+from outlive.shared.model.generation import new_id
+from outlive.shared.queue.queue import Queue
+from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import created, server_ms
 from tests.support.measuring import unread
 from tests.support.waiting import until

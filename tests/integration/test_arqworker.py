@@ -9,10 +9,10 @@ import pytest
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from redis.asyncio import Redis
 
-from outlive.shared.connection import connect, connect_blocking, pool
-from outlive.shared.generation import new_id
-from outlive.shared.keys import Keys
-from outlive.shared.queue import Queue
+from outlive.shared.model.generation import new_id
+from outlive.shared.queue.queue import Queue
+from outlive.shared.store.connect import connect, connect_blocking, pool
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.arqworker import ArqWorker
 from tests.support.measuring import unread
 from tests.support.redis_server import RedisServer

@@ -7,18 +7,18 @@ from contextlib import aclosing
 import pytest
 
 from outlive.api.tails import Tails
-from outlive.shared.answers import Answer
-from outlive.shared.cursor import START
 from outlive.shared.errors import UnfitRedis
-from outlive.shared.eventlog import EventLog, LogLimits
-from outlive.shared.keys import Keys, partition_of
-from outlive.shared.listing import Listing
-from outlive.shared.logreader import LogReader
-from outlive.shared.plane import LogPlane, open_log_plane
-from outlive.shared.presence import Presence
-from outlive.shared.replicas import Replicas, Standing
-from outlive.shared.requirements import require_fit
-from outlive.shared.slots import slot_of
+from outlive.shared.log.eventlog import EventLog, LogLimits
+from outlive.shared.log.listing import Listing
+from outlive.shared.log.reader import LogReader
+from outlive.shared.log.replies import Answer
+from outlive.shared.log.viewer_counts import Presence
+from outlive.shared.model.cursor import START
+from outlive.shared.store.keyspace import Keys, partition_of
+from outlive.shared.store.plane import LogPlane, open_log_plane
+from outlive.shared.store.replicas import Replicas, Standing
+from outlive.shared.store.requirements import require_fit
+from outlive.shared.store.slots import slot_of
 from tests.e2e.test_doctor import examine
 from tests.integration import logs
 from tests.support.redis_cluster import Node, RedisCluster

@@ -8,9 +8,9 @@ import pytest
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 
-from outlive.shared.address import Host
-from outlive.shared.connection import connect, connect_blocking, pool, translate
 from outlive.shared.errors import LogUnavailable
+from outlive.shared.redis_url import Host
+from outlive.shared.store.connect import connect, connect_blocking, pool, translate
 from tests.support.ports import claim_port, release_port
 from tests.support.proxy import Cut, FaultProxy
 from tests.support.redis_server import RedisServer

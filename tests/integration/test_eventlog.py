@@ -3,10 +3,10 @@
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.answers import LOST, Answer
-from outlive.shared.cursor import Cursor
-from outlive.shared.eventlog import EventLog, Renewal
-from outlive.shared.keys import Keys, partition_of
+from outlive.shared.log.eventlog import EventLog, Renewal
+from outlive.shared.log.replies import LOST, Answer
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.store.keyspace import Keys, partition_of
 from tests.integration import logs
 
 pytestmark = pytest.mark.anyio

@@ -3,12 +3,12 @@
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.answers import Answer
-from outlive.shared.cursor import Cursor
 from outlive.shared.errors import GenerationGone
-from outlive.shared.eventlog import EventLog
-from outlive.shared.keys import Keys, partition_of
-from outlive.shared.logreader import LogReader
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.reader import LogReader
+from outlive.shared.log.replies import Answer
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.store.keyspace import Keys, partition_of
 from tests.integration import logs
 from tests.support.waiting import until
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.answers import Answer
-from outlive.shared.connection import connect
 from outlive.shared.errors import LogFull
-from outlive.shared.eventlog import EventLog
-from outlive.shared.keys import Keys
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.replies import Answer
+from outlive.shared.store.connect import connect
+from outlive.shared.store.keyspace import Keys
 from tests.integration import logs
 from tests.integration.logs import LIMITS
 from tests.support.redis_server import RedisServer

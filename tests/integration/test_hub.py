@@ -12,12 +12,12 @@ from outlive.api.hub import Hub
 from outlive.api.measures import ApiMeasures
 from outlive.api.sink import SendSink
 from outlive.api.wires.native import UNFOLDED
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.eventlog import EventLog
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import LogReader
-from outlive.shared.plane import OneServer
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.reader import LogReader
+from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.settings import load
+from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.plane import OneServer
 from tests.integration import logs
 from tests.integration.screens import Screen, running_hub
 from tests.support.redis_server import RedisServer

@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import Logged, LogReader
+from outlive.shared.log.reader import Logged, LogReader
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import meta_fields, whole_log
 from tests.integration.model.known import DELETED
 from tests.integration.model.run import Run

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.connection import connect
-from outlive.shared.keys import Keys
-from outlive.shared.plane import OneServer
-from outlive.shared.replicas import Replicas
+from outlive.shared.store.connect import connect
+from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.plane import OneServer
+from outlive.shared.store.replicas import Replicas
 from outlive.worker.linger import Linger
 from outlive.worker.publisher import Publisher
 from tests.integration.logs import said

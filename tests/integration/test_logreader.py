@@ -5,13 +5,13 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.connection import connect_blocking
-from outlive.shared.cursor import START, Cursor
 from outlive.shared.errors import GenerationGone, GenerationNotFound
-from outlive.shared.eventlog import EventLog
-from outlive.shared.generation import Status, new_id
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import LARGE_PAGE, PAGE, LogReader, read_tails
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.reader import LARGE_PAGE, PAGE, LogReader, read_tails
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.generation import Status, new_id
+from outlive.shared.store.connect import connect_blocking
+from outlive.shared.store.keyspace import Keys
 from tests.integration import logs
 from tests.support.redis_server import RedisServer
 

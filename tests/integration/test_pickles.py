@@ -11,7 +11,7 @@ import pytest
 from arq.constants import health_check_key_suffix, in_progress_key_prefix, job_key_prefix, result_key_prefix
 from redis.asyncio import Redis
 
-from outlive.shared.generation import new_id
+from outlive.shared.model.generation import new_id
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, Stack
 from tests.support.tenants import AUTH, api_key, bearer

@@ -3,8 +3,8 @@
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.keys import Keys
-from outlive.shared.probe import ProbeLog
+from outlive.shared.log.probe import ProbeLog
+from outlive.shared.store.keyspace import Keys
 
 pytestmark = pytest.mark.anyio
 

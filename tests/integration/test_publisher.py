@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.events import Reasoning, Token
-from outlive.shared.keys import Keys
+from outlive.shared.model.events import Reasoning, Token
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.publisher import Publisher
 from tests.integration.logs import said
 from tests.integration.publishing import (

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.answers import Answer
 from outlive.shared.errors import LostPlace
-from outlive.shared.eventlog import EventLog
-from outlive.shared.events import Token
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import Logged
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.reader import Logged
+from outlive.shared.log.replies import Answer
+from outlive.shared.model.events import Token
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.publication import Publication
 from outlive.worker.publisher import Publisher
 from tests.integration.logs import TENANT, created, expire_lease, whole_log

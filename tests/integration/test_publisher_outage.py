@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.answers import TakeReply
-from outlive.shared.connection import connect
-from outlive.shared.events import Token
-from outlive.shared.keys import Keys
+from outlive.shared.log.replies import TakeReply
+from outlive.shared.model.events import Token
+from outlive.shared.store.connect import connect
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.publication import Publication
 from tests.integration.logs import running, said, whole_log
 from tests.integration.publishing import (

@@ -9,10 +9,10 @@ from arq.constants import job_key_prefix
 from arq.jobs import deserialize_job_raw
 from redis.asyncio import Redis
 
-from outlive.shared.connection import connect_blocking
-from outlive.shared.generation import new_id
-from outlive.shared.keys import Keys
-from outlive.shared.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize
+from outlive.shared.model.generation import new_id
+from outlive.shared.queue.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize
+from outlive.shared.store.connect import connect_blocking
+from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import server_ms
 from tests.support.redis_server import RedisServer
 

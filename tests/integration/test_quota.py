@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.generation import new_id
-from outlive.shared.keys import Keys
-from outlive.shared.queue import Queue
-from outlive.shared.quota import Quota, Reservation
-from outlive.shared.room import Room, has_room
+from outlive.shared.model.generation import new_id
+from outlive.shared.queue.queue import Queue
+from outlive.shared.queue.quota import Quota, Reservation
+from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.memory_headroom import Room, has_room
 from tests.integration.logs import server_ms
 
 pytestmark = pytest.mark.anyio

@@ -8,11 +8,11 @@ import pytest
 from redis.asyncio import Redis
 
 from outlive.api.reader import TailReader
-from outlive.shared.connection import connect_blocking
-from outlive.shared.cursor import START
-from outlive.shared.eventlog import EventLog
-from outlive.shared.keys import Keys
-from outlive.shared.logreader import Logged
+from outlive.shared.log.eventlog import EventLog
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.cursor import START
+from outlive.shared.store.connect import connect_blocking
+from outlive.shared.store.keyspace import Keys
 from tests.integration import logs
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until

@@ -6,10 +6,10 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.answers import Answer
 from outlive.shared.errors import LostPlace
-from outlive.shared.events import Token
-from outlive.shared.keys import Keys
+from outlive.shared.log.replies import Answer
+from outlive.shared.model.events import Token
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.growing import LOOK_S
 from outlive.worker.publication import Publication
 from outlive.worker.publisher import Publisher

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from outlive.shared.codec import encode
-from outlive.shared.cursor import Cursor
-from outlive.shared.events import Attempt, Event, Queued, Usage
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import encode
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.model.events import Attempt, Event, Queued, Usage
 
 EPOCH: Final = 1_795_330_013_450
 ID: Final = "gen_0123456789abcdef0123456789abcdef"

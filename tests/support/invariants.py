@@ -19,8 +19,8 @@ from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final, NoReturn
 
-from outlive.shared.cursor import Cursor
-from outlive.shared.jsonops import compose
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.model.json_ops import compose
 from tests.support.sse import Frame
 from tests.support.transcript import FOLDABLE, TERMINALS, Seen, Segment, Transcript, reduce, whole
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
-from outlive.shared.cursor import Cursor
+from outlive.shared.model.cursor import Cursor
 from tests.support.wire import Ended, Exchange, Headers, exchange
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")

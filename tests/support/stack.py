@@ -12,8 +12,8 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
 
-from outlive.shared.keys import Keys
-from outlive.shared.plane import open_log_plane
+from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.plane import open_log_plane
 from tests.support.invariants import LogEntry
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import STOP_S, OsProcess, stop_all

@@ -4,7 +4,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.apikeys import ApiKeys, Presented, new_key
+from outlive.shared.queue.apikeys import ApiKeys, Presented, new_key
 from tests.support.stack import Stack
 
 SIGNING_KEY: Final = "test:" + "c2lnbmluZy1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzIQ"

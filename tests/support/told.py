@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from outlive.shared.codec import decode_json, encode_json
+from outlive.shared.model.codec import decode_json, encode_json
 from tests.support.invariants import LogEntry
 from tests.support.sse import Parser
 from tests.support.transcript import Transcript

@@ -9,9 +9,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from outlive.shared.cursor import START, Cursor
 from outlive.shared.errors import MalformedCursor
-from outlive.shared.jsonops import NOTHING, apply
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.json_ops import NOTHING, apply
 from tests.support.sse import Frame
 
 TERMINALS: Final = frozenset({"completed", "failed", "cancelled"})

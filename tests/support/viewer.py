@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from outlive.shared.cursor import START, Cursor
+from outlive.shared.model.cursor import START, Cursor
 from tests.support.sse import EventStream, open_events
 from tests.support.transcript import TERMINALS, Transcript
 

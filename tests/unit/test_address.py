@@ -2,8 +2,8 @@
 
 import pytest
 
-from outlive.shared.address import Kind, parse
 from outlive.shared.errors import SettingsError
+from outlive.shared.redis_url import Kind, parse
 from outlive.shared.settings import load
 
 SECRET = "canary-77aa"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from outlive.shared.apikeys import PREFIX, Presented, new_key
 from outlive.shared.errors import BadRequest
-from outlive.shared.generation import is_tenant
+from outlive.shared.model.generation import is_tenant
+from outlive.shared.queue.apikeys import PREFIX, Presented, new_key
 
 pytestmark = pytest.mark.rule("R45")
 

@@ -14,9 +14,9 @@ from arq.jobs import deserialize_job_raw, serialize_job
 from arq.worker import Worker, func
 from redis.asyncio import Redis
 
-from outlive.shared.connection import pool
-from outlive.shared.keys import Keys
-from outlive.shared.queue import JOB_FUNCTION, Queue, deserialize, serialize
+from outlive.shared.queue.queue import JOB_FUNCTION, Queue, deserialize, serialize
+from outlive.shared.store.connect import pool
+from outlive.shared.store.keyspace import Keys
 from outlive.worker.arqworker import ArqWorker
 from tests.support.measuring import unread
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.shared.events import ToolCall, ToolCallDone
+from outlive.shared.model.events import ToolCall, ToolCallDone
 from outlive.worker.calls import MOST_CALLS, Calls
 from outlive.worker.upstream.pieces import CallPiece
 

@@ -9,7 +9,7 @@ import pytest
 
 from outlive.api.capability import PREFIX, Capability, Rights, Signer, expiry
 from outlive.shared.errors import SettingsError, Unauthenticated
-from outlive.shared.generation import new_id
+from outlive.shared.model.generation import new_id
 
 OLD, NEW = b"o" * 64, b"n" * 64
 HELD = Capability(new_id(), "acme", Rights.VIEW)

@@ -7,9 +7,19 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
 from outlive.api.wires.chat.translator import ChatTranslator
-from outlive.shared.cursor import Cursor
-from outlive.shared.events import Cancelled, Completed, Event, Failed, Reasoning, Refusal, Token, ToolCall, ToolCallDone
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.model.events import (
+    Cancelled,
+    Completed,
+    Event,
+    Failed,
+    Reasoning,
+    Refusal,
+    Token,
+    ToolCall,
+    ToolCallDone,
+)
 from tests.support.handmade import EPOCH, USAGE, log_of
 from tests.support.sse import Frame, Parser
 

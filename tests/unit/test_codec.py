@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.codec import decode_json, encode, encode_json
-from outlive.shared.events import Completed, Failed, Token, ToolCall, Usage
+from outlive.shared.model.codec import decode_json, encode, encode_json
+from outlive.shared.model.events import Completed, Failed, Token, ToolCall, Usage
 
 # Hypothesis leaves lone surrogates out unless asked for.
 _any_text = st.text(st.characters(exclude_categories=()))

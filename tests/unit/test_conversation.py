@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from outlive.shared.events import ToolCallDone, ToolResult
+from outlive.shared.model.events import ToolCallDone, ToolResult
 from outlive.worker.conversation import Conversation, Round
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "how warm is it?"}], "temperature": 0.5}

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.cursor import START, Cursor
 from outlive.shared.errors import BadRequest, MalformedCursor
+from outlive.shared.model.cursor import START, Cursor
 
 _part = st.integers(min_value=0, max_value=2**64 - 1)
 _cursor = st.builds(Cursor, _part, _part)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from outlive.shared.codec import encode
-from outlive.shared.events import Delta, Json, Reasoning, Refusal, Token, ToolCall, Violation
-from outlive.shared.jsonops import NOTHING, apply
+from outlive.shared.model.codec import encode
+from outlive.shared.model.events import Delta, Json, Reasoning, Refusal, Token, ToolCall, Violation
+from outlive.shared.model.json_ops import NOTHING, apply
 from outlive.worker.documents import Documents
 
 _JSON = {"response_format": {"type": "json_object"}}

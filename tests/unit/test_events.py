@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from outlive.shared.events import FOLDABLE, TERMINAL, Delta, Event, EventType, Terminal, type_of_bytes
+from outlive.shared.model.events import FOLDABLE, TERMINAL, Delta, Event, EventType, Terminal, type_of_bytes
 
 _CLASSES = get_args(Event)
 

@@ -5,10 +5,10 @@ from outlive.api.feed import Ending, Feed
 from outlive.api.rendition import Rendition
 from outlive.api.wires.native import UNFOLDED
 from outlive.api.wires.wire import Head
-from outlive.shared.codec import encode
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.events import Cancelled, Completed, Event, Token, Usage
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import encode
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.events import Cancelled, Completed, Event, Token, Usage
 
 EPOCH = 1_795_330_013_450
 USAGE = Usage(1, 2, 3)

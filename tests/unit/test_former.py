@@ -2,10 +2,10 @@
 
 import pytest
 
-from outlive.shared.codec import encode
-from outlive.shared.cursor import Cursor
-from outlive.shared.events import Attempt, Event, Queued, Reasoning, Token, ToolCall, ToolCallDone, ToolResult
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import encode
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.model.events import Attempt, Event, Queued, Reasoning, Token, ToolCall, ToolCallDone, ToolResult
 from outlive.worker.former import Former, Told
 
 NOW = 100

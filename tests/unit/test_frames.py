@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlive.api import frames
-from outlive.shared.codec import encode
-from outlive.shared.cursor import Cursor
-from outlive.shared.events import Attempt, Event, Json, Reasoning, Token, ToolCall
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import encode
+from outlive.shared.model.cursor import Cursor
+from outlive.shared.model.events import Attempt, Event, Json, Reasoning, Token, ToolCall
 from tests.support.sse import Parser
 
 EPOCH = 1_795_330_013_450

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.generation import CLOSED, Status, derived_id, is_id, meta_of, new_id
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.generation import CLOSED, Status, derived_id, is_id, meta_of, new_id
 
 _any_text = st.text(st.characters(exclude_categories=()))
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.codec import decode_json_exactly, encode_json
-from outlive.shared.jsonops import NOTHING, Op, apply
+from outlive.shared.model.codec import decode_json_exactly, encode_json
+from outlive.shared.model.json_ops import NOTHING, Op, apply
 from outlive.worker.growing import LOOK_S, Growing, NotJson, Untellable
 
 pytestmark = pytest.mark.rule("R30")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.codec import encode_json
-from outlive.shared.jsonops import NOTHING, Op, apply, child, compose
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.json_ops import NOTHING, Op, apply, child, compose
 
 _scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.text("a/~0\U0001f600", max_size=3)
 _values = st.recursive(

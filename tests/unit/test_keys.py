@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.generation import new_id
-from outlive.shared.keys import PARTITIONS, Keys, partition_of
+from outlive.shared.model.generation import new_id
+from outlive.shared.store.keyspace import PARTITIONS, Keys, partition_of
 
 _ID = "gen_0190163d8694739bb2e0cb7a6fda4ad1"
 

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import Metric
 
 from outlive.api.measures import ApiMeasures, bury
-from outlive.shared.measures import Measures
+from outlive.shared.telemetry.metrics import Measures
 from outlive.worker.measures import WorkerMeasures
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"

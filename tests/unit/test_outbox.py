@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.answers import Answer, TakeReply
-from outlive.shared.codec import decode_json
-from outlive.shared.eventlog import Batch
-from outlive.shared.events import (
+from outlive.shared.log.eventlog import Batch
+from outlive.shared.log.replies import Answer, TakeReply
+from outlive.shared.model.codec import decode_json
+from outlive.shared.model.events import (
     Cancelled,
     Completed,
     Delta,

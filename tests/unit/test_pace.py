@@ -2,7 +2,7 @@
 
 import time
 
-from outlive.shared.pace import Pace
+from outlive.shared.runtime.pacing import Pace
 
 MOST_S = 0.03
 MANY = 1000

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.shared.events import Reasoning, Refusal, Token, Usage
+from outlive.shared.model.events import Reasoning, Refusal, Token, Usage
 from outlive.worker.upstream.pieces import CallPiece, Finish, Piece, pieces_of
 
 

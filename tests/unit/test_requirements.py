@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from outlive.shared.errors import UnfitRedis
-from outlive.shared.requirements import judge
+from outlive.shared.store.requirements import judge
 
 GOOD = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1}
 

@@ -9,9 +9,9 @@ from outlive.api.wires.responses.answer import asked
 from outlive.api.wires.responses.former import conversation
 from outlive.api.wires.responses.request import chat_of, echo_of
 from outlive.api.wires.wire import Head
-from outlive.shared.codec import encode_json
 from outlive.shared.errors import BadRequest
-from outlive.shared.generation import ECHO
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.generation import ECHO
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from outlive.api.wires.responses.translator import ResponsesTranslator
 from outlive.api.wires.wire import Head
-from outlive.shared.events import (
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.events import (
     Cancelled,
     Completed,
     Delta,
@@ -25,7 +26,6 @@ from outlive.shared.events import (
     ToolCallDone,
     ToolResult,
 )
-from outlive.shared.logreader import Logged
 from tests.support.handmade import USAGE, log_of
 from tests.support.sse import Frame, Parser
 

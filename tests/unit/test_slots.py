@@ -3,8 +3,8 @@
 import pytest
 from redis.exceptions import ResponseError
 
-from outlive.shared.keys import PARTITIONS, Keys
-from outlive.shared.slots import Redirection, Silences, Slots, redirection, slot_of
+from outlive.shared.store.keyspace import PARTITIONS, Keys
+from outlive.shared.store.slots import Redirection, Silences, Slots, redirection, slot_of
 
 ASKED = ("10.0.0.1", 7000)
 REPLY = [

@@ -1,7 +1,7 @@
 """What is stored beside a request for the API alone never reaches a provider."""
 
-from outlive.shared.codec import encode_json
-from outlive.shared.generation import ECHO
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.generation import ECHO
 from outlive.worker.job import upstream_request
 
 

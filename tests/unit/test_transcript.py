@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outlive.shared.cursor import START, Cursor
+from outlive.shared.model.cursor import START, Cursor
 from tests.support.invariants import LogEntry, check_invariants
 from tests.support.sse import Frame, Parser
 from tests.support.transcript import Transcript

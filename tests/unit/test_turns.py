@@ -11,10 +11,10 @@ from outlive.api.turns import Turns
 from outlive.api.viewer import Viewer
 from outlive.api.wires.native import UNFOLDED
 from outlive.api.wires.wire import Head
-from outlive.shared.codec import encode
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.events import Token
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import encode
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.events import Token
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 
 from outlive.shared.errors import ModelNotFound, SettingsError
 from outlive.shared.settings import load
-from outlive.shared.upstreamkeys import key_of
+from outlive.shared.upstream_keys import key_of
 from outlive.shared.upstreams import Upstream, chosen
 
 VLLM: dict[str, Any] = {"base_url": "http://vllm:8000/v1", "models": ["llama-*"]}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from outlive.shared.usage import estimate_output, estimate_prompt, estimated
+from outlive.shared.model.usage import estimate_output, estimate_prompt, estimated
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from outlive.shared.verdict import MOST, asked_schema, fault_of, findings
+from outlive.shared.model.schema_check import MOST, asked_schema, fault_of, findings
 
 _NO_NULL = "1 is not of type 'null'"
 _DOUBLING = {

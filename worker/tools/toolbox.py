@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
-from outlive.shared.events import ToolCallDone, ToolResult
+from outlive.shared.model.events import ToolCallDone, ToolResult
 from outlive.worker.tools.registry import Registry
 from outlive.worker.tools.threads import Threads
 from outlive.worker.tools.tool import Tool, ToolFailed, text_of

@@ -13,7 +13,7 @@ import httpx2
 from openai import AsyncOpenAI, AsyncStream
 from pydantic import SecretStr
 
-from outlive.shared.codec import encode_json
+from outlive.shared.model.codec import encode_json
 from outlive.shared.upstreams import NAME
 from outlive.worker.upstream.bounds import PLAIN, bound, content_type, is_stream
 from outlive.worker.upstream.chunks import chunks_of

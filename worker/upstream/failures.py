@@ -13,8 +13,8 @@ from typing import Any, Final
 import httpx2
 import openai
 
-from outlive.shared.codec import decode_json
 from outlive.shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
+from outlive.shared.model.codec import decode_json
 
 _PASSING_STATUS: Final = frozenset({408, 409, 429})
 _MESSAGE_CHARS: Final = 500

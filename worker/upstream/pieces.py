@@ -7,9 +7,9 @@ understood raises `UpstreamBroken`. Knows nothing of HTTP.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from outlive.shared.codec import encode_json
 from outlive.shared.errors import UpstreamBroken
-from outlive.shared.events import Reasoning, Refusal, Token, Usage
+from outlive.shared.model.codec import encode_json
+from outlive.shared.model.events import Reasoning, Refusal, Token, Usage
 
 MOST_WORD_BYTES: Final = 4096
 """Of JSON, in an id, a name or a finish reason: they stand in events that are not split. Gateways pack a

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from outlive.shared.errors import ModelNotFound, UpstreamRefused
 from outlive.shared.settings import Settings
-from outlive.shared.upstreamkeys import key_of
+from outlive.shared.upstream_keys import key_of
 from outlive.shared.upstreams import NAME, chosen
 from outlive.shared.upstreams import Upstreams as Named
 from outlive.worker.upstream.chat import ChatUpstream, connect_upstream

@@ -15,8 +15,8 @@ from outlive.api.wires.openai.asking import Asker
 from outlive.api.wires.openai.callers import MayView, MayWatch
 from outlive.api.wires.openai.ids import generation_of, headers_of
 from outlive.api.wires.openai.route import Failed, OpenAiRoute, failed, unfinished
-from outlive.shared.cursor import Cursor
 from outlive.shared.errors import BadRequest
+from outlive.shared.model.cursor import Cursor
 
 # OpenAI's own document says what these are; ours would only say it again.
 router = APIRouter(route_class=OpenAiRoute, include_in_schema=False)

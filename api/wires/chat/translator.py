@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from outlive.api.wires.openai import failures
 from outlive.api.wires.openai.ids import CHAT, named
-from outlive.shared.codec import decode_json, encode_json
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.events import EventType
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import decode_json, encode_json
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.events import EventType
 
 _DELTAS: Final = {
     EventType.TOKEN.value.encode(): b'{"content":',

@@ -22,8 +22,8 @@ from outlive.api.wires.openai.ids import headers_of
 from outlive.api.wires.openai.route import unfinished
 from outlive.api.wires.silent import SILENT
 from outlive.api.wires.wire import Place, Wire
-from outlive.shared.cursor import START
 from outlive.shared.errors import BadRequest, GenerationGone, LogUnavailable, TooManyViewers
+from outlive.shared.model.cursor import START
 
 _ON_DISCONNECT: Final = "X-Outlive-On-Disconnect"
 _LEFT: Final = 499

@@ -6,7 +6,7 @@ Pure. `code` stays ours (PROTOCOL.md); status and `type` are the nearest that th
 from collections.abc import Mapping
 from typing import Any, Final
 
-from outlive.shared.codec import encode_json
+from outlive.shared.model.codec import encode_json
 
 Failure = dict[str, Any]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from outlive.api.wires.openai.failures import cut_short
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
 
 _OPENING: Final = b": outlive\n"
 

@@ -7,7 +7,7 @@ generation, on each wire; headers say its own. Pure.
 from typing import Final
 
 from outlive.shared.errors import GenerationNotFound
-from outlive.shared.generation import ID_PREFIX, is_id
+from outlive.shared.model.generation import ID_PREFIX, is_id
 
 CHAT: Final = "chatcmpl-"
 RESPONSE: Final = "resp_"

@@ -16,8 +16,8 @@ from outlive.api.wire import Json
 from outlive.api.wires.openai import failures
 from outlive.api.wires.openai.failures import Failure
 from outlive.api.wires.openai.ids import headers_of
-from outlive.shared.codec import decode_json
 from outlive.shared.errors import BadRequest, OutliveError
+from outlive.shared.model.codec import decode_json
 
 NOT_AGAIN: Final = {"X-Should-Retry": "false"}
 """Both SDKs heed it. Without it they would ask twice more for an answer that was made, and failed."""

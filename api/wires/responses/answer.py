@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from outlive.api.wires.responses.request import NOTES
 from outlive.api.wires.wire import Head
-from outlive.shared.codec import decode_json
-from outlive.shared.generation import ECHO
+from outlive.shared.model.codec import decode_json
+from outlive.shared.model.generation import ECHO
 
 _CODES: Final = {"upstream_rate_limited": "rate_limit_exceeded", "upstream_refused": "invalid_prompt"}
 """Ours -> the nearest of those the SDKs list; all others are `server_error`."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS
 from outlive.api.wires.responses.input import Messages, messages_of
 from outlive.shared.errors import BadRequest
-from outlive.shared.generation import ECHO
+from outlive.shared.model.generation import ECHO
 
 Body = dict[str, Any]
 

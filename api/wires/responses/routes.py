@@ -19,8 +19,8 @@ from outlive.api.wires.responses.request import chat_of, echo_of
 from outlive.api.wires.responses.translator import ResponsesTranslator
 from outlive.api.wires.responses.wire import RESPONSES, SHARED, unasked
 from outlive.api.wires.wire import Head, Told
-from outlive.shared.codec import decode_json, encode_json
 from outlive.shared.errors import BadRequest, GenerationGone, GenerationNotFound, PayloadTooLarge
+from outlive.shared.model.codec import decode_json, encode_json
 
 # OpenAI's own document says what these are; ours would only say it again.
 router = APIRouter(route_class=OpenAiRoute, include_in_schema=False)

@@ -11,10 +11,10 @@ from outlive.api.wires.openai.ids import RESPONSE, named
 from outlive.api.wires.responses.answer import asked, error_of, usage_of
 from outlive.api.wires.responses.output import REASONING, REFUSAL, TEXT, ItemStatus, Output, Said
 from outlive.api.wires.wire import Head
-from outlive.shared.codec import decode_json, encode_json
-from outlive.shared.events import EventType, type_of_bytes
-from outlive.shared.generation import ID_PREFIX
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.model.codec import decode_json, encode_json
+from outlive.shared.model.events import EventType, type_of_bytes
+from outlive.shared.model.generation import ID_PREFIX
 
 _MANNERS: Final = {EventType.TOKEN: TEXT, EventType.REASONING: REASONING, EventType.REFUSAL: REFUSAL}
 

@@ -4,7 +4,7 @@
  *   appender xadd   <redis socket> <plan> <events/s each> <seconds> <round ms>
  *   appender post   <port>         <plan> <events/s each> <seconds> <round ms>
  *
- * `append` calls Outlive's own script as `shared/eventlog.py` does (the plan: the script's digest
+ * `append` calls Outlive's own script as `shared/log/eventlog.py` does (the plan: the script's digest
  * and the lease in ms, then a line `<epoch> <its last seq> <meta key> <log key>` for each generation). `xadd` is
  * what tutorials do (the plan: one key a line), `post` one request an event (one path a line).
  * One round of writes is under way at a time and carries all that is due, as the publisher's flush
@@ -24,7 +24,7 @@
 
 #include "clock.h"
 
-/* As in shared/eventlog.py. */
+/* As in shared/log/eventlog.py. */
 enum { CALL_GENERATIONS = 64, CALL_EVENTS = 256, MOST_STREAMS = 20000 };
 
 typedef struct {

@@ -6,9 +6,9 @@ A second telling of PROTOCOL.md's tables, in the fewest words. Pure.
 from dataclasses import dataclass
 from typing import Final
 
-from outlive.shared.answers import Answer, SeqReply
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.eventlog import Batch
+from outlive.shared.log.eventlog import Batch
+from outlive.shared.log.replies import Answer, SeqReply
+from outlive.shared.model.cursor import START, Cursor
 
 UNKNOWN: Final = "unknown"
 OPEN: Final = "open"

@@ -9,8 +9,8 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.keys import Keys, partition_of
-from outlive.shared.logreader import Logged
+from outlive.shared.log.reader import Logged
+from outlive.shared.store.keyspace import Keys, partition_of
 from tests.integration.logs import meta_fields, set_meta, whole_log
 from tests.integration.model.known import Known
 

@@ -11,12 +11,12 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.answers import Answer
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.eventlog import Renewal
-from outlive.shared.keys import Keys, partition_of
-from outlive.shared.logreader import PAGE, Logged, LogReader
-from outlive.shared.sweep import fail_lost
+from outlive.shared.log.eventlog import Renewal
+from outlive.shared.log.reader import PAGE, Logged, LogReader
+from outlive.shared.log.replies import Answer
+from outlive.shared.log.sweep import fail_lost
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.store.keyspace import Keys, partition_of
 from outlive.worker.publication import Publication
 from tests.integration.logs import TENANT, expire_lease, new_generation, server_ms, set_meta, whole_log
 from tests.integration.model.known import OPEN, UNKNOWN

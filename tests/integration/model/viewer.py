@@ -7,9 +7,9 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from outlive.shared.cursor import START, Cursor
-from outlive.shared.generation import Meta
-from outlive.shared.logreader import Logged, LogReader
+from outlive.shared.log.reader import Logged, LogReader
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.generation import Meta
 from tests.support.sse import Frame
 from tests.support.transcript import TERMINALS, Transcript
 

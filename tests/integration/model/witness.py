@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.answers import LOST, Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
-from outlive.shared.cursor import START, Cursor
 from outlive.shared.errors import LogUnavailable, OutliveError
-from outlive.shared.eventlog import Batch, EventLog, LogLimits, Renewal
-from outlive.shared.events import TERMINAL, EventType
-from outlive.shared.generation import NewGeneration
-from outlive.shared.keys import Keys
+from outlive.shared.log.eventlog import Batch, EventLog, LogLimits, Renewal
+from outlive.shared.log.replies import LOST, Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
+from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.events import TERMINAL, EventType
+from outlive.shared.model.generation import NewGeneration
+from outlive.shared.store.keyspace import Keys
 from tests.integration.model.known import DELETED, OPEN, UNKNOWN, Known
 
 # Nothing may expire by itself, or the machine's speed would decide.

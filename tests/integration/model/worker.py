@@ -7,11 +7,11 @@ What it does on GAP, BEHIND or a low renewal is the publisher's own doing.
 import random
 from typing import Final
 
-from outlive.shared.answers import Answer
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.eventlog import Batch
-from outlive.shared.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
-from outlive.shared.sweep import fail_lost
+from outlive.shared.log.eventlog import Batch
+from outlive.shared.log.replies import Answer
+from outlive.shared.log.sweep import fail_lost
+from outlive.shared.model.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
 from outlive.worker.outbox import Outbox, OutboxLimits
 from outlive.worker.publication import Publication
 from outlive.worker.publisher import Publisher

@@ -1,0 +1,199 @@
+"""Owns what can be said in a log: the event types of the native wire, v1 (PROTOCOL.md, Events).
+
+Pure data. How an event becomes bytes is `codec.py`'s; when it may be said is the log's.
+Field order is wire order. Fields that are None are left out on the wire.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Literal
+
+from outlive.shared.model.json_ops import Op
+
+
+class EventType(StrEnum):
+    """The closed list of types. Viewers ignore types they do not know (R12)."""
+
+    QUEUED = "queued"
+    ATTEMPT = "attempt"
+    TOKEN = "token"
+    REASONING = "reasoning"
+    REFUSAL = "refusal"
+    TOOL_CALL = "tool_call"
+    TOOL_CALL_DONE = "tool_call_done"
+    TOOL_RESULT = "tool_result"
+    JSON = "json"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL: Final = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED})
+"""Exactly one of these ends every log, and nothing follows it (R5)."""
+
+FOLDABLE: Final = frozenset({EventType.TOKEN, EventType.REASONING, EventType.REFUSAL, EventType.TOOL_CALL})
+"""Runs of one of these may reach a viewer that is behind as one frame; of tool calls, within one call (R9).
+`json` folds into them, and with itself (R33)."""
+
+OUTPUT: Final = "output"
+"""The `target` of `json` events that tell the answer itself; all others name a tool call."""
+
+type_of_bytes: Final = {t.value.encode(): t for t in EventType}
+
+AttemptReason = Literal["started", "worker_lost", "worker_shutdown", "upstream_interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens billed, in OpenAI's words. `estimated` when the provider did not say (R14)."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool | None = None
+    prompt_tokens_details: dict[str, Any] | None = None
+    completion_tokens_details: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """First event of every log; written by `create`. `created_at` is Redis time, in seconds."""
+
+    type: ClassVar = EventType.QUEUED
+    id: str
+    model: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A worker starts, or starts again: forget all output of earlier attempts."""
+
+    type: ClassVar = EventType.ATTEMPT
+    attempt: int
+    reason: AttemptReason
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The next piece of the answer's text."""
+
+    type: ClassVar = EventType.TOKEN
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The next piece of the model's reasoning."""
+
+    type: ClassVar = EventType.REASONING
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The next piece of a refusal the model gives instead of an answer."""
+
+    type: ClassVar = EventType.REFUSAL
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The next piece of one tool call's `arguments`; `id` and `name` stand on its first event."""
+
+    type: ClassVar = EventType.TOOL_CALL
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """Steps that turn the value of `target` so far, nothing at first, into the next."""
+
+    type: ClassVar = EventType.JSON
+    target: str
+    ops: list[Op]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Where a finished JSON value is not what was asked for; an empty `path` is all of it."""
+
+    target: str
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDone:
+    """One whole tool call, after its last piece."""
+
+    type: ClassVar = EventType.TOOL_CALL_DONE
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the worker got from running call `id`: either `content` or an `error`, both for the model."""
+
+    type: ClassVar = EventType.TOOL_RESULT
+    id: str
+    name: str
+    content: str | None
+    error: str | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The provider said the answer is whole."""
+
+    type: ClassVar = EventType.COMPLETED
+    finish_reason: str
+    usage: Usage
+    chars: int
+    events: int
+    violations: list[Violation] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer ends here, unfinished. `code` is stable (PROTOCOL.md, Failure codes)."""
+
+    type: ClassVar = EventType.FAILED
+    code: str
+    message: str
+    retryable: bool
+    usage: Usage
+    chars: int
+    events: int
+    cut: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody stopped it. `cut` is the last event that still counts."""
+
+    type: ClassVar = EventType.CANCELLED
+    reason: str
+    usage: Usage
+    chars: int
+    events: int
+    cut: str | None = None
+
+
+Delta = Token | Reasoning | Refusal | ToolCall
+"""What a model says, piece by piece."""
+
+Whole = ToolCallDone | ToolResult
+"""What is said at once: neither split nor joined."""
+
+Terminal = Completed | Failed | Cancelled
+
+Event = Queued | Attempt | Delta | Json | Whole | Terminal

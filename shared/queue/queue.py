@@ -1,0 +1,126 @@
+"""Owns the queue plane: deliveries in arq's format, claiming them, waking a worker, hints.
+
+It carries a generation's id to some worker, nothing more; losing all of it loses no answer (the
+sweep finds what stays queued). Beside it stands which generations are queued or run, for whoever
+admits or scales: counted in with the first delivery, out at the end. One delivery is one arq job
+`<generation id>:<n>`, so a stale worker's bookkeeping can never touch another delivery's. JSON,
+never pickle: whoever can write to Redis must not thereby run code here. Raises `LogUnavailable`.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple, cast
+
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
+from redis.asyncio import Redis
+
+from outlive.shared.queue.quota import give_back
+from outlive.shared.store import scripts
+from outlive.shared.store.connect import BLOCK_S, replies_of, translated
+from outlive.shared.store.keyspace import Keys
+
+JOB_FUNCTION: Final = "generate"
+"""The one function name in arq's jobs."""
+
+WAKE_S: Final = 0.5
+"""How long an idle worker waits for a wake before it looks by itself."""
+
+_WAKE_LIMIT: Final = 1000
+_ENQUEUE: Final = scripts.load("enqueue", on_log=False)
+_CLAIM: Final = scripts.load("claim", on_log=False, allow_oom=True)
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """arq's job as JSON. What is no JSON can only be an error that arq would keep of a job it could not
+    run; nobody reads it, and its words will do."""
+    return json.dumps(job, separators=(",", ":"), default=repr).encode()
+
+
+def deserialize(data: bytes) -> dict[str, Any]:
+    """arq's job from JSON."""
+    job: dict[str, Any] = json.loads(data)
+    return job
+
+
+def generation_of(job_id: str) -> str:
+    """Whose delivery it is; for the id of anything else, something that is no generation either."""
+    return job_id.rpartition(":")[0]
+
+
+class Claimed(NamedTuple):
+    """A delivery that is ours now; `waited_s` by Redis's clock."""
+
+    job_id: str
+    waited_s: float
+
+
+class Queue:
+    """Deliveries for one fleet of workers."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, expiry_s: float) -> None:
+        """`expiry_s`: how long what belongs to a delivery is kept; longer than any deadline."""
+        self._redis = redis
+        self._keys = keys
+        self._expiry_ms = round(expiry_s * 1000)
+        self.name = keys.queue
+
+    async def enqueue(self, generation_id: str, delivery: int, *, lasts_s: float | None = None) -> bool:
+        """Hand over delivery number `delivery`; False when the former one still waits. The generation
+        is active from now until `leave`, and at most for `lasts_s`."""
+        # The script puts Redis time where this placeholder stands, last in arq's format.
+        job = serialize_job(JOB_FUNCTION, (generation_id,), {}, None, 0, serializer=serialize)
+        head, tail = job.rsplit(b"0", 1)
+        keys = [
+            self._keys.queue, self._keys.wake, self._keys.delivery(generation_id),
+            f"{job_key_prefix}{generation_id}:{delivery}", self._keys.active,
+        ]  # fmt: skip
+        lasts_ms = self._expiry_ms if lasts_s is None else round(lasts_s * 1000)
+        args: list[scripts.Word] = [generation_id, delivery, head, tail, self._expiry_ms, _WAKE_LIMIT, lasts_ms]
+        return bool(await scripts.run(self._redis, scripts.Call(_ENQUEUE, keys, args)))
+
+    async def claim(self, limit: int) -> list[Claimed]:
+        """Take up to `limit` due deliveries out of the queue."""
+        reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue, self._keys.active], [limit]))
+        return [Claimed(_text(job_id), waited_ms / 1000) for job_id, waited_ms in reply]
+
+    async def leave(self, generation_id: str) -> None:
+        """The generation is closed, so it is active no more. If this is lost, its deadline counts it out."""
+        await give_back(self._redis, self._keys, generation_id)
+
+    async def backlog(self) -> tuple[int, int]:
+        """How many generations are active, and how many deliveries nobody has claimed yet."""
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.zcard(self._keys.active)
+                pipe.zcard(self._keys.queue)
+                active, waiting = await replies_of(pipe)
+        return int(active), int(waiting)
+
+    async def wait_for_wake(self, blocking: Redis) -> None:
+        """Wait until a delivery is announced, at most `WAKE_S`. `blocking`: a client of its own."""
+        with translated():
+            # redis-py types this for its synchronous client as well, and knows no fractions of a second.
+            await cast(Any, blocking.blpop)([self._keys.wake], timeout=WAKE_S)
+
+    async def hint(self, generation_id: str) -> None:
+        """Tell whichever worker runs this generation to look at its log now. Never the truth: a
+        lost hint only costs time (the next append or renewal learns the same)."""
+        with translated():
+            await self._redis.publish(self._keys.hints, generation_id)
+
+    async def hints(self, blocking: Redis) -> AsyncIterator[str]:
+        """Generation ids as hints arrive, until the connection fails."""
+        async with blocking.pubsub() as pubsub:
+            with translated():
+                await pubsub.subscribe(self._keys.hints)
+            while True:
+                with translated():
+                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=BLOCK_S)
+                if message is not None:
+                    yield _text(message["data"])
+
+
+def _text(data: bytes) -> str:
+    """A name. What is none names nothing, and must not end who reads it."""
+    return data.decode(errors="replace")

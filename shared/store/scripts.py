@@ -1,0 +1,99 @@
+"""Owns how our Lua scripts reach Redis: loading, calling, sending many at once.
+
+Knows nothing of what they do; the verbs are in `eventlog.py` and `queue.py`, the rules in
+PROTOCOL.md. Each script says `#!lua`, so that a server that is full, a replica or without its
+quorum refuses it before its first effect, never in the middle.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha1
+from importlib import resources
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import NoScriptError
+
+from outlive.shared.errors import OutliveError
+from outlive.shared.store.cluster import Client
+from outlive.shared.store.connect import translate, translated
+
+Word = str | bytes | int | float
+
+_LUA: Final = resources.files("outlive.shared") / "lua"
+_PRELUDE: Final = (_LUA / "prelude.lua").read_text()
+
+
+class Script(NamedTuple):
+    """One script's text and the digest Redis knows it by."""
+
+    text: str
+    digest: str
+
+
+def load(name: str, *, on_log: bool = True, allow_oom: bool = False) -> Script:
+    """The script in `lua/<name>.lua`. With `allow_oom` it also runs when Redis is full: kept for
+    what ends a generation or keeps it alive, because none of that grows Redis."""
+    shebang = "#!lua flags=allow-oom\n" if allow_oom else "#!lua\n"
+    text = shebang + (_PRELUDE if on_log else "") + (_LUA / f"{name}.lua").read_text()
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class Call(NamedTuple):
+    """One script with its keys and arguments, ready to send."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Word]
+
+    def words(self) -> tuple[Word, ...]:
+        return ("EVALSHA", self.script.digest, len(self.keys), *self.keys, *self.args)
+
+
+async def run(redis: Client, call: Call) -> Any:
+    """One call's reply. Raises `LogUnavailable`."""
+    with translated():
+        try:
+            return await _send(redis, call)
+        except NoScriptError:
+            await _load_all(redis, [call])
+            return await _send(redis, call)
+
+
+async def run_many(redis: Client, calls: Sequence[Call]) -> list[Any]:
+    """The replies to all calls, sent as one pipeline; a reply may be a `OutliveError`.
+
+    Raises `LogUnavailable` when the whole pipeline failed: then any part of it may have run.
+    """
+    replies = await _pipeline(redis, calls)
+    missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if missing:
+        again = [calls[i] for i in missing]
+        await _load_all(redis, again)
+        for i, reply in zip(missing, await _pipeline(redis, again), strict=True):
+            replies[i] = reply
+    return [_ours(reply) if isinstance(reply, Exception) else reply for reply in replies]
+
+
+async def _send(redis: Client, call: Call) -> Any:
+    # redis-py leaves this one method without types.
+    return await redis.execute_command(*call.words())  # type: ignore[no-untyped-call]
+
+
+async def _pipeline(redis: Client, calls: Sequence[Call]) -> list[Any]:
+    with translated():
+        async with redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.execute_command(*call.words())
+            return list(await pipe.execute(raise_on_error=False))
+
+
+async def _load_all(redis: Client, calls: Iterable[Call]) -> None:
+    with translated():
+        for script in {call.script for call in calls}:
+            await redis.script_load(script.text)
+
+
+def _ours(error: Exception) -> OutliveError:
+    ours = translate(error)
+    if ours is None:
+        raise error
+    return ours
