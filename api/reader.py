@@ -31,8 +31,8 @@ _ROUND_S: Final = 0.04
 """The longest that events gather when this process is busy: below what a reader of text notices."""
 _LESS_EACH_S: Final = 0.000_03
 _LEAST_S: Final = 0.025
-"""Less for each log, down to this: who writes many has gathered already (`worker/publisher.py`). A reader that
-is no quicker than writers beats against them: what they write at once it finds in two rounds, the first of
+"""Less for each log, down to this: who writes many has gathered already
+(`worker/publishing/publisher.py`). A reader that is no quicker than writers beats against them: what they write at once it finds in two rounds, the first of
 them late."""
 _REST_EACH_S: Final = 0.000_075
 """For each viewer and log: a write costs a seventh of this."""

@@ -25,16 +25,16 @@ from outlive.shared.model.generation import ECHO
 from outlive.shared.queue.queue import Queue
 from outlive.shared.telemetry import logs
 from outlive.shared.telemetry.traces import Span, Traces, Value
-from outlive.worker.attempt import Attempt
-from outlive.worker.former import Former, read_former
-from outlive.worker.linger import Linger
-from outlive.worker.measures import WorkerMeasures
-from outlive.worker.publication import Publication
-from outlive.worker.publisher import Publisher
-from outlive.worker.question import asking
-from outlive.worker.retry import restart_wait_s
+from outlive.worker.attempt.attempt import Attempt
+from outlive.worker.attempt.earlier_attempts import Former, read_former
+from outlive.worker.attempt.model_turn import ChooseUpstream, Clocks, Interrupted
+from outlive.worker.attempt.request_telemetry import asking
+from outlive.worker.attempt.retry import restart_wait_s
+from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.publishing.publisher import Publisher
+from outlive.worker.publishing.replication_hold import Linger
 from outlive.worker.tools.toolbox import Toolbox
-from outlive.worker.turn import ChooseUpstream, Clocks, Interrupted
 
 log = logging.getLogger(__name__)
 

@@ -24,17 +24,17 @@ from outlive.shared.store.replicas import Replicas
 from outlive.shared.store.requirements import require_fit
 from outlive.shared.telemetry.traces import traces_of
 from outlive.worker.arqworker import ArqWorker
+from outlive.worker.attempt.model_turn import Clocks
 from outlive.worker.health import serving
 from outlive.worker.job import Job
-from outlive.worker.linger import Linger
-from outlive.worker.measures import WorkerMeasures
-from outlive.worker.outbox import OutboxLimits
-from outlive.worker.publisher import Publisher
-from outlive.worker.tools.registry import load_tools
-from outlive.worker.tools.threads import Threads
+from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.publishing.outbox import OutboxLimits
+from outlive.worker.publishing.publisher import Publisher
+from outlive.worker.publishing.replication_hold import Linger
+from outlive.worker.tools.tool_modules import load_tools
+from outlive.worker.tools.tool_threads import Threads
 from outlive.worker.tools.toolbox import Toolbox, ToolLimits
-from outlive.worker.turn import Clocks
-from outlive.worker.upstream.upstreams import Upstreams
+from outlive.worker.upstream.upstream_clients import Upstreams
 
 log = logging.getLogger(__name__)
 

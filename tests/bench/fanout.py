@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
-from outlive.worker.publisher import REST_EACH_S
+from outlive.worker.publishing.publisher import REST_EACH_S
 from tests.bench import load
 from tests.bench.cores import Reading, rss_bytes
 from tests.bench.load import Seen

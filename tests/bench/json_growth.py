@@ -1,7 +1,7 @@
 """What telling JSON as it grows costs a worker: `python -m tests.bench.json_growth`.
 
 One document, 50 tokens a second, time handed in, so that only the CPU's own time is measured:
-`worker/documents.py` with all its looks and the bytes of its events. Beside it the naive way: at
+`worker/json_stream/documents.py` with all its looks and the bytes of its events. Beside it the naive way: at
 every token the half text is parsed and the whole value sent again.
 """
 
@@ -14,7 +14,7 @@ from jiter import from_json
 
 from outlive.shared.model.codec import encode, encode_json
 from outlive.shared.model.events import Token
-from outlive.worker.documents import Documents
+from outlive.worker.json_stream.documents import Documents
 from tests.bench.table import print_table
 
 SIZES: Final = (1_000, 10_000, 100_000)

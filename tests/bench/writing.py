@@ -9,12 +9,12 @@ What each step bought, chunks per CPU-second of a worker that has more to do tha
 | | |
 |---|--:|
 | the SDK's stream of dicts | 10.6k |
-| events cut and JSON read by ourselves (`worker/upstream/frames.py`) | 12.9k |
-| aiohttp's HTTP under the SDK's client (`worker/upstream/transport.py`) | 25.6k |
-| one timer for all words (`worker/silence.py`), fewer calls a piece | 27.9k |
+| events cut and JSON read by ourselves (`worker/upstream/sse_parser.py`) | 12.9k |
+| aiohttp's HTTP under the SDK's client (`worker/upstream/aiohttp_transport.py`) | 25.6k |
+| one timer for all words (`worker/attempt/idle_timeout.py`), fewer calls a piece | 27.9k |
 
 A worker that keeps up costs more a chunk, because then each comes alone: 23k. It flushes less often when it
-is busy (`worker/publisher.py`): with 100 answers 9.9k became 15k, with 300 16k became 20k.
+is busy (`worker/publishing/publisher.py`): with 100 answers 9.9k became 15k, with 300 16k became 20k.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from outlive.shared.log.reader import LogReader
 from outlive.shared.queue.queue import Queue
 from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
-from outlive.worker.publisher import Publisher
+from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import LIMITS
 from tests.integration.publishing import WatchedLog, publishing
 from tests.support.redis_server import RedisServer

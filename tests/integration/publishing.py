@@ -12,9 +12,9 @@ from outlive.shared.log.eventlog import Batch, EventLog
 from outlive.shared.log.replies import Answer, SeqReply, TakeReply
 from outlive.shared.model.events import Completed, Token, Usage
 from outlive.shared.store.keyspace import Keys
-from outlive.worker.outbox import OutboxLimits
-from outlive.worker.publication import Publication
-from outlive.worker.publisher import Publisher
+from outlive.worker.publishing.outbox import OutboxLimits
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import LIMITS, running, said
 from tests.support.measuring import unread
 from tests.support.waiting import until

@@ -11,8 +11,8 @@ from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import OneServer
 from outlive.shared.store.replicas import Replicas
-from outlive.worker.linger import Linger
-from outlive.worker.publisher import Publisher
+from outlive.worker.publishing.publisher import Publisher
+from outlive.worker.publishing.replication_hold import Linger
 from tests.integration.logs import said
 from tests.integration.publishing import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
 from tests.support.redis_server import RedisServer

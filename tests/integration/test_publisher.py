@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from outlive.shared.model.events import Reasoning, Token
 from outlive.shared.store.keyspace import Keys
-from outlive.worker.publisher import Publisher
+from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import said
 from tests.integration.publishing import (
     MOST,

@@ -11,8 +11,8 @@ from outlive.shared.log.reader import Logged
 from outlive.shared.log.replies import Answer
 from outlive.shared.model.events import Token
 from outlive.shared.store.keyspace import Keys
-from outlive.worker.publication import Publication
-from outlive.worker.publisher import Publisher
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import TENANT, created, expire_lease, whole_log
 from tests.integration.publishing import (
     LEASE_S,

@@ -10,7 +10,7 @@ from outlive.shared.log.replies import TakeReply
 from outlive.shared.model.events import Token
 from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
-from outlive.worker.publication import Publication
+from outlive.worker.publishing.publication import Publication
 from tests.integration.logs import running, said, whole_log
 from tests.integration.publishing import (
     LEASE_S,

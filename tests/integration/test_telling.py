@@ -10,10 +10,10 @@ from outlive.shared.errors import LostPlace
 from outlive.shared.log.replies import Answer
 from outlive.shared.model.events import Token
 from outlive.shared.store.keyspace import Keys
-from outlive.worker.growing import LOOK_S
-from outlive.worker.publication import Publication
-from outlive.worker.publisher import Publisher
-from outlive.worker.telling import Telling
+from outlive.worker.json_stream.json_stream import Telling
+from outlive.worker.json_stream.partial_json import LOOK_S
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import said
 from tests.integration.publishing import WITHIN_S, WatchedLog, opened, settled
 from tests.support.waiting import until

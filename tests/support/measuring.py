@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from outlive.worker.measures import WorkerMeasures
+from outlive.worker.metrics import WorkerMeasures
 from tests.support.wire import request
 
 

@@ -6,8 +6,8 @@ import httpx2
 import pytest
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.worker.upstream.bounds import Bounded, bound
-from outlive.worker.upstream.frames import MOST_BYTES
+from outlive.worker.upstream.read_limits import Bounded, bound
+from outlive.worker.upstream.sse_parser import MOST_BYTES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R29")]
 

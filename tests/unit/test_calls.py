@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken
 from outlive.shared.model.events import ToolCall, ToolCallDone
-from outlive.worker.calls import MOST_CALLS, Calls
+from outlive.worker.attempt.tool_calls import MOST_CALLS, Calls
 from outlive.worker.upstream.pieces import CallPiece
 
 Said = tuple[int | None, str | None, str | None, str]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from outlive.shared.model.events import ToolCallDone, ToolResult
-from outlive.worker.conversation import Conversation, Round
+from outlive.worker.attempt.conversation import Conversation, Round
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "how warm is it?"}], "temperature": 0.5}
 CALL = ToolCallDone(0, "a", "weather", '{"city":"Oslo"}')

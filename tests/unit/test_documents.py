@@ -8,7 +8,7 @@ import pytest
 from outlive.shared.model.codec import encode
 from outlive.shared.model.events import Delta, Json, Reasoning, Refusal, Token, ToolCall, Violation
 from outlive.shared.model.json_ops import NOTHING, apply
-from outlive.worker.documents import Documents
+from outlive.worker.json_stream.documents import Documents
 
 _JSON = {"response_format": {"type": "json_object"}}
 _TOOLS = {"tools": [{"function": {"name": "f", "parameters": {"required": ["a"]}}}]}

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken, UpstreamRefused
-from outlive.worker.upstream.failures import not_a_stream, retry_after_s, translate, translated_failures
+from outlive.worker.upstream.provider_errors import not_a_stream, retry_after_s, translate, translated_failures
 
 _REQUEST = httpx2.Request("POST", "http://provider/v1/chat/completions")
 _CLIENT = openai.OpenAI(api_key="none", base_url="http://provider/v1")

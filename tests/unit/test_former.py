@@ -6,7 +6,7 @@ from outlive.shared.log.reader import Logged
 from outlive.shared.model.codec import encode
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.model.events import Attempt, Event, Queued, Reasoning, Token, ToolCall, ToolCallDone, ToolResult
-from outlive.worker.former import Former, Told
+from outlive.worker.attempt.earlier_attempts import Former, Told
 
 NOW = 100
 

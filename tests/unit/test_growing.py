@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from outlive.shared.model.codec import decode_json_exactly, encode_json
 from outlive.shared.model.json_ops import NOTHING, Op, apply
-from outlive.worker.growing import LOOK_S, Growing, NotJson, Untellable
+from outlive.worker.json_stream.partial_json import LOOK_S, Growing, NotJson, Untellable
 
 pytestmark = pytest.mark.rule("R30")
 

@@ -14,7 +14,7 @@ from prometheus_client import Metric
 
 from outlive.api.measures import ApiMeasures, bury
 from outlive.shared.telemetry.metrics import Measures
-from outlive.worker.measures import WorkerMeasures
+from outlive.worker.metrics import WorkerMeasures
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 OURS: Final = "outlive_"

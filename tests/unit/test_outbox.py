@@ -21,7 +21,7 @@ from outlive.shared.model.events import (
     ToolCall,
     Usage,
 )
-from outlive.worker.outbox import Outbox, OutboxLimits, OutputTooLarge
+from outlive.worker.publishing.outbox import Outbox, OutboxLimits, OutputTooLarge
 
 _LIMITS = OutboxLimits(unflushed_events=8, max_event_bytes=64, max_output_bytes=10_000)
 _HALVES = ("\ud83d", "\ude00")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from outlive.shared.errors import UpstreamBroken, UpstreamRefused
-from outlive.worker.retry import Unanswered, before_first_piece, restart_wait_s
+from outlive.worker.attempt.retry import Unanswered, before_first_piece, restart_wait_s
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R28")]
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from outlive.worker.silence import Silence
+from outlive.worker.attempt.idle_timeout import Silence
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R27")]
 

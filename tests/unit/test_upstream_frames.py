@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.worker.upstream.frames import MOST_BYTES, Frames
+from outlive.worker.upstream.sse_parser import MOST_BYTES, Frames
 
 KILOBYTE = b"x" * 1024
 EVENT = b"data: " + KILOBYTE

@@ -12,9 +12,9 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from outlive.shared.model.events import ToolCallDone, ToolResult
-from outlive.worker.tools.registry import Registry
-from outlive.worker.tools.threads import Threads
 from outlive.worker.tools.tool import Tool, ToolFailed, text_of
+from outlive.worker.tools.tool_modules import Registry
+from outlive.worker.tools.tool_threads import Threads
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import httpx2
 import orjson
 
-from outlive.worker.upstream.failures import told_error, translate
-from outlive.worker.upstream.frames import Frames
+from outlive.worker.upstream.provider_errors import told_error, translate
+from outlive.worker.upstream.sse_parser import Frames
 
 _DONE: Final = b"[DONE]"
 _REST_S: Final = 0.1

@@ -33,7 +33,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class CallPiece:
-    """A piece of a tool call as the provider sent it: which call it belongs to is `calls.py`'s to say."""
+    """A piece of a tool call as the provider sent it: which call it belongs to is `tool_calls.py`'s to say."""
 
     index: int | None
     id: str | None

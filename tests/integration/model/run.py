@@ -17,7 +17,7 @@ from outlive.shared.log.replies import Answer
 from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.store.keyspace import Keys, partition_of
-from outlive.worker.publication import Publication
+from outlive.worker.publishing.publication import Publication
 from tests.integration.logs import TENANT, expire_lease, new_generation, server_ms, set_meta, whole_log
 from tests.integration.model.known import OPEN, UNKNOWN
 from tests.integration.model.replica import Replica

@@ -12,9 +12,9 @@ from outlive.shared.log.eventlog import Batch
 from outlive.shared.log.replies import Answer
 from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
-from outlive.worker.outbox import Outbox, OutboxLimits
-from outlive.worker.publication import Publication
-from outlive.worker.publisher import Publisher
+from outlive.worker.publishing.outbox import Outbox, OutboxLimits
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.publishing.publisher import Publisher
 from tests.integration.model.witness import LIMITS, Witness
 from tests.support.measuring import unread
 

@@ -13,17 +13,17 @@ from typing import Any, Final
 from outlive.shared.errors import UpstreamError, UpstreamRefused
 from outlive.shared.model.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
 from outlive.shared.model.usage import estimate_prompt, estimated, total
-from outlive.worker.calls import Calls
-from outlive.worker.conversation import Conversation, Round
-from outlive.worker.former import Former
-from outlive.worker.outbox import OutputTooLarge
-from outlive.worker.publication import Publication
-from outlive.worker.question import Asking
-from outlive.worker.retry import Unanswered
-from outlive.worker.telling import Telling
-from outlive.worker.tools.registry import offer
+from outlive.worker.attempt.conversation import Conversation, Round
+from outlive.worker.attempt.earlier_attempts import Former
+from outlive.worker.attempt.model_turn import ChooseUpstream, Clocks, Turn, Upstream
+from outlive.worker.attempt.request_telemetry import Asking
+from outlive.worker.attempt.retry import Unanswered
+from outlive.worker.attempt.tool_calls import Calls
+from outlive.worker.json_stream.json_stream import Telling
+from outlive.worker.publishing.outbox import OutputTooLarge
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.tools.tool_modules import offer
 from outlive.worker.tools.toolbox import Toolbox
-from outlive.worker.turn import ChooseUpstream, Clocks, Turn, Upstream
 
 _CUT: Final = frozenset({"length", "content_filter"})
 """Ends after which a call may lack its last piece. OpenAI says `stop` for calls that the request

@@ -12,7 +12,7 @@ from outlive.shared.settings import Settings
 from outlive.shared.upstream_keys import key_of
 from outlive.shared.upstreams import NAME, chosen
 from outlive.shared.upstreams import Upstreams as Named
-from outlive.worker.upstream.chat import ChatUpstream, connect_upstream
+from outlive.worker.upstream.chat_client import ChatUpstream, connect_upstream
 
 
 class Upstreams:

@@ -15,13 +15,13 @@ from pydantic import SecretStr
 
 from outlive.shared.model.codec import encode_json
 from outlive.shared.upstreams import NAME
-from outlive.worker.upstream.bounds import PLAIN, bound, content_type, is_stream
+from outlive.worker.upstream.aiohttp_transport import Transport, body_of
 from outlive.worker.upstream.chunks import chunks_of
-from outlive.worker.upstream.failures import not_a_stream, translated_failures
-from outlive.worker.upstream.transport import Transport, body_of
+from outlive.worker.upstream.provider_errors import not_a_stream, translated_failures
+from outlive.worker.upstream.read_limits import PLAIN, bound, content_type, is_stream
 
 _CONNECT_S: Final = 5.0
-# Nothing else has a limit here: silence is measured by `turn.py`, where comments do not count.
+# Nothing else has a limit here: silence is measured by `model_turn.py`, where comments do not count.
 _TIMEOUT: Final = httpx2.Timeout(None)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import httpx2
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.worker.upstream.frames import MOST_BYTES
+from outlive.worker.upstream.sse_parser import MOST_BYTES
 
 PLAIN: Final = {"Accept-Encoding": "identity"}
 """Sent with each request, so that nothing comes compressed: what is counted is what is held."""

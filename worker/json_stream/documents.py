@@ -12,7 +12,7 @@ from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import OUTPUT, Delta, Json, Refusal, Token, ToolCall, Violation
 from outlive.shared.model.json_ops import Op
 from outlive.shared.model.schema_check import asked_schema
-from outlive.worker.growing import Growing, NotJson, Untellable
+from outlive.worker.json_stream.partial_json import Growing, NotJson, Untellable
 
 _EVENT_BYTES: Final = 64
 """What an event holds besides its ops and its target, which may be a provider's long call id; and some room."""

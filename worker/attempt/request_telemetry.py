@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from outlive.shared.model.events import Usage
 from outlive.shared.telemetry.traces import Span, Value
-from outlive.worker.measures import WorkerMeasures
+from outlive.worker.metrics import WorkerMeasures
 
 _NUMBERS: Final = {
     "max_tokens": "gen_ai.request.max_tokens",

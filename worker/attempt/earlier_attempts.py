@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from outlive.shared.log.reader import Logged, LogReader
 from outlive.shared.model.codec import decode_output
 from outlive.shared.model.events import Delta, EventType, Token, ToolCallDone, ToolResult, Whole
-from outlive.worker.conversation import Round
+from outlive.worker.attempt.conversation import Round
 
 _ATTEMPT = EventType.ATTEMPT.value.encode()
 

@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol
 
 from outlive.shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from outlive.shared.model.events import Delta, Token, Usage
-from outlive.worker.calls import Calls
-from outlive.worker.question import Asking, Question
-from outlive.worker.retry import Unanswered, before_first_piece
-from outlive.worker.silence import Silence
+from outlive.worker.attempt.idle_timeout import Silence
+from outlive.worker.attempt.request_telemetry import Asking, Question
+from outlive.worker.attempt.retry import Unanswered, before_first_piece
+from outlive.worker.attempt.tool_calls import Calls
 from outlive.worker.upstream.pieces import CallPiece, Finish, pieces_of
 
 _LAST_WORDS_S: Final = 5.0

@@ -17,10 +17,10 @@ from outlive.shared.errors import LogFull, LogUnavailable, OutliveError
 from outlive.shared.log.eventlog import Batch, EventLog, Renewal
 from outlive.shared.log.replies import LOST, Answer, SeqReply, TakeReply
 from outlive.shared.runtime.pacing import Pace
-from outlive.worker.measures import WorkerMeasures
-from outlive.worker.outbox import Outbox, OutboxLimits
-from outlive.worker.publication import Publication
-from outlive.worker.reach import Reach
+from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.publishing.outbox import Outbox, OutboxLimits
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.publishing.redis_health import Reach
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from outlive.shared.errors import LostPlace
 from outlive.shared.log.replies import Answer, TakeReply
 from outlive.shared.model.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
-from outlive.worker.outbox import Outbox
+from outlive.worker.publishing.outbox import Outbox
 
 
 class Publication:

@@ -12,8 +12,8 @@ from typing import Any
 from outlive.shared.errors import LostPlace
 from outlive.shared.model.events import Delta, Json, ToolCallDone, Violation
 from outlive.shared.model.schema_check import MOST, fault_of, findings
-from outlive.worker.documents import TELL_FACTOR, Documents, Judgeable
-from outlive.worker.publication import Publication
+from outlive.worker.json_stream.documents import TELL_FACTOR, Documents, Judgeable
+from outlive.worker.publishing.publication import Publication
 
 
 class Telling:

@@ -11,8 +11,8 @@ import random
 from typing import Final
 
 from outlive.shared.store.replicas import Replicas, Standing
-from outlive.worker.publication import Publication
-from outlive.worker.publisher import Publisher
+from outlive.worker.publishing.publication import Publication
+from outlive.worker.publishing.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
