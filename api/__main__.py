@@ -12,9 +12,9 @@ import sys
 from types import FrameType
 from typing import Final, NoReturn
 
-from outlive.api.credentials import Credentials
-from outlive.api.protocol import RequestLimits
-from outlive.api.server import is_own, listen, serve
+from outlive.api.auth.credentials import Credentials
+from outlive.api.transport.server import is_own, listen, serve
+from outlive.api.transport.uvicorn_protocols import RequestLimits
 from outlive.shared.errors import LogUnavailable, SettingsError, UnfitRedis
 from outlive.shared.settings import Settings, load
 from outlive.shared.store.keyspace import Keys

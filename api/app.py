@@ -11,21 +11,21 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from outlive.api import errors, openapi, page
-from outlive.api.admission import Admission
-from outlive.api.body import BodyLimit
-from outlive.api.credentials import Credentials
-from outlive.api.crowd import Crowd
-from outlive.api.hub import Hub
-from outlive.api.looks import Looks
-from outlive.api.measures import ApiMeasures
-from outlive.api.presence import PresenceTeller
-from outlive.api.probe import Probe
-from outlive.api.routes import router
+from outlive.api.auth.credentials import Credentials
+from outlive.api.fanout.hub import Hub
+from outlive.api.fanout.latency_probe import Probe
+from outlive.api.fanout.meta_lookup import Looks
+from outlive.api.fanout.report_viewers import PresenceTeller
+from outlive.api.http import openapi, problems, web_page
+from outlive.api.http.body_limit import BodyLimit
+from outlive.api.http.routes import router
+from outlive.api.http.share_tokens import longest_s
+from outlive.api.http.websocket import router as socket_router
+from outlive.api.limits.admission import Admission
+from outlive.api.limits.viewer_limits import Crowd
+from outlive.api.metrics import ApiMeasures
 from outlive.api.services import Services
-from outlive.api.socket import router as socket_router
 from outlive.api.tasks import Tasks
-from outlive.api.tokens import longest_s
 from outlive.api.wires.registry import ROUTERS
 from outlive.shared.log.eventlog import EventLog, LogLimits
 from outlive.shared.log.listing import Listing
@@ -89,8 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(socket_router)
     for wire_router in ROUTERS:
         app.include_router(wire_router)
-    page.install(app)
-    errors.install(app)
+    web_page.install(app)
+    problems.install(app)
     most_s = {"deadline_s": settings.max_deadline_s, "retention_s": settings.max_retention_s}
     openapi.install(app, auth=settings.auth, most_s=most_s | {"expires_s": longest_s(settings)})
     return app

@@ -1,6 +1,6 @@
 """Owns the shapes of bodies: the request as a model that checks, the answers as typed dicts.
 
-Pure. Answers are dicts because they are written by `wire.py`, which knows how to write any text;
+Pure. Answers are dicts because they are written by `json_bodies.py`, which knows how to write any text;
 the types serve mypy and the OpenAPI document. Events have their shapes in `shared/model/events.py`.
 """
 

@@ -9,13 +9,13 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from outlive.api.admission import Admission
-from outlive.api.credentials import Credentials
-from outlive.api.crowd import Crowd
-from outlive.api.hub import Hub
-from outlive.api.looks import Looks
-from outlive.api.measures import ApiMeasures
-from outlive.api.probe import Probe
+from outlive.api.auth.credentials import Credentials
+from outlive.api.fanout.hub import Hub
+from outlive.api.fanout.latency_probe import Probe
+from outlive.api.fanout.meta_lookup import Looks
+from outlive.api.limits.admission import Admission
+from outlive.api.limits.viewer_limits import Crowd
+from outlive.api.metrics import ApiMeasures
 from outlive.api.tasks import Tasks
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.listing import Listing

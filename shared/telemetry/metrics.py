@@ -1,6 +1,6 @@
 """Owns what both sides measure of themselves, and the making of measures: names, units, buckets.
 
-Each side has its own (`worker/metrics.py`, `api/measures.py`) on top of this; these three files
+Each side has its own (`worker/metrics.py`, `api/metrics.py`) on top of this; these three files
 alone know Prometheus. What they measure is told to them in plain verbs, once per attempt, batch or
 turn of a loop, never once per token or per delivered event. The list is deploy/METRICS.md.
 """

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from outlive.api.auth import DEFAULT_TENANT
-from outlive.api.capability import Capability, Rights, Signer, expiry
+from outlive.api.auth.capability import Capability, Rights, Signer, expiry
+from outlive.api.http.callers import DEFAULT_TENANT
 from outlive.shared.log.eventlog import Batch, Entry, EventLog, LogLimits
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import NewGeneration, new_id

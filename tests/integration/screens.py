@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from starlette.types import Message
 
-from outlive.api.hub import Hub
-from outlive.api.sink import SendSink
+from outlive.api.fanout.hub import Hub
+from outlive.api.fanout.sink import SendSink
 from tests.support.sse import Frame, Parser
 
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from outlive.api.tails import Tails
+from outlive.api.fanout.tail_readers import Tails
 from outlive.shared.errors import UnfitRedis
 from outlive.shared.log.eventlog import EventLog, LogLimits
 from outlive.shared.log.listing import Listing

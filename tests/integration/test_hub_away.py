@@ -7,9 +7,9 @@ from contextlib import aclosing
 import pytest
 from redis.asyncio import Redis
 
-from outlive.api.hub import Hub
-from outlive.api.measures import ApiMeasures
-from outlive.api.wires.native import UNFOLDED
+from outlive.api.fanout.hub import Hub
+from outlive.api.formats.native import UNFOLDED
+from outlive.api.metrics import ApiMeasures
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.cursor import START, Cursor

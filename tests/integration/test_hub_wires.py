@@ -7,12 +7,12 @@ from contextlib import aclosing
 import pytest
 from redis.asyncio import Redis
 
-from outlive.api.hub import Hub
-from outlive.api.measures import ApiMeasures
-from outlive.api.wires.chat.wire import CHAT
-from outlive.api.wires.native import UNFOLDED
-from outlive.api.wires.responses.wire import RESPONSES
-from outlive.api.wires.wire import Place, Told, Wire
+from outlive.api.fanout.hub import Hub
+from outlive.api.formats.format import Place, Told, Wire
+from outlive.api.formats.native import UNFOLDED
+from outlive.api.metrics import ApiMeasures
+from outlive.api.wires.chat.chat_format import CHAT
+from outlive.api.wires.responses.responses_format import RESPONSES
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.cursor import START, Cursor

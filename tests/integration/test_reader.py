@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from outlive.api.reader import TailReader
+from outlive.api.fanout.tail_reader import TailReader
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.cursor import START

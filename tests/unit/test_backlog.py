@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from outlive.api.backlog import Backlog
+from outlive.api.limits.queue_depth import Backlog
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from outlive.api.capability import PREFIX, Capability, Rights, Signer, expiry
+from outlive.api.auth.capability import PREFIX, Capability, Rights, Signer, expiry
 from outlive.shared.errors import SettingsError, Unauthenticated
 from outlive.shared.model.generation import new_id
 

@@ -6,7 +6,7 @@ import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
-from outlive.api.wires.chat.translator import ChatTranslator
+from outlive.api.wires.chat.chat_translator import ChatTranslator
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.model.events import (

@@ -1,10 +1,10 @@
 """A feed: one window on a log, any number of positions in it."""
 
-from outlive.api import frames
-from outlive.api.feed import Ending, Feed
-from outlive.api.rendition import Rendition
-from outlive.api.wires.native import UNFOLDED
-from outlive.api.wires.wire import Head
+from outlive.api.fanout.encoded_window import Rendition
+from outlive.api.fanout.feed import Ending, Feed
+from outlive.api.formats import native_sse
+from outlive.api.formats.format import Head
+from outlive.api.formats.native import UNFOLDED
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.codec import encode
 from outlive.shared.model.cursor import START, Cursor
@@ -32,7 +32,7 @@ def test_every_position_gets_the_rest_of_the_log() -> None:
     for seq in range(4):
         position = feed.position_after(Cursor(EPOCH, seq), UNFOLDED)
         assert position == (seq + 1, b"")
-        data = b"".join(frames.frame(_event(s)) for s in range(seq + 1, 5))
+        data = b"".join(native_sse.frame(_event(s)) for s in range(seq + 1, 5))
         assert feed.chunk(position[0], UNFOLDED) == (data, 5, Cursor(EPOCH, 4))
     assert feed.position_after(START, UNFOLDED) == (0, b"")
     assert feed.position_after(Cursor(EPOCH, 4), UNFOLDED) == (feed.end, b"")
@@ -62,7 +62,7 @@ def test_the_window_is_bounded_and_positions_survive_its_trimming() -> None:
     held = feed.end - feed.first
 
     assert feed.end == 1_000
-    assert 0 < held * len(frames.frame(_event(0))) <= 4_000
+    assert 0 < held * len(native_sse.frame(_event(0))) <= 4_000
     assert feed.position_after(START, UNFOLDED) is None
     assert feed.is_below_window(Cursor(EPOCH, 5), UNFOLDED)
     assert feed.position_after(Cursor(EPOCH, 998), UNFOLDED) == (999, b"")
@@ -77,7 +77,7 @@ def test_one_write_stays_bounded() -> None:
         data, position, _ = feed.chunk(position, UNFOLDED)
         assert len(data) < 80_000
         whole += data
-    assert whole == b"".join(frames.frame(_event(seq, Token("x" * 10_000))) for seq in range(100))
+    assert whole == b"".join(native_sse.frame(_event(seq, Token("x" * 10_000))) for seq in range(100))
 
 
 def test_a_terminal_ends_the_feed() -> None:

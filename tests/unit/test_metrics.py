@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
-from outlive.api.measures import ApiMeasures, bury
+from outlive.api.metrics import ApiMeasures, bury
 from outlive.shared.telemetry.metrics import Measures
 from outlive.worker.metrics import WorkerMeasures
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from outlive.api import push
+from outlive.api.fanout import eager_start
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +17,7 @@ async def test_what_need_not_wait_is_done_before_start_returns() -> None:
     async def work() -> None:
         done.append(1)
 
-    push.start(work(), tasks)
+    eager_start.start(work(), tasks)
     assert (done, tasks) == ([1], set())
 
 
@@ -35,7 +35,7 @@ async def test_what_waits_is_finished_by_a_task() -> None:
             await asyncio.sleep(0.001)
         steps.append("done")
 
-    push.start(work(), tasks)
+    eager_start.start(work(), tasks)
     assert steps == ["begun"]
     (task,) = tasks
     gate.set_result("opened")
@@ -55,7 +55,7 @@ async def test_a_wait_that_fails_raises_where_it_was_awaited() -> None:
         except ConnectionError:
             caught.append("connection")
 
-    push.start(work(), tasks)
+    eager_start.start(work(), tasks)
     gate.set_exception(ConnectionError())
     await asyncio.gather(*tasks)
     assert caught == ["connection"]
@@ -72,7 +72,7 @@ async def test_cancelling_the_task_cancels_the_coroutine() -> None:
         finally:
             ended.append(True)
 
-    push.start(work(), tasks)
+    eager_start.start(work(), tasks)
     (task,) = tasks
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -87,4 +87,4 @@ async def test_what_fails_at_once_raises_from_start() -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        push.start(work(), set())
+        eager_start.start(work(), set())

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from openai.types.responses import Response
 
-from outlive.api.wires.responses.answer import asked
-from outlive.api.wires.responses.former import conversation
-from outlive.api.wires.responses.request import chat_of, echo_of
-from outlive.api.wires.wire import Head
+from outlive.api.formats.format import Head
+from outlive.api.wires.responses.previous_response import conversation
+from outlive.api.wires.responses.response_fields import asked
+from outlive.api.wires.responses.responses_request import chat_of, echo_of
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import ECHO

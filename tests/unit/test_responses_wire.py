@@ -10,8 +10,8 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from outlive.api.wires.responses.translator import ResponsesTranslator
-from outlive.api.wires.wire import Head
+from outlive.api.formats.format import Head
+from outlive.api.wires.responses.responses_translator import ResponsesTranslator
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.events import (
     Cancelled,

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from outlive.api.feed import Feed
-from outlive.api.rendition import Rendition
-from outlive.api.sink import nobody
-from outlive.api.turns import Turns
-from outlive.api.viewer import Viewer
-from outlive.api.wires.native import UNFOLDED
-from outlive.api.wires.wire import Head
+from outlive.api.fanout.encoded_window import Rendition
+from outlive.api.fanout.feed import Feed
+from outlive.api.fanout.sink import nobody
+from outlive.api.fanout.viewer import Viewer
+from outlive.api.fanout.write_queue import Turns
+from outlive.api.formats.format import Head
+from outlive.api.formats.native import UNFOLDED
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.codec import encode
 from outlive.shared.model.cursor import START, Cursor

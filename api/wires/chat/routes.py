@@ -4,17 +4,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from outlive.api.auth import Tenant
+from outlive.api.generations.snapshot import Reduction
+from outlive.api.http.callers import Tenant
+from outlive.api.http.json_bodies import Json, read_object
 from outlive.api.services import Provided, Services
-from outlive.api.snapshot import Reduction
-from outlive.api.wire import Json, read_object
-from outlive.api.wires.chat.completion import completion
-from outlive.api.wires.chat.wire import CHAT, CHAT_WITH_USAGE
-from outlive.api.wires.openai import failures
-from outlive.api.wires.openai.asking import Asker
-from outlive.api.wires.openai.callers import MayView, MayWatch
-from outlive.api.wires.openai.ids import generation_of, headers_of
-from outlive.api.wires.openai.route import Failed, OpenAiRoute, failed, unfinished
+from outlive.api.wires.chat.chat_completion import completion
+from outlive.api.wires.chat.chat_format import CHAT, CHAT_WITH_USAGE
+from outlive.api.wires.openai import openai_errors
+from outlive.api.wires.openai.openai_callers import MayView, MayWatch
+from outlive.api.wires.openai.openai_ids import generation_of, headers_of
+from outlive.api.wires.openai.openai_requests import Asker
+from outlive.api.wires.openai.openai_route import Failed, OpenAiRoute, failed, unfinished
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.cursor import Cursor
 
@@ -74,7 +74,7 @@ async def _whole(services: Services, tenant: str, generation_id: str) -> Respons
     if reduced["error"] is not None:
         raise failed(generation_id, reduced["error"])
     if reduced["status"] == "cancelled":
-        raise Failed(generation_id, failures.cancelled(), failures.status_of("cancelled"))
+        raise Failed(generation_id, openai_errors.cancelled(), openai_errors.status_of("cancelled"))
     if reduced["status"] != "completed":
         raise unfinished(generation_id)
     body = completion(generation_id, meta.model, meta.created_at, reduced)

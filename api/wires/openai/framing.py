@@ -8,7 +8,7 @@ end for success; so whoever cannot be told everything is told so (`failures.py`)
 from collections.abc import Sequence
 from typing import Final
 
-from outlive.api.wires.openai.failures import cut_short
+from outlive.api.wires.openai.openai_errors import cut_short
 from outlive.shared.log.reader import Logged
 
 _OPENING: Final = b": outlive\n"

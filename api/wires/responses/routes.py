@@ -4,21 +4,21 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from outlive.api import ending
-from outlive.api.auth import Tenant
-from outlive.api.credentials import Caller
+from outlive.api.auth.credentials import Caller
+from outlive.api.formats.format import Head, Told
+from outlive.api.generations import end
+from outlive.api.http.callers import Tenant
+from outlive.api.http.json_bodies import Json, read_object
 from outlive.api.services import Provided, Services
-from outlive.api.wire import Json, read_object
-from outlive.api.wires.openai.asking import Asker
-from outlive.api.wires.openai.callers import MayCancel, MayRetrieve
-from outlive.api.wires.openai.ids import RESPONSE, generation_of, headers_of, named
-from outlive.api.wires.openai.route import OpenAiRoute, failed, unfinished
-from outlive.api.wires.responses.former import conversation
-from outlive.api.wires.responses.input import Messages
-from outlive.api.wires.responses.request import chat_of, echo_of
-from outlive.api.wires.responses.translator import ResponsesTranslator
-from outlive.api.wires.responses.wire import RESPONSES, SHARED, unasked
-from outlive.api.wires.wire import Head, Told
+from outlive.api.wires.openai.openai_callers import MayCancel, MayRetrieve
+from outlive.api.wires.openai.openai_ids import RESPONSE, generation_of, headers_of, named
+from outlive.api.wires.openai.openai_requests import Asker
+from outlive.api.wires.openai.openai_route import OpenAiRoute, failed, unfinished
+from outlive.api.wires.responses.input_items import Messages
+from outlive.api.wires.responses.previous_response import conversation
+from outlive.api.wires.responses.responses_format import RESPONSES, SHARED, unasked
+from outlive.api.wires.responses.responses_request import chat_of, echo_of
+from outlive.api.wires.responses.responses_translator import ResponsesTranslator
 from outlive.shared.errors import BadRequest, GenerationGone, GenerationNotFound, PayloadTooLarge
 from outlive.shared.model.codec import decode_json, encode_json
 
@@ -79,7 +79,7 @@ async def cancel(name: str, services: Provided, caller: MayCancel) -> Response:
     """Stop it. What has ended already stays as it ended."""
     generation_id = generation_of(name)
     await services.reader.meta(generation_id, caller.tenant)
-    await services.tasks.finish(ending.cancel(services, generation_id))
+    await services.tasks.finish(end.cancel(services, generation_id))
     return _shown(generation_id, await _told(services, generation_id, caller))
 
 
@@ -88,7 +88,7 @@ async def delete(name: str, services: Provided, tenant: Tenant) -> Response:
     """Stop it if need be, and forget it."""
     generation_id = generation_of(name)
     meta = await services.reader.meta(generation_id, tenant)
-    await services.tasks.finish(ending.delete(services, generation_id, tenant, meta))
+    await services.tasks.finish(end.delete(services, generation_id, tenant, meta))
     return Json({"id": named(RESPONSE, generation_id), "object": "response", "deleted": True})
 
 

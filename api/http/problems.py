@@ -1,0 +1,139 @@
+"""Owns what the API answers when it cannot do what was asked: one status per exception, one shape.
+
+Every error is `application/problem+json` (RFC 9457) with a stable `code`. Knows no route. An
+exception that is not in the table is a mistake of ours: 500, and its text stays in the log.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from outlive.api.http.json_bodies import Json
+from outlive.api.http.ratelimit_headers import limits_told
+from outlive.api.schemas import Problem
+from outlive.api.services import services_of
+from outlive.shared.errors import (
+    BadRequest,
+    Forbidden,
+    GenerationGone,
+    GenerationNotFound,
+    IdempotencyConflict,
+    IssuerUnavailable,
+    LimitReached,
+    LogFull,
+    LogUnavailable,
+    MalformedCursor,
+    ModelNotFound,
+    NoRoom,
+    OutliveError,
+    PayloadTooLarge,
+    TooManyGenerations,
+    TooManyRequests,
+    TooManyViewers,
+    Unauthenticated,
+)
+
+_STATUS: Final[dict[type[OutliveError], int]] = {
+    BadRequest: 400,
+    MalformedCursor: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    GenerationNotFound: 404,
+    ModelNotFound: 404,
+    IdempotencyConflict: 409,
+    GenerationGone: 410,
+    PayloadTooLarge: 413,
+    TooManyRequests: 429,
+    TooManyGenerations: 429,
+    TooManyViewers: 429,
+    IssuerUnavailable: 503,
+    NoRoom: 503,
+    LogUnavailable: 503,
+    LogFull: 503,
+}
+
+_HEADERS: Final[dict[int, dict[str, str]]] = {401: {"WWW-Authenticate": "Bearer"}}
+
+_INTERNAL: Final = "Something went wrong inside Outlive."
+
+# A restarting Redis is back in about this long; one that is full needs somebody to act.
+_RETRY_AFTER_S: Final = 1
+_RETRY_AFTER_FULL_S: Final = 30
+
+
+class ProblemResponse(Json):
+    """One problem. The title is the status in words, as RFC 9457 wants it for `about:blank`."""
+
+    media_type = "application/problem+json"
+
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        problem = Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
+        super().__init__(problem, status_code=status, headers=dict(headers or {}))
+        self.code = code
+
+
+def unavailable(code: str, detail: str, *, retry_after_s: int = _RETRY_AFTER_S) -> ProblemResponse:
+    """503, with the time after which asking again makes sense."""
+    return ProblemResponse(503, code, detail, {"Retry-After": str(retry_after_s)})
+
+
+def problem_of(error: Exception) -> ProblemResponse:
+    """The answer to one exception."""
+    if isinstance(error, OutliveError):
+        status = _STATUS.get(type(error), 500)
+        if status == 503:
+            after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull | NoRoom) else _RETRY_AFTER_S
+            return unavailable(error.code, error.message, retry_after_s=after_s)
+        if status != 500:
+            headers = error.headers if isinstance(error, LimitReached) else _HEADERS.get(status)
+            return ProblemResponse(status, error.code, error.message, headers)
+    if isinstance(error, RequestValidationError):
+        return ProblemResponse(400, BadRequest.code, sentences(error.errors()))
+    if isinstance(error, HTTPException):
+        return ProblemResponse(error.status_code, _code_of(error.status_code), error.detail, error.headers)
+    return ProblemResponse(500, OutliveError.code, _INTERNAL)
+
+
+def refusal(request: Request, error: Exception) -> ProblemResponse:
+    """The same, for this request, and counted."""
+    problem = problem_of(error)
+    problem.headers.update(limits_told(request))
+    if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
+    services_of(request).measures.refused(problem.code)
+    return problem
+
+
+def sentences(errors: object) -> str:
+    """pydantic's complaints as text. What was sent is not repeated: it may be a secret, or huge."""
+    found = errors if isinstance(errors, list | tuple) else []
+    said = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}." for e in found[:5]]
+    return " ".join(said).replace("..", ".") or "The request is not valid."
+
+
+def install(app: FastAPI) -> None:
+    """Give every exception its answer."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return refusal(request, error)
+
+    for kind in (OutliveError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Of all routes with this path. Starlette names those of the first one only."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
+
+
+def _code_of(status: int) -> str:
+    return HTTPStatus(status).name.lower()

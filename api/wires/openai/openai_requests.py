@@ -1,0 +1,131 @@
+"""Owns what both of OpenAI's wires do with a request for an answer: make it, watch it, wait for it.
+
+The answer is an ordinary generation; headers say which, so that it can be watched and stopped on
+every wire.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import Request, Response
+from starlette.types import Receive
+
+from outlive.api.fanout.sink import nobody
+from outlive.api.formats.format import Place, Wire
+from outlive.api.formats.silent import SILENT
+from outlive.api.generations import end
+from outlive.api.generations.create import check_schema, described, make
+from outlive.api.http.sse_response import EventsResponse
+from outlive.api.services import Services
+from outlive.api.wires.openai.openai_ids import headers_of
+from outlive.api.wires.openai.openai_route import unfinished
+from outlive.shared.errors import BadRequest, GenerationGone, LogUnavailable, TooManyViewers
+from outlive.shared.model.cursor import START
+
+_ON_DISCONNECT: Final = "X-Outlive-On-Disconnect"
+_LEFT: Final = 499
+"""nginx's word for a client that has left; nobody reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """One request for an answer. Raises what making a generation raises."""
+
+    request: Request
+    services: Services
+    tenant: str
+    may_cancel: bool = True
+    """Whether who asks may stop the answer; then it may end with him."""
+
+    async def make(self, body: dict[str, Any], echo: dict[str, Any] | None = None) -> str:
+        """A generation of this body; its id."""
+        self.stops_with_client()
+        key = self.request.headers.get("idempotency-key")
+        new = described(
+            body, key, self.tenant, self.services.settings, self.request.headers.get("traceparent"), echo=echo
+        )
+        await check_schema(body)
+        await self.services.tasks.finish(make(self.services, new))
+        return new.id
+
+    def tell(self, generation_id: str, wire: Wire) -> Response:
+        """The answer just made, as it comes. Who may not watch now must not ask for another one."""
+        try:
+            return self.watch(generation_id, wire)
+        except TooManyViewers as error:
+            raise unfinished(generation_id) from error
+
+    def watch(self, generation_id: str, wire: Wire, after: Place = START) -> Response:
+        """The answer as it comes."""
+        left = self._on_left(generation_id)
+        headers = headers_of(generation_id)
+        leave = self.services.crowd.enter(self.request, generation_id)
+        return EventsResponse(
+            self.services.hub, generation_id, after=after, wire=wire, headers=headers, on_left=left, leave=leave
+        )
+
+    async def wait(self, generation_id: str) -> Response | None:
+        """Until it has ended; an answer nobody reads when the client has left before that."""
+        sink = _End()
+        viewer = await self.services.hub.attach(generation_id, START, sink, SILENT)
+        waiting = [asyncio.ensure_future(sink.ended.wait()), asyncio.ensure_future(_left(self.request.receive))]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            self.services.hub.detach(viewer)
+        if not sink.ended.is_set():
+            self._on_left(generation_id)()
+            return Response(status_code=_LEFT)
+        return None
+
+    def stops_with_client(self) -> bool:
+        """Whether the answer shall be cancelled when its client leaves. Raises `BadRequest`."""
+        wish = self.request.headers.get(_ON_DISCONNECT, self.services.settings.on_disconnect)
+        if wish not in ("continue", "cancel"):
+            raise BadRequest(f"{_ON_DISCONNECT} must be `continue` or `cancel`.", param=_ON_DISCONNECT)
+        return wish == "cancel" and self.may_cancel
+
+    def _on_left(self, generation_id: str) -> Callable[[], None]:
+        if not self.stops_with_client():
+            return nobody
+
+        def cancel() -> None:
+            self.services.tasks.begin(_cancel(self.services, generation_id))
+
+        return cancel
+
+
+async def _cancel(services: Services, generation_id: str) -> None:
+    with suppress(GenerationGone, LogUnavailable):
+        await end.cancel(services, generation_id)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class _End:
+    """A sink that only tells when it is over."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.on_room: Callable[[], None] = nobody
+        self.ended = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        """There is nothing to be written."""
+
+    def end(self, data: bytes) -> None:
+        self.ended.set()
+
+    def cut(self) -> None:
+        self.ended.set()
+
+    def has_stalled(self, now: float, stall_s: float) -> bool:
+        return False
