@@ -8,9 +8,9 @@ import sys
 
 import uvicorn
 
-from outlive.deploy.demo_model.app import App
+from outlive.deploy.demo_model.http_app import App
 from outlive.deploy.demo_model.listener import BACKLOG, listen
-from outlive.deploy.demo_model.protocol import LentSocket
+from outlive.deploy.demo_model.raw_connection import LentSocket
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from collections import deque
 from itertools import count
 from typing import Any, Final, Literal
 
-from outlive.deploy.demo_model.request import Refused, Request
+from outlive.deploy.demo_model.model_options import Refused, Request
 
 End = Literal["open", "finished", "client_closed", "failed"]
 

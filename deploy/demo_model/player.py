@@ -12,8 +12,8 @@ from typing import Final, Protocol
 
 from outlive.deploy.demo_model.control import Gates, Seen
 from outlive.deploy.demo_model.faults import AT_THE_END, Breaker, Send
+from outlive.deploy.demo_model.openai_shapes import DONE, Chunks, Whole
 from outlive.deploy.demo_model.script import Delta, Fault, Finish, Gate, Step, Wait
-from outlive.deploy.demo_model.wire import DONE, Chunks, Whole
 
 # Enough to make the cost of a write small, little enough that others get their turn.
 _WRITE_BYTES: Final = 16_384

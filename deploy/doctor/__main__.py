@@ -6,7 +6,7 @@ import os
 import sys
 
 from outlive.deploy.doctor.findings import Finding, Grade
-from outlive.deploy.doctor.looks import at_machine, at_planes, at_upstreams
+from outlive.deploy.doctor.inspections import at_machine, at_planes, at_upstreams
 from outlive.shared.errors import SettingsError
 from outlive.shared.settings import Settings, load
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-from outlive.deploy.local import redis
-from outlive.deploy.local.checks import CannotStart, check_port, open_data
+from outlive.deploy.local import redis_server
 from outlive.deploy.local.console import Console
 from outlive.deploy.local.launcher import HOST, Launcher, Plan
+from outlive.deploy.local.preflight import CannotStart, check_port, open_data
 from outlive.shared import settings
 from outlive.shared.errors import SettingsError
 
@@ -45,15 +45,15 @@ def prepare(asked: argparse.Namespace, environ: Mapping[str, str]) -> Plan:
     """Everything that can be refused before anything is started."""
     chosen = settings.load(environ)
     redis_url = environ.get(_REDIS_URL)
-    server: redis.Server | None = None
+    server: redis_server.Server | None = None
     lock: int | None = None
     data = Path(asked.data).expanduser().absolute()
     if redis_url:
         check_redis(redis_url)
     else:
-        server = redis.find_server()
+        server = redis_server.find_server()
         lock = open_data(data)
-        redis_url = redis.url_of(redis.socket_path(data))
+        redis_url = redis_server.url_of(redis_server.socket_path(data))
     check_port(HOST, asked.port)
     return Plan(
         port=asked.port,
@@ -72,7 +72,7 @@ def prepare(asked: argparse.Namespace, environ: Mapping[str, str]) -> Plan:
 def check_redis(url: str) -> None:
     """Raise `CannotStart` if nobody answers there. Does not repeat the URL: it may hold a password."""
     try:
-        answers = asyncio.run(redis.answers(url))
+        answers = asyncio.run(redis_server.answers(url))
     except ValueError as error:
         raise CannotStart(f"{_REDIS_URL} is not a URL of a Redis: {error}.") from error
     if not answers:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from outlive.deploy.demo_model.listener import listen
-from outlive.deploy.local import redis
+from outlive.deploy.local import redis_server
 from outlive.deploy.local.child import Child, Command
 from outlive.deploy.local.console import Console, welcome
 
@@ -37,7 +37,7 @@ class Plan:
     apis: int
     workers: int
     redis_url: str
-    server: redis.Server | None
+    server: redis_server.Server | None
     data: Path
     lock: int | None
     demo_model: bool
@@ -98,9 +98,9 @@ class Launcher:
         python = [sys.executable, "-m"]
         if plan.server is not None:
             keep = () if plan.lock is None else (plan.lock,)
-            argv = plan.server.command(plan.data, redis.socket_path(plan.data))
+            argv = plan.server.command(plan.data, redis_server.socket_path(plan.data))
             self._add(tasks, [Command("redis", argv, self._environ, keep, tries=1)])
-            await self._ready("redis", lambda: redis.answers(plan.redis_url))
+            await self._ready("redis", lambda: redis_server.answers(plan.redis_url))
         model = "the provider named in the environment"
         if plan.demo_model:
             # We listen, and the model inherits the socket: the port stays ours while it is away.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from outlive.deploy.local import redis
+from outlive.deploy.local import redis_server
 from outlive.deploy.local.child import Child, Command
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import OsProcess
@@ -288,15 +288,15 @@ async def test_child_that_ignores_the_signal_is_killed_with_all_it_started() -> 
 
 def test_socket_of_a_deep_data_directory_lies_in_a_short_private_one(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
-    place = redis.socket_path(deep)
+    place = redis_server.socket_path(deep)
     try:
         assert len(os.fsencode(place)) < 100
-        assert place == redis.socket_path(deep)
-        assert place != redis.socket_path(deep / "f")
+        assert place == redis_server.socket_path(deep)
+        assert place != redis_server.socket_path(deep / "f")
         assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
     finally:
         place.parent.rmdir()
-        redis.socket_path(deep / "f").parent.rmdir()
+        redis_server.socket_path(deep / "f").parent.rmdir()
 
 
 async def refused(launcher: Launcher, said: str) -> None:

@@ -82,7 +82,7 @@ def test_the_build_stage_makes_something_that_runs(tmp_path: Path) -> None:
     shutil.rmtree(source)
 
     # What is read beside the code comes along too: scripts for Redis, and the page.
-    said = "import outlive.api.app, outlive.deploy.demo_model.app, outlive.worker.main;"
+    said = "import outlive.api.app, outlive.deploy.demo_model.http_app, outlive.worker.main;"
     said += "from importlib.resources import files;"
     said += "print(len([f for f in files('outlive.shared').joinpath('lua').iterdir() if f.name.endswith('.lua')]))"
     python = str(environment / "bin/python")

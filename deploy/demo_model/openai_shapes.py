@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from outlive.deploy.demo_model.request import MODEL, Refused
+from outlive.deploy.demo_model.model_options import MODEL, Refused
 from outlive.deploy.demo_model.script import Call, Delta, Finish, Say
 
 DONE: Final = b"data: [DONE]\n\n"

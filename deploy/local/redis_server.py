@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from outlive.deploy.local.checks import CannotStart
+from outlive.deploy.local.preflight import CannotStart
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.store import connect
 

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
-from outlive.deploy.demo_model import faults, wire
+from outlive.deploy.demo_model import faults, openai_shapes
 from outlive.deploy.demo_model.control import Gates, Ledger, Seen
 from outlive.deploy.demo_model.faults import Breaker, Send
+from outlive.deploy.demo_model.model_options import Refused, Request
 from outlive.deploy.demo_model.player import Gathered, Sink, Streamed, play
-from outlive.deploy.demo_model.protocol import SOCKET
-from outlive.deploy.demo_model.request import Refused, Request
+from outlive.deploy.demo_model.raw_connection import SOCKET
 from outlive.deploy.demo_model.script import write
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,7 +42,7 @@ class App:
         try:
             await self._route(scope, receive, send)
         except Refused as refused:
-            await _answer(send, wire.error(refused), refused.status)
+            await _answer(send, openai_shapes.error(refused), refused.status)
         except Exception:
             # uvicorn then answers 500, or closes the socket of what has begun.
             log.exception("%s %s failed", scope["method"], scope["path"])
@@ -55,14 +55,14 @@ class App:
             case "POST", ["v1", "chat", "completions"]:
                 await self._complete(receive, send, Breaker(send, scope["extensions"][SOCKET]["transport"]))
             case "GET", ["v1", "models"]:
-                await _answer(send, wire.models())
+                await _answer(send, openai_shapes.models())
             case "GET", ["healthz"]:
-                await _answer(send, wire.encode({"status": "ok"}))
+                await _answer(send, openai_shapes.encode({"status": "ok"}))
             case "GET", ["control", "requests"]:
-                await _answer(send, wire.encode(self._ledger.as_json()))
+                await _answer(send, openai_shapes.encode(self._ledger.as_json()))
             case "POST", ["control", "gates", name, "open"]:
                 self._gates.open(name)
-                await _answer(send, wire.encode({"gate": name, "open": True}))
+                await _answer(send, openai_shapes.encode({"gate": name, "open": True}))
             case _:
                 raise Refused(404, f"Invalid URL ({method} {path})", code="unknown_url")
 
@@ -97,11 +97,11 @@ class App:
         completion_id = f"chatcmpl-{seen.n:024x}"
         sink: Sink
         if request.stream:
-            chunks = wire.Chunks(completion_id, request.model, include_usage=request.include_usage)
+            chunks = openai_shapes.Chunks(completion_id, request.model, include_usage=request.include_usage)
             sink = Streamed(chunks, send, seen, breaker, wish.fault)
             await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
         else:
-            whole = wire.Whole(completion_id, request.model, with_usage=wish.usage == 1)
+            whole = openai_shapes.Whole(completion_id, request.model, with_usage=wish.usage == 1)
             sink = Gathered(whole, lambda body: _answer(send, body), seen)
         await play(write(request), sink, self._gates, seen)
 
