@@ -48,7 +48,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _exit)
     with sock:
         limits = RequestLimits(settings.max_head_bytes, settings.request_s, settings.stall_s)
-        serve("api.app:app_from_environ", sock, limits, workers=arguments.workers)
+        serve("outlive.api.app:app_from_environ", sock, limits, workers=arguments.workers)
 
 
 def _check_reach(host: str, settings: Settings) -> None:

@@ -129,7 +129,7 @@ def test_an_exception_is_told_without_its_words(tmp_path: Path) -> None:
     assert "canary" not in json.dumps(line)
     assert "builtins.KeyError" in line["exception"]
     assert f"{script}:7 in <module>" in line["exception"]
-    assert line["exception"].splitlines()[-1].startswith("shared.errors.LogUnavailable: ")
+    assert line["exception"].splitlines()[-1].startswith("outlive.shared.errors.LogUnavailable: ")
 
 
 def run(script: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ async def test_a_redis_that_stays_away_sends_its_viewers_elsewhere(
     server: RedisServer, redis: Redis, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cleanly, without a terminal: another replica may reach it."""
-    monkeypatch.setattr("api.checks._AWAY_S", 0.3)
+    monkeypatch.setattr("outlive.api.fanout.feed_checks._AWAY_S", 0.3)
     eventlog = EventLog(redis, KEYS, logs.LIMITS)
     generation_id, _ = await logs.running(eventlog)
     screen = Screen()

@@ -30,7 +30,7 @@ def _wide_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     # Of two takes that a failover keeps from knowing each other, one pair in 65,536 has one epoch:
     # that is how rare we want it, and still more often than ten thousand of these lives may meet it.
     # Not wider than this, a few hours: a clock that is an hour off must still decide who is ahead.
-    monkeypatch.setattr("shared.eventlog._EPOCH_NOISE", 2**24)
+    monkeypatch.setattr("outlive.shared.log.eventlog._EPOCH_NOISE", 2**24)
 
 
 @pytest.mark.rule("R2", "R4", "R5", "R6", "R7", "R8", "R10", "R17")

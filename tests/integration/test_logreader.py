@@ -165,7 +165,7 @@ async def test_a_tail_of_nothing_comes_back_empty(
     eventlog: EventLog, reader: LogReader, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """BLOCK is finite: a deleted log wakes nobody."""
-    monkeypatch.setattr("shared.logreader.BLOCK_S", 0.05)
+    monkeypatch.setattr("outlive.shared.log.reader.BLOCK_S", 0.05)
     generation_id, taken = await logs.running(eventlog)
     client = connect_blocking(redis_server.url)
     try:

@@ -80,7 +80,7 @@ async def test_those_who_come_at_once_are_all_counted() -> None:
 @pytest.mark.rule("R57")
 async def test_an_answer_serves_no_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others fill the queue as well."""
-    monkeypatch.setattr("api.backlog._LOOK_S", 0.0)
+    monkeypatch.setattr("outlive.api.limits.queue_depth._LOOK_S", 0.0)
     queue = Queue()
     backlog = Backlog(queue.waiting, most=100)
     assert await backlog.admits()
