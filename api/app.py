@@ -13,8 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from outlive.api.auth.credentials import Credentials
 from outlive.api.fanout.hub import Hub
-from outlive.api.fanout.latency_probe import Probe
-from outlive.api.fanout.meta_lookup import Looks
+from outlive.api.fanout.latency_probe import LatencyProbe
+from outlive.api.fanout.meta_lookup import SingleFlightMeta
 from outlive.api.fanout.report_viewers import PresenceTeller
 from outlive.api.http import openapi, problems, web_page
 from outlive.api.http.body_limit import BodyLimit
@@ -22,8 +22,8 @@ from outlive.api.http.routes import router
 from outlive.api.http.share_tokens import longest_s
 from outlive.api.http.websocket import router as socket_router
 from outlive.api.limits.admission import Admission
-from outlive.api.limits.viewer_limits import Crowd
-from outlive.api.metrics import ApiMeasures
+from outlive.api.limits.viewer_limits import ViewerLimits
+from outlive.api.metrics import ApiMetrics
 from outlive.api.services import Services
 from outlive.api.tasks import Tasks
 from outlive.api.wires.registry import ROUTERS
@@ -32,12 +32,12 @@ from outlive.shared.log.listing import Listing
 from outlive.shared.log.probe import ProbeLog
 from outlive.shared.log.reader import LogReader
 from outlive.shared.log.sweep import Sweep
-from outlive.shared.log.viewer_counts import Presence
+from outlive.shared.log.viewer_counts import ViewerCounts
 from outlive.shared.queue.queue import Queue
 from outlive.shared.queue.quota import Quota
 from outlive.shared.settings import Settings, load
 from outlive.shared.store.keyspace import Keys
-from outlive.shared.store.memory_headroom import Room
+from outlive.shared.store.memory_headroom import MemoryHeadroom
 from outlive.shared.store.plane import Planes
 from outlive.shared.telemetry import logs
 from outlive.shared.telemetry.traces import traces_of
@@ -91,8 +91,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(wire_router)
     web_page.install(app)
     problems.install(app)
-    most_s = {"deadline_s": settings.max_deadline_s, "retention_s": settings.max_retention_s}
-    openapi.install(app, auth=settings.auth, most_s=most_s | {"expires_s": longest_s(settings)})
+    max_s = {"deadline_s": settings.max_deadline_s, "retention_s": settings.max_retention_s}
+    openapi.install(app, auth=settings.auth, max_s=max_s | {"expires_s": longest_s(settings)})
     return app
 
 
@@ -108,7 +108,7 @@ def _build(settings: Settings) -> Services:
     planes = Planes(settings)
     redis = planes.log.client
     reader = LogReader(redis, keys)
-    measures = ApiMeasures()
+    measures = ApiMetrics()
     hub = Hub(settings, reader, planes.log, measures)
     return Services(
         settings=settings,
@@ -116,19 +116,19 @@ def _build(settings: Settings) -> Services:
         admission=Admission(
             settings,
             Quota(planes.queue, keys, expiry_s=settings.max_deadline_s),
-            Room(planes.servers, share=settings.memory_share),
+            MemoryHeadroom(planes.servers, share=settings.memory_share),
         ),
         planes=planes,
         eventlog=EventLog(redis, keys, LogLimits.of(settings)),
         reader=reader,
-        looks=Looks(reader),
+        looks=SingleFlightMeta(reader),
         listing=Listing(redis, keys),
-        presence=Presence(redis, keys),
+        presence=ViewerCounts(redis, keys),
         queue=Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s),
         hub=hub,
-        crowd=Crowd(settings, hub),
+        crowd=ViewerLimits(settings, hub),
         measures=measures,
-        probe=Probe(ProbeLog(redis, keys), hub, measures.probed),
+        probe=LatencyProbe(ProbeLog(redis, keys), hub, measures.probed),
         tasks=Tasks(),
         traces=traces_of("api", recorded=settings.traces),
     )

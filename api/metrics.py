@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, cast
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, Measures
+from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, Metrics
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's own word: it decides by it, when it is imported, whether to count into files."""
@@ -33,7 +33,7 @@ class Watched(NamedTuple):
     feeds: int
 
 
-class ApiMeasures(Measures):
+class ApiMetrics(Metrics):
     """One API process's; `run` keeps its gauges true."""
 
     def __init__(self) -> None:

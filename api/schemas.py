@@ -22,7 +22,7 @@ STREAM_FIELDS: Final = frozenset({"stream", "stream_options"})
 _MAX_METADATA_BYTES: Final = 4096
 
 # Redis keeps time in ms, and a worker has to be given a chance.
-_LEAST_S: Final = 0.1
+_MIN_S: Final = 0.1
 
 RightsName = Literal["view", "view+cancel"]
 StatusName = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -32,7 +32,7 @@ Message = Annotated[
         "type": "object", "properties": {"role": {"type": "string", "minLength": 1}}, "required": ["role"],
     }),
 ]  # fmt: skip
-Limit = Annotated[float | None, Field(ge=_LEAST_S, allow_inf_nan=False)]
+Limit = Annotated[float | None, Field(ge=_MIN_S, allow_inf_nan=False)]
 
 
 class GenerationRequest(BaseModel):

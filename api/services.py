@@ -11,16 +11,16 @@ from starlette.requests import HTTPConnection
 
 from outlive.api.auth.credentials import Credentials
 from outlive.api.fanout.hub import Hub
-from outlive.api.fanout.latency_probe import Probe
-from outlive.api.fanout.meta_lookup import Looks
+from outlive.api.fanout.latency_probe import LatencyProbe
+from outlive.api.fanout.meta_lookup import SingleFlightMeta
 from outlive.api.limits.admission import Admission
-from outlive.api.limits.viewer_limits import Crowd
-from outlive.api.metrics import ApiMeasures
+from outlive.api.limits.viewer_limits import ViewerLimits
+from outlive.api.metrics import ApiMetrics
 from outlive.api.tasks import Tasks
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.listing import Listing
 from outlive.shared.log.reader import LogReader
-from outlive.shared.log.viewer_counts import Presence
+from outlive.shared.log.viewer_counts import ViewerCounts
 from outlive.shared.queue.queue import Queue
 from outlive.shared.settings import Settings
 from outlive.shared.store.plane import Planes
@@ -37,14 +37,14 @@ class Services:
     planes: Planes
     eventlog: EventLog
     reader: LogReader
-    looks: Looks
+    looks: SingleFlightMeta
     listing: Listing
-    presence: Presence
+    presence: ViewerCounts
     queue: Queue
     hub: Hub
-    crowd: Crowd
-    measures: ApiMeasures
-    probe: Probe
+    crowd: ViewerLimits
+    measures: ApiMetrics
+    probe: LatencyProbe
     tasks: Tasks
     traces: Traces
 

@@ -151,13 +151,13 @@ class LogFull(LogUnavailable):
     code = "capacity"
 
 
-class NoRoom(LogUnavailable):
+class AtCapacity(LogUnavailable):
     """This server is full, so nothing new is begun for now; what runs goes on. Try again later."""
 
     code = "capacity"
 
 
-class LostPlace(OutliveError):
+class OwnershipLost(OutliveError):
     """This attempt may no longer write to the log."""
 
     code = "lost_place"

@@ -14,10 +14,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from outlive.shared.errors import LogUnavailable, LostPlace
+from outlive.shared.errors import LogUnavailable, OwnershipLost
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LogReader
-from outlive.shared.log.replies import Answer, TakeReply
+from outlive.shared.log.replies import ReplyCode, TakeReply
 from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.codec import decode_json
 from outlive.shared.model.events import Failed, Terminal
@@ -26,14 +26,14 @@ from outlive.shared.queue.queue import Queue
 from outlive.shared.telemetry import logs
 from outlive.shared.telemetry.traces import Span, Traces, Value
 from outlive.worker.attempt.attempt import Attempt
-from outlive.worker.attempt.earlier_attempts import Former, read_former
+from outlive.worker.attempt.earlier_attempts import EarlierAttempts, read_former
 from outlive.worker.attempt.model_turn import ChooseUpstream, Clocks, Interrupted
 from outlive.worker.attempt.request_telemetry import asking
 from outlive.worker.attempt.retry import restart_wait_s
-from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.metrics import WorkerMetrics
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
-from outlive.worker.publishing.replication_hold import Linger
+from outlive.worker.publishing.replication_hold import ReplicationHold
 from outlive.worker.tools.toolbox import Toolbox
 
 log = logging.getLogger(__name__)
@@ -52,11 +52,11 @@ class Job:
         reader: LogReader,
         queue: Queue,
         publisher: Publisher,
-        linger: Linger,
+        linger: ReplicationHold,
         choose_upstream: ChooseUpstream,
         clocks: Clocks,
         toolbox: Toolbox,
-        measures: WorkerMeasures,
+        measures: WorkerMetrics,
         traces: Traces,
     ) -> None:
         self._log = eventlog
@@ -78,8 +78,8 @@ class Job:
         while again:
             token = uuid.uuid4().hex
             taken = await self._take(generation_id, token)
-            again = taken.answer is Answer.OK and await self._trace_attempt(generation_id, token, taken)
-        if taken.answer not in (Answer.OK, Answer.HELD):
+            again = taken.answer is ReplyCode.OK and await self._trace_attempt(generation_id, token, taken)
+        if taken.answer not in (ReplyCode.OK, ReplyCode.HELD):
             await self._leave(generation_id)
 
     async def _take(self, generation_id: str, token: str) -> TakeReply:
@@ -88,7 +88,7 @@ class Job:
         async def take() -> TakeReply:
             await self._publisher.settled(generation_id)
             taken = await self._log.take(generation_id, token)
-            if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
+            if taken.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
                 await fail_lost(self._log, self._measures, generation_id, taken.reason)
             return taken
 
@@ -122,7 +122,7 @@ class Job:
         )
         try:
             return await self._guard(attempt, publication)
-        except LostPlace as lost:
+        except OwnershipLost as lost:
             span.fail(lost.answer)
             log.info("place lost: the log answered %s", lost.answer)
             return False
@@ -156,7 +156,7 @@ class Job:
         with suppress(LogUnavailable):
             await self._queue.leave(generation_id)
 
-    async def _recall(self, generation_id: str, epoch: int) -> Former:
+    async def _recall(self, generation_id: str, epoch: int) -> EarlierAttempts:
         return await _insist(partial(read_former, self._reader, generation_id, epoch))
 
     async def _guard(self, attempt: Attempt, publication: Publication) -> bool:
@@ -174,7 +174,7 @@ class Job:
             return False
         except Interrupted as interrupted:
             return await self._restart_or_fail(attempt, publication, interrupted)
-        except (LostPlace, asyncio.CancelledError):
+        except (OwnershipLost, asyncio.CancelledError):
             raise
         except Exception:
             # Ours, not the provider's. Viewers must not wait for a worker that has given up.
@@ -197,7 +197,7 @@ class Job:
         reply = await _insist(
             partial(self._log.release, publication.outbox.generation_id, taken.epoch, "upstream_interrupted")
         )
-        return reply.answer is Answer.OK
+        return reply.answer is ReplyCode.OK
 
     async def _hand_over(self, publication: Publication) -> None:
         """Give the generation to another worker at once, at no cost to its attempts."""
@@ -208,7 +208,7 @@ class Job:
                 async with asyncio.timeout(_SETTLE_S):
                     await publication.settled()
             reply = await self._log.release(generation_id, publication.outbox.epoch, "worker_shutdown")
-            if reply.answer is Answer.OK:
+            if reply.answer is ReplyCode.OK:
                 await self._queue.enqueue(generation_id, reply.delivery)
         except LogUnavailable:
             log.warning("could not be handed over; its lease runs out instead")

@@ -27,12 +27,12 @@ from outlive.worker.arqworker import ArqWorker
 from outlive.worker.attempt.model_turn import Clocks
 from outlive.worker.health import serving
 from outlive.worker.job import Job
-from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.metrics import WorkerMetrics
 from outlive.worker.publishing.outbox import OutboxLimits
 from outlive.worker.publishing.publisher import Publisher
-from outlive.worker.publishing.replication_hold import Linger
+from outlive.worker.publishing.replication_hold import ReplicationHold
 from outlive.worker.tools.tool_modules import load_tools
-from outlive.worker.tools.tool_threads import Threads
+from outlive.worker.tools.tool_threads import ToolThreads
 from outlive.worker.tools.toolbox import Toolbox, ToolLimits
 from outlive.worker.upstream.upstream_clients import Upstreams
 
@@ -55,7 +55,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
     replicas = Replicas(planes.log, keys)
     eventlog = EventLog(planes.log.client, keys, LogLimits.of(settings))
     queue = Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s)
-    measures = WorkerMeasures(slots=settings.slots, running=lambda: worker.job_counter)
+    measures = WorkerMetrics(slots=settings.slots, running=lambda: worker.job_counter)
     publisher = Publisher(
         eventlog,
         OutboxLimits(settings.unflushed_events, settings.max_event_bytes, settings.max_output_bytes),
@@ -63,10 +63,10 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
         lease_s=settings.lease_s,
         full_s=settings.full_s,
     )
-    linger = Linger(replicas, publisher, limit=settings.slots)
+    linger = ReplicationHold(replicas, publisher, limit=settings.slots)
     clocks = Clocks(settings.first_token_s, settings.between_tokens_s)
     tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
-    toolbox = Toolbox(tools, Threads(settings.tool_threads), tool_limits)
+    toolbox = Toolbox(tools, ToolThreads(settings.tool_threads), tool_limits)
     reader = LogReader(planes.log.client, keys)
     job = Job(eventlog, reader, queue, publisher, linger, upstreams.of, clocks, toolbox, measures, traces)
     worker = ArqWorker(
@@ -138,7 +138,7 @@ async def _answer(planes: Planes) -> bool:
     return True
 
 
-async def _drain(worker: ArqWorker, job: Job, linger: Linger, drain_s: float) -> None:
+async def _drain(worker: ArqWorker, job: Job, linger: ReplicationHold, drain_s: float) -> None:
     log.info("draining, %d generations have %.0f s", len(worker.tasks), drain_s)
     finishing = asyncio.create_task(_finish(worker, linger))
     await asyncio.wait({finishing}, timeout=drain_s)
@@ -148,7 +148,7 @@ async def _drain(worker: ArqWorker, job: Job, linger: Linger, drain_s: float) ->
     finishing.cancel()
 
 
-async def _finish(worker: ArqWorker, linger: Linger) -> None:
+async def _finish(worker: ArqWorker, linger: ReplicationHold) -> None:
     await worker.finish_jobs()
     await linger.empty()
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from prometheus_client import GCCollector, ProcessCollector
 
-from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, WAITS_S, Measures
+from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, WAITS_S, Metrics
 
 
-class WorkerMeasures(Measures):
+class WorkerMetrics(Metrics):
     """One worker process's."""
 
     def __init__(self, *, slots: int, running: Callable[[], int]) -> None:

@@ -23,7 +23,7 @@ _ALGORITHM: Final = "HS256"
 _TYPE: Final = "outlive-generation"
 """Also in the signed part: another thing signed with the same key by mistake is no token."""
 
-_LEAST_BYTES: Final = 32
+_MIN_BYTES: Final = 32
 _MALFORMED: Final = (
     "OUTLIVE_SIGNING_KEYS must be `<id>:<secret>`, several with commas between, each secret at least "
     "32 bytes in base64url; `python -m outlive.api.keys signing-key` prints one."
@@ -65,7 +65,7 @@ class Signer:
                 keys[kid] = base64.b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_", validate=True)
             except (binascii.Error, ValueError) as error:
                 raise SettingsError(_MALFORMED) from error
-            if not kid or len(keys[kid]) < _LEAST_BYTES:
+            if not kid or len(keys[kid]) < _MIN_BYTES:
                 raise SettingsError(_MALFORMED)
         return cls(keys)
 

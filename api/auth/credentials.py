@@ -21,8 +21,8 @@ from outlive.shared.store.keyspace import Keys
 _BELIEVED_S: Final = 5.0
 """How long a key that was found is not looked up again: so long may it live after it was revoked."""
 
-_MOST_BELIEVED: Final = 1_000
-_MOST_CHARS: Final = 8_192
+_MAX_BELIEVED: Final = 1_000
+_MAX_CHARS: Final = 8_192
 _NO_SIGNER: Final = (
     "OUTLIVE_AUTH needs OUTLIVE_SIGNING_KEYS, the same on all API processes; "
     "`python -m outlive.api.keys signing-key` prints one."
@@ -65,7 +65,7 @@ class Credentials:
 
     async def caller(self, credential: str) -> Caller:
         """Who sends it. Raises `Unauthenticated`, `LogUnavailable` and `IssuerUnavailable`."""
-        if len(credential) > _MOST_CHARS:
+        if len(credential) > _MAX_CHARS:
             raise Unauthenticated
         if credential.startswith(capability.PREFIX):
             said = self._signer.read(credential)
@@ -97,6 +97,6 @@ class Credentials:
 
     def _believe(self, key: ApiKey, now: float) -> None:
         self._believed.pop(key.id, None)
-        while len(self._believed) >= _MOST_BELIEVED:
+        while len(self._believed) >= _MAX_BELIEVED:
             self._believed.pop(next(iter(self._believed)))
         self._believed[key.id] = key, now + _BELIEVED_S

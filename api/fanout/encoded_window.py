@@ -9,17 +9,17 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
-from outlive.api.formats.format import Head, Place, Told, Wire
+from outlive.api.formats.format import Format, FrameNumber, Head, ResumePoint
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.cursor import START, Cursor
 
 _END: Final = b"\n\n"
 
 
-class Rendition:
+class EncodedWindow:
     """The frames of a feed's window, kept in step with it."""
 
-    def __init__(self, wire: Wire, head: Head) -> None:
+    def __init__(self, wire: Format, head: Head) -> None:
         self.wire = wire
         self.head = head
         self.restart()
@@ -35,9 +35,9 @@ class Rendition:
         self.is_over = self._translator.is_over
 
     @property
-    def told(self) -> Told:
+    def told(self) -> FrameNumber:
         """All that has been told so far."""
-        return Told(self._told_now)
+        return FrameNumber(self._told_now)
 
     def skip(self, event: Logged) -> None:
         """The next event, which the feed does not hold."""
@@ -68,10 +68,10 @@ class Rendition:
         """One write for `events`, which are those of the window from `begin` to `end`."""
         return self.wire.joined(events, self._frames[begin:end])
 
-    def is_below(self, place: Told) -> bool:
+    def is_below(self, place: FrameNumber) -> bool:
         return place.frames < self._told_before
 
-    def after(self, place: Told) -> tuple[int, bytes] | None:
+    def after(self, place: FrameNumber) -> tuple[int, bytes] | None:
         """The index of the event to go on with, and what is left of the one before it; None when the
         place is not in the window."""
         if not self._told_before <= place.frames <= self.told.frames:
@@ -86,7 +86,7 @@ class Rendition:
 class Replay:
     """A log read again for one viewer that is below the window: what it has seen is passed over."""
 
-    def __init__(self, wire: Wire, head: Head, after: Place) -> None:
+    def __init__(self, wire: Format, head: Head, after: ResumePoint) -> None:
         self.cursor = after if wire.is_stateless and isinstance(after, Cursor) else START
         """The last event taken; the next page begins after it."""
         self._wire = wire
@@ -99,9 +99,9 @@ class Replay:
         """Whether what comes next has been seen."""
         return self.cursor < self._after if isinstance(self._after, Cursor) else self._told < self._after.frames
 
-    def take(self, events: Sequence[Logged], most_bytes: int) -> bytes:
+    def take(self, events: Sequence[Logged], max_bytes: int) -> bytes:
         """The log's next events; what of them the viewer has not seen, as one write. Events beyond
-        `most_bytes` are not taken, but one at least; `cursor` says how far it came."""
+        `max_bytes` are not taken, but one at least; `cursor` says how far it came."""
         kept: list[Logged] = []
         frames: list[bytes] = []
         size = 0
@@ -113,7 +113,7 @@ class Replay:
                 kept.append(event)
                 frames.append(b"".join(unseen))
                 size += len(frames[-1])
-            if size >= most_bytes:
+            if size >= max_bytes:
                 break
         return self._wire.joined(kept, frames)
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from outlive.api.fanout.encoded_window import Rendition
+from outlive.api.fanout.encoded_window import EncodedWindow
 from outlive.api.formats import native_sse
-from outlive.api.formats.format import Place, Told, Wire
+from outlive.api.formats.format import Format, FrameNumber, ResumePoint
 from outlive.shared.log.reader import PAGE, Logged
 from outlive.shared.model.cursor import START, Cursor
 
@@ -57,14 +57,14 @@ class Feed:
         """The position after the newest event; kept and not counted, as every write looks at it."""
         self.idle_since: float | None = None
         self.lost_since: float | None = None
-        self.renditions: dict[Wire, Rendition] = {}
+        self.renditions: dict[Format, EncodedWindow] = {}
         """By each wire that has been asked for; see `render`."""
         self.rendering = asyncio.Lock()
         """Held by whoever reads the log for a new one, so that it is read once."""
         self._limit_bytes = limit_bytes
         self._events: list[Logged] = []
         self._bytes = 0
-        self._chunks: dict[tuple[int, Wire], Chunk] = {}
+        self._chunks: dict[tuple[int, Format], Chunk] = {}
 
     @property
     def last(self) -> Cursor:
@@ -100,7 +100,7 @@ class Feed:
             self._trim()
         return True
 
-    def render(self, rendition: Rendition) -> None:
+    def render(self, rendition: EncodedWindow) -> None:
         """Tell the window on one more wire. The rendition has been given all before it."""
         self.renditions[rendition.wire] = rendition
         self._bytes += sum(map(rendition.add, self._events))
@@ -115,10 +115,10 @@ class Feed:
         self.incarnation += 1
         self.ending = self.lost_since = None
 
-    def position_after(self, place: Place, wire: Wire) -> tuple[int, bytes] | None:
+    def position_after(self, place: ResumePoint, wire: Format) -> tuple[int, bytes] | None:
         """Where a viewer that has seen `place` goes on, and what comes before that: the rest of an
         event it was told in part. None when the place is not in the window."""
-        if isinstance(place, Told):
+        if isinstance(place, FrameNumber):
             found = self.renditions[wire].after(place)
             return None if found is None else (self.first + found[0], found[1])
         if place == START:
@@ -128,17 +128,17 @@ class Feed:
             return self.first + index + 1, b""
         return None
 
-    def is_below_window(self, place: Place, wire: Wire) -> bool:
+    def is_below_window(self, place: ResumePoint, wire: Format) -> bool:
         """Whether the place, if it is in the log at all, must be looked for there."""
-        if isinstance(place, Told):
+        if isinstance(place, FrameNumber):
             return self.renditions[wire].is_below(place)
         return self.first > 0 and place < self._events[0].cursor
 
-    def is_ahead(self, place: Place, wire: Wire) -> bool:
+    def is_ahead(self, place: ResumePoint, wire: Format) -> bool:
         """Whether the place is beyond all that is known of the log."""
-        return place > self.renditions[wire].told if isinstance(place, Told) else place > self.last
+        return place > self.renditions[wire].told if isinstance(place, FrameNumber) else place > self.last
 
-    def chunk(self, position: int, wire: Wire) -> Chunk:
+    def chunk(self, position: int, wire: Format) -> Chunk:
         """The frames from `position` on, as one write. The wire has been rendered."""
         made = self._chunks.get((position, wire))
         if made is None:
@@ -152,7 +152,7 @@ class Feed:
         """About how many events have this size, as far as those held here tell."""
         return max(1, min(PAGE, size_bytes * len(self._events) // (self._bytes or 1)))
 
-    def _make(self, position: int, rendition: Rendition) -> Chunk:
+    def _make(self, position: int, rendition: EncodedWindow) -> Chunk:
         start = index = position - self.first
         size = 0
         while index < len(self._events) and size < _CHUNK_BYTES:

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Final
 
 from outlive.api.fanout.feed import Ending, Feed
-from outlive.api.fanout.tail_readers import Tails
-from outlive.api.metrics import ApiMeasures
+from outlive.api.fanout.tail_readers import TailReaders
+from outlive.api.metrics import ApiMetrics
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.generation import Meta
@@ -21,14 +21,14 @@ _AWAY_S: Final = 5.0
 """After this long without Redis viewers are sent away: another replica may reach it."""
 
 
-class Checks:
+class FeedChecks:
     """`run` looks until cancelled."""
 
     def __init__(
         self,
         reader: LogReader,
-        tails: Tails,
-        measures: ApiMeasures,
+        tails: TailReaders,
+        measures: ApiMetrics,
         feeds: Mapping[str, Feed],
         filling: Container[str],
         *,

@@ -13,15 +13,15 @@ from typing import Any, Final
 
 from outlive.api.fanout.encoding import render
 from outlive.api.fanout.feed import Ending, Feed
-from outlive.api.fanout.feed_checks import Checks
+from outlive.api.fanout.feed_checks import FeedChecks
 from outlive.api.fanout.resume import place
 from outlive.api.fanout.sink import Sink
 from outlive.api.fanout.slow_viewers import cut_stalled
-from outlive.api.fanout.tail_readers import Tails
+from outlive.api.fanout.tail_readers import TailReaders
 from outlive.api.fanout.viewer import Viewer
-from outlive.api.fanout.write_queue import Behind, Turns
-from outlive.api.formats.format import Place, Wire
-from outlive.api.metrics import ApiMeasures, Watched
+from outlive.api.fanout.write_queue import Writable, WriteQueue
+from outlive.api.formats.format import Format, ResumePoint
+from outlive.api.metrics import ApiMetrics, Watched
 from outlive.shared.errors import GenerationGone
 from outlive.shared.log.reader import Logged, LogReader
 from outlive.shared.model.cursor import START, Cursor
@@ -37,21 +37,21 @@ _LAST_S: Final = 1.0
 class Hub:
     """`run` owns the reader and the timers; `attach` adds a viewer."""
 
-    def __init__(self, settings: Settings, reader: LogReader, plane: LogPlane, measures: ApiMeasures) -> None:
+    def __init__(self, settings: Settings, reader: LogReader, plane: LogPlane, measures: ApiMetrics) -> None:
         self.draining = False
         self._settings = settings
         self._reader = reader
         self._measures = measures
-        self._tails = Tails(plane, self._deliver, self._reconnected)
+        self._tails = TailReaders(plane, self._deliver, self._reconnected)
         self._feeds: dict[str, Feed] = {}
         self._by_key: dict[str, Feed] = {}
-        self._listeners: dict[str, Behind] = {}
+        self._listeners: dict[str, Writable] = {}
         self._filling: dict[str, asyncio.Task[None]] = {}
         self._pages: set[asyncio.Task[None]] = set()
         self._viewers: set[Viewer] = set()
-        self._turns = Turns()
+        self._turns = WriteQueue()
         self._heal_s = settings.lease_s / 3 + 1
-        self._checks = Checks(
+        self._checks = FeedChecks(
             reader, self._tails, measures, self._feeds, self._filling,
             end=self._end, restart=self._restart, heal_s=self._heal_s,
         )  # fmt: skip
@@ -84,7 +84,7 @@ class Hub:
         """What this process has open now."""
         return Watched(len(self._viewers), len(self._feeds))
 
-    def listen(self, key: str, after: Cursor, listener: Behind) -> None:
+    def listen(self, key: str, after: Cursor, listener: Writable) -> None:
         """Read one more key; when it has events, this one stands in the queue behind the viewers."""
         self._listeners[key] = listener
         self._tails.watch(key, after)
@@ -97,7 +97,7 @@ class Hub:
         """A reconnect delay with jitter, so that a thousand cut viewers do not return at once."""
         return self._settings.retry_s * random.uniform(1, 3)
 
-    async def attach(self, generation_id: str, after: Place, sink: Sink, wire: Wire) -> Viewer:
+    async def attach(self, generation_id: str, after: ResumePoint, sink: Sink, wire: Format) -> Viewer:
         """Add a viewer that has seen `after`, and bring it up to date. Raises `LogUnavailable`,
         `GenerationGone`."""
         feed = self._feeds.get(generation_id) or self._open(generation_id)

@@ -22,7 +22,7 @@ _LOST_S: Final = 30.0
 """Then it comes back no more: Redis has lost it, and the next one is sent."""
 
 
-class Probe:
+class LatencyProbe:
     """`run` owns the asking."""
 
     def __init__(self, probe_log: ProbeLog, hub: Hub, came_back: Callable[[float], None]) -> None:

@@ -17,7 +17,7 @@ _PACE_S: Final = 0.05
 Look = Meta | str | None
 
 
-class Looks:
+class SingleFlightMeta:
     """One per process."""
 
     def __init__(self, reader: LogReader) -> None:

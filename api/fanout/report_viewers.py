@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from outlive.shared.errors import LogUnavailable
-from outlive.shared.log.viewer_counts import EXPIRY_S, Presence
+from outlive.shared.log.viewer_counts import EXPIRY_S, ViewerCounts
 
 _TELL_EVERY_S: Final = 1.0
 _AGAIN_S: Final = EXPIRY_S / 3
@@ -19,7 +19,7 @@ _AGAIN_S: Final = EXPIRY_S / 3
 class PresenceTeller:
     """`run` owns the telling."""
 
-    def __init__(self, presence: Presence, counts: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, presence: ViewerCounts, counts: Callable[[], Mapping[str, int]]) -> None:
         self._presence = presence
         self._counts = counts
         self._told: dict[str, tuple[int, float]] = {}

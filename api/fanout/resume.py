@@ -9,14 +9,14 @@ from typing import Final
 
 from outlive.api.fanout.feed import Feed
 from outlive.api.fanout.viewer import Viewer
-from outlive.api.formats.format import Place, Told, Wire
+from outlive.api.formats.format import Format, FrameNumber, ResumePoint
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.cursor import START
 
 _HEAL_POLL_S: Final = 0.05
 
 
-async def place(viewer: Viewer, after: Place, reader: LogReader, *, heal_s: float) -> None:
+async def place(viewer: Viewer, after: ResumePoint, reader: LogReader, *, heal_s: float) -> None:
     """Let the viewer go on after this. Waits up to `heal_s` for what a failover lost. Raises
     `LogUnavailable`."""
     feed, wire = viewer.feed, viewer.wire
@@ -31,13 +31,13 @@ async def place(viewer: Viewer, after: Place, reader: LogReader, *, heal_s: floa
         viewer.reset("unknown_cursor")
 
 
-async def _is_below_window(feed: Feed, after: Place, wire: Wire, reader: LogReader) -> bool:
+async def _is_below_window(feed: Feed, after: ResumePoint, wire: Format, reader: LogReader) -> bool:
     if after == START or not feed.is_below_window(after, wire):
         return after == START
-    return isinstance(after, Told) or await reader.has(feed.generation_id, after)
+    return isinstance(after, FrameNumber) or await reader.has(feed.generation_id, after)
 
 
-async def _healed(feed: Feed, after: Place, wire: Wire, heal_s: float) -> tuple[int, bytes] | None:
+async def _healed(feed: Feed, after: ResumePoint, wire: Format, heal_s: float) -> tuple[int, bytes] | None:
     """A place ahead of an open log may be one a failover lost, perhaps with its attempt: its worker
     writes it again when it next renews. Polled, because it is rare and a future per place is not worth
     it."""

@@ -30,7 +30,7 @@ _AWAY_MOST_S: Final = 1.0
 _ROUND_S: Final = 0.04
 """The longest that events gather when this process is busy: below what a reader of text notices."""
 _LESS_EACH_S: Final = 0.000_03
-_LEAST_S: Final = 0.025
+_MIN_S: Final = 0.025
 """Less for each log, down to this: a worker that writes many batches already (`worker/publishing/publisher.py`).
 If we read no faster than a worker flushes, one flush is split over two reads and half of it is late."""
 _REST_EACH_S: Final = 0.000_075
@@ -120,8 +120,8 @@ class TailReader:
                 self._cursors[key] = max(self._cursors[key], events[-1].cursor)
         told = self._deliver(tails)
         logs = len(self._cursors)
-        most_s = max(_ROUND_S - logs * _LESS_EACH_S, _LEAST_S)
-        if pause_s := self._pace.pause_s(told + logs, began_s, most_s):
+        max_s = max(_ROUND_S - logs * _LESS_EACH_S, _MIN_S)
+        if pause_s := self._pace.pause_s(told + logs, began_s, max_s):
             await asyncio.sleep(pause_s)
 
     async def _nudge_for_ever(self) -> None:

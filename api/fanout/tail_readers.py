@@ -18,7 +18,7 @@ from outlive.shared.model.cursor import Cursor
 from outlive.shared.store.plane import LogPlane
 
 
-class Tails:
+class TailReaders:
     """Calls `deliver` with each watched log key's new events, in order. `run` owns the reading."""
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import Final
 from outlive.api.fanout.encoded_window import Replay
 from outlive.api.fanout.feed import Ending, Feed
 from outlive.api.fanout.sink import Sink
-from outlive.api.formats.format import Place, Wire
+from outlive.api.formats.format import Format, ResumePoint
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.reader import PAGE, Logged
 from outlive.shared.model.cursor import START, Cursor
@@ -35,7 +35,7 @@ class Viewer:
     )  # fmt: skip
 
     def __init__(
-        self, feed: Feed, sink: Sink, read_page: ReadPage, tasks: set[asyncio.Task[None]], wire: Wire, farewell: bytes
+        self, feed: Feed, sink: Sink, read_page: ReadPage, tasks: set[asyncio.Task[None]], wire: Format, farewell: bytes
     ) -> None:
         """`farewell` is said where the log has not ended."""
         self.feed = feed
@@ -45,7 +45,7 @@ class Viewer:
         self._read_page = read_page
         self._tasks = tasks
         self._farewell = farewell
-        self._after: Place = START
+        self._after: ResumePoint = START
         self._replay: Replay | None = None
         self._position: int | None = None
         self._incarnation = feed.incarnation
@@ -63,7 +63,7 @@ class Viewer:
         """Events it lacks; where its place is not in memory, at most so many."""
         return self.feed.end - (self._position or 0)
 
-    def place(self, after: Place, position: int | None, rest: bytes = b"") -> None:
+    def place(self, after: ResumePoint, position: int | None, rest: bytes = b"") -> None:
         """Go on after what it has seen, first with the `rest` of an event it was told in part; without
         a position it is below the window."""
         self._after, self._position, self._replay = after, position, None

@@ -15,20 +15,20 @@ _VIEWERS: Final = 256
 """In one turn, about 2 ms: no request waits longer because of viewers."""
 
 
-class Behind(Protocol):
+class Writable(Protocol):
     """Whoever stands in the queue: a viewer, or what wants to know when viewers' turns come."""
 
     def advance(self) -> None: ...
 
 
-class Turns:
+class WriteQueue:
     """`run` owns the turns that do not come at once."""
 
     def __init__(self) -> None:
-        self._behind: dict[Behind, None] = {}
+        self._behind: dict[Writable, None] = {}
         self._more = asyncio.Event()
 
-    def add(self, viewers: Iterable[Behind]) -> None:
+    def add(self, viewers: Iterable[Writable]) -> None:
         """There is something new for these; the first are written to before this returns."""
         self._behind.update(dict.fromkeys(viewers))
         if not self._more.is_set():

@@ -19,13 +19,13 @@ class Head(NamedTuple):
     metadata: bytes
 
 
-class Told(NamedTuple):
+class FrameNumber(NamedTuple):
     """A place on a wire that numbers its frames: so many have been seen, from the first on."""
 
     frames: int
 
 
-Place = Cursor | Told
+ResumePoint = Cursor | FrameNumber
 """What a viewer has seen; it goes on with what comes after it."""
 
 
@@ -40,7 +40,7 @@ class Translator(Protocol):
         """The frames of the log's next event: none, one or several."""
 
 
-class Wire(Protocol):
+class Format(Protocol):
     """One of each; compared by identity."""
 
     @property

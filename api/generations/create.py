@@ -17,7 +17,7 @@ from outlive.api.http.problems import sentences
 from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest
 from outlive.api.services import Services
 from outlive.shared.errors import BadRequest, GenerationGone, IdempotencyConflict
-from outlive.shared.log.replies import Answer, CreateReply
+from outlive.shared.log.replies import CreateReply, ReplyCode
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import CLOSED, ECHO, NewGeneration, Status, derived_id, new_id
 from outlive.shared.model.schema_check import asked_schema, fault_of
@@ -31,7 +31,7 @@ from outlive.shared.upstreams import NAME, chosen
 _FIRST_DELIVERY: Final = 1
 _MODEL_CHARS: Final = 200
 """Of a name, in a trace."""
-_NOTHING_MADE: Final = frozenset({Answer.CONFLICT, Answer.GONE})
+_NOTHING_MADE: Final = frozenset({ReplyCode.CONFLICT, ReplyCode.GONE})
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 
 
@@ -107,13 +107,13 @@ async def _make(services: Services, new: NewGeneration) -> Made:
     if place is Reservation.NEW and (reply.answer in _NOTHING_MADE or reply.status in CLOSED):
         # Repeated, refused or over: whatever it is, it holds no place.
         await services.queue.leave(new.id)
-    if reply.answer is Answer.CONFLICT:
+    if reply.answer is ReplyCode.CONFLICT:
         raise IdempotencyConflict
-    if reply.answer is Answer.GONE:
+    if reply.answer is ReplyCode.GONE:
         raise GenerationGone
     if reply.status == Status.QUEUED:
         await services.queue.enqueue(new.id, _FIRST_DELIVERY, lasts_s=new.deadline_s)
-    return Made(new, reply.status, reply.created_at, is_new=reply.answer is Answer.NEW)
+    return Made(new, reply.status, reply.created_at, is_new=reply.answer is ReplyCode.NEW)
 
 
 def _check_upstream(asked: GenerationRequest, settings: Settings) -> None:

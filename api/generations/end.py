@@ -7,17 +7,17 @@ from contextlib import suppress
 
 from outlive.api.services import Services
 from outlive.shared.errors import GenerationGone, LogUnavailable
-from outlive.shared.log.replies import Answer
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.model.generation import Meta, Status
 
 
 async def cancel(services: Services, generation_id: str) -> Status:
     """How it ended, now or before. Raises `GenerationGone`, `LogUnavailable`."""
     reply = await services.eventlog.cancel(generation_id)
-    if reply.answer is Answer.GONE:
+    if reply.answer is ReplyCode.GONE:
         raise GenerationGone
     status = Status(reply.status)
-    if reply.answer is Answer.OK:
+    if reply.answer is ReplyCode.OK:
         services.measures.ended(status, "")
     with suppress(LogUnavailable):
         await services.queue.leave(generation_id)
@@ -32,5 +32,5 @@ async def delete(services: Services, generation_id: str, tenant: str, meta: Meta
     """Forget it. Raises `GenerationGone`, `LogUnavailable`."""
     if not meta.is_closed:
         await cancel(services, generation_id)
-    if await services.eventlog.delete(generation_id, tenant) is Answer.GONE:
+    if await services.eventlog.delete(generation_id, tenant) is ReplyCode.GONE:
         raise GenerationGone

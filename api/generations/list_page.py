@@ -6,22 +6,28 @@ Decides which to leave out (another status, gone) and how far one request may lo
 from typing import Final
 
 from outlive.api.schemas import Listed, Page, StatusName
-from outlive.shared.log.listing import Listing, Place
+from outlive.shared.log.listing import Listing, ListPosition
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.codec import decode_json
 from outlive.shared.model.generation import Meta
 
-_MOST_LOOKED_AT: Final = 1_000
+_MAX_LOOKED_AT: Final = 1_000
 """Per request, so that a rare status costs Redis a bounded time; the page is then short, and goes on."""
 
 
 async def page_of(
-    listing: Listing, reader: LogReader, tenant: str, *, status: StatusName | None, limit: int, before: Place | None
+    listing: Listing,
+    reader: LogReader,
+    tenant: str,
+    *,
+    status: StatusName | None,
+    limit: int,
+    before: ListPosition | None,
 ) -> Page:
     """Up to `limit` of a tenant's generations. Raises `LogUnavailable`."""
     found: list[Listed] = []
     looked_at = 0
-    while len(found) < limit and looked_at < _MOST_LOOKED_AT:
+    while len(found) < limit and looked_at < _MAX_LOOKED_AT:
         places = await listing.page(tenant, before, limit)
         looked_at += len(places)
         metas = await reader.metas([place.id for place in places])

@@ -169,8 +169,8 @@ READY: Final[Responses] = {
 }
 
 
-def install(app: FastAPI, *, auth: bool, most_s: Mapping[str, float]) -> None:
-    """Make the app's document complete; `auth`: whether callers must say who they are; `most_s`: what
+def install(app: FastAPI, *, auth: bool, max_s: Mapping[str, float]) -> None:
+    """Make the app's document complete; `auth`: whether callers must say who they are; `max_s`: what
     this server allows of the fields that are times."""
 
     def build() -> dict[str, Any]:
@@ -178,7 +178,7 @@ def install(app: FastAPI, *, auth: bool, most_s: Mapping[str, float]) -> None:
             app.openapi_schema = _complete(
                 get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             )
-            _limit_times(app.openapi_schema, most_s)
+            _limit_times(app.openapi_schema, max_s)
             if auth:
                 _ask_who(app.openapi_schema)
         return app.openapi_schema
@@ -203,12 +203,12 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _limit_times(document: dict[str, Any], most_s: Mapping[str, float]) -> None:
+def _limit_times(document: dict[str, Any], max_s: Mapping[str, float]) -> None:
     for kind in (GenerationRequest, TokenRequest):
         for name, field in document["components"]["schemas"][kind.__name__]["properties"].items():
             for choice in field.get("anyOf", ()):
-                if name in most_s and choice.get("type") == "number":
-                    choice["maximum"] = most_s[name]
+                if name in max_s and choice.get("type") == "number":
+                    choice["maximum"] = max_s[name]
 
 
 def _ask_who(document: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from outlive.api.http.ratelimit_headers import limits_told
 from outlive.api.schemas import Problem
 from outlive.api.services import services_of
 from outlive.shared.errors import (
+    AtCapacity,
     BadRequest,
     Forbidden,
     GenerationGone,
@@ -29,7 +30,6 @@ from outlive.shared.errors import (
     LogUnavailable,
     MalformedCursor,
     ModelNotFound,
-    NoRoom,
     OutliveError,
     PayloadTooLarge,
     TooManyGenerations,
@@ -52,7 +52,7 @@ _STATUS: Final[dict[type[OutliveError], int]] = {
     TooManyGenerations: 429,
     TooManyViewers: 429,
     IssuerUnavailable: 503,
-    NoRoom: 503,
+    AtCapacity: 503,
     LogUnavailable: 503,
     LogFull: 503,
 }
@@ -87,7 +87,7 @@ def problem_of(error: Exception) -> ProblemResponse:
     if isinstance(error, OutliveError):
         status = _STATUS.get(type(error), 500)
         if status == 503:
-            after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull | NoRoom) else _RETRY_AFTER_S
+            after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull | AtCapacity) else _RETRY_AFTER_S
             return unavailable(error.code, error.message, retry_after_s=after_s)
         if status != 500:
             headers = error.headers if isinstance(error, LimitReached) else _HEADERS.get(status)

@@ -36,7 +36,7 @@ from outlive.api.schemas import (
 )
 from outlive.api.services import Provided, Services
 from outlive.shared.errors import BadRequest, GenerationNotFound, LogUnavailable
-from outlive.shared.log.listing import Place
+from outlive.shared.log.listing import ListPosition
 from outlive.shared.model.codec import decode_json
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.generation import CLOSED, Meta, Status, is_id
@@ -94,7 +94,7 @@ async def list_(
     services: Provided, tenant: Tenant, status: StatusName | None = None, limit: Limit = 20, before: Before = None
 ) -> Response:
     """The newest generations, without what they say."""
-    place = Place.parse(before) if before else None
+    place = ListPosition.parse(before) if before else None
     return Json(await page_of(services.listing, services.reader, tenant, status=status, limit=limit, before=place))
 
 

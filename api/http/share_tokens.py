@@ -23,10 +23,10 @@ def mint(
     """A token for what is known to be this tenant's. Raises `BadRequest`."""
     if services.credentials is None:
         raise BadRequest(_NOBODY_ASKED)
-    most_s = longest_s(services.settings)
-    if expires_s is not None and expires_s > most_s:
-        raise BadRequest(f"expires_s is above what this server allows, {most_s:g} s.")
-    expires_at = expiry(expires_s or most_s)
+    max_s = longest_s(services.settings)
+    if expires_s is not None and expires_s > max_s:
+        raise BadRequest(f"expires_s is above what this server allows, {max_s:g} s.")
+    expires_at = expiry(expires_s or max_s)
     token = services.credentials.mint(Capability(generation_id, tenant, Rights(rights)), expires_at)
     return Minted(token=token, rights=rights, expires_at=expires_at)
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from outlive.api.fanout.hub import Hub
 from outlive.api.fanout.sink import nobody
 from outlive.api.fanout.viewer import Viewer
-from outlive.api.formats.format import Place, Wire
+from outlive.api.formats.format import Format, ResumePoint
 from outlive.api.formats.native import NATIVE
 from outlive.api.transport.connection import take_over
 from outlive.shared.errors import GenerationGone, LogUnavailable
@@ -30,8 +30,8 @@ class EventsResponse(EventSourceResponse):
         hub: Hub,
         generation_id: str,
         *,
-        after: Place,
-        wire: Wire,
+        after: ResumePoint,
+        wire: Format,
         headers: Mapping[str, str] | None = None,
         on_left: Callable[[], None] = nobody,
         leave: Callable[[], None] = nobody,

@@ -7,12 +7,12 @@ each other. That Redis has room, and that not too much waits, is asked in any ca
 from math import ceil
 from typing import Final
 
-from outlive.api.limits.queue_depth import Backlog
-from outlive.shared.errors import NoRoom, TooManyGenerations, TooManyRequests
+from outlive.api.limits.queue_depth import QueueDepth
+from outlive.shared.errors import AtCapacity, TooManyGenerations, TooManyRequests
 from outlive.shared.model.generation import NewGeneration
 from outlive.shared.queue.quota import WINDOW_S, Quota, Rate, Reservation
 from outlive.shared.settings import Settings
-from outlive.shared.store.memory_headroom import Room
+from outlive.shared.store.memory_headroom import MemoryHeadroom
 
 _PLACE_RETRY_S: Final = 2
 """Answers take seconds; nobody knows when the first of them will be whole."""
@@ -21,10 +21,10 @@ _PLACE_RETRY_S: Final = 2
 class Admission:
     """One per process; the counts are everybody's."""
 
-    def __init__(self, settings: Settings, quota: Quota, room: Room) -> None:
+    def __init__(self, settings: Settings, quota: Quota, room: MemoryHeadroom) -> None:
         self._settings = settings
         self._quota = quota
-        self._backlog = Backlog(quota.waiting, most=settings.max_queued)
+        self._backlog = QueueDepth(quota.waiting, most=settings.max_queued)
         self._room = room
 
     async def request(self, subject: str) -> dict[str, str]:
@@ -39,22 +39,22 @@ class Admission:
 
     async def place(self, new: NewGeneration) -> Reservation:
         """Reserve one for what is about to be made. FULL is for the caller to refuse (`refuse_full`): what
-        exists already needs none. Raises `NoRoom`."""
+        exists already needs none. Raises `AtCapacity`."""
         if not await self._room.has():
-            raise NoRoom
+            raise AtCapacity
         if not self._settings.auth:
             if not await self._backlog.admits():
-                raise NoRoom
+                raise AtCapacity
             return Reservation.HELD
         place = await self._quota.reserve(
             new.id,
             new.tenant,
             most=self._settings.tenant_generations,
-            most_waiting=self._settings.max_queued,
+            max_waiting=self._settings.max_queued,
             lasts_s=new.deadline_s,
         )
         if place is Reservation.BACKLOG:
-            raise NoRoom
+            raise AtCapacity
         return place
 
     def refuse_full(self) -> TooManyGenerations:

@@ -12,7 +12,7 @@ from typing import Final
 _LOOK_S: Final = 1.0
 
 
-class Backlog:
+class QueueDepth:
     """One per process."""
 
     def __init__(self, waiting: Callable[[], Awaitable[int]], *, most: int) -> None:

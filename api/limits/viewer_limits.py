@@ -24,7 +24,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 Leave = Callable[[], None]
 
 
-class Crowd:
+class ViewerLimits:
     """One per process."""
 
     def __init__(self, settings: Settings, hub: Hub) -> None:

@@ -19,7 +19,7 @@ from uvicorn.supervisors import multiprocess
 
 from outlive.api.fanout.hub import Hub
 from outlive.api.metrics import shared_between_processes
-from outlive.api.transport.uvicorn_protocols import Http, RequestLimits, Socket
+from outlive.api.transport.uvicorn_protocols import CuttableWebSocket, LimitedHttp, RequestLimits
 from outlive.shared.runtime.gc_tuning import look_seldom
 
 log = logging.getLogger(__name__)
@@ -78,9 +78,9 @@ def serve(app_factory: str, sock: socket.socket, limits: RequestLimits, *, worke
         workers=workers,
         loop="uvloop" if os.name == "posix" else "asyncio",
         # uvicorn calls it as it would the class.
-        http=cast(type[Http], partial(Http, limits=limits)),
+        http=cast(type[LimitedHttp], partial(LimitedHttp, limits=limits)),
         # This one waits while the socket is full, as HTTP does; so a slow viewer costs no memory.
-        ws=Socket,
+        ws=CuttableWebSocket,
         ws_max_size=_UPWARD_BYTES,
         # The hub finds dead viewers, on both wires alike.
         ws_ping_interval=None,

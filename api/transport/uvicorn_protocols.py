@@ -47,7 +47,7 @@ class RequestLimits(NamedTuple):
     """An answer of which nothing is accepted for so long is dropped."""
 
 
-class Http(HttpToolsProtocol):
+class LimitedHttp(HttpToolsProtocol):
     """An HTTP connection, until it is given away."""
 
     def __init__(self, *args: Any, limits: RequestLimits, **named: Any) -> None:
@@ -186,7 +186,7 @@ class Http(HttpToolsProtocol):
         self._is_refused = True
 
 
-class Socket(WebSocketsSansIOProtocol):
+class CuttableWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket stays uvicorn's: what frames and masks cost is not ours to save."""
 
     async def run_asgi(self) -> None:

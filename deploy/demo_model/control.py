@@ -13,8 +13,8 @@ from outlive.deploy.demo_model.model_options import Refused, Request
 
 End = Literal["open", "finished", "client_closed", "failed"]
 
-_MOST_GATES: Final = 10_000
-_MOST_REQUESTS: Final = 1_000
+_MAX_GATES: Final = 10_000
+_MAX_REQUESTS: Final = 1_000
 _SHOWN_CHARS: Final = 100
 _METADATA_CHARS: Final = 2_000
 
@@ -37,8 +37,8 @@ class Gates:
         gate = self._gates.get(name)
         if gate is None:
             # An opened gate may not be forgotten, so a full record can only refuse.
-            if len(self._gates) >= _MOST_GATES:
-                raise Refused(429, f"There are {_MOST_GATES} gates already; start the server again.")
+            if len(self._gates) >= _MAX_GATES:
+                raise Refused(429, f"There are {_MAX_GATES} gates already; start the server again.")
             gate = self._gates[name] = asyncio.Event()
         return gate
 
@@ -102,7 +102,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._numbers = count(1)
-        self._seen: deque[Seen] = deque(maxlen=_MOST_REQUESTS)
+        self._seen: deque[Seen] = deque(maxlen=_MAX_REQUESTS)
 
     def open(self, request: Request) -> Seen:
         """A request begins."""

@@ -24,7 +24,7 @@ Scope = MutableMapping[str, Any]
 
 log = logging.getLogger("demo_model")
 
-_MOST_BODY_BYTES: Final = 8 * 1024 * 1024
+_MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 _JSON: Final = [(b"content-type", b"application/json")]
 _EVENTS: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 
@@ -115,8 +115,8 @@ async def _body(receive: Receive) -> Any:
             raise Refused(400, "The client left before its request was whole.")
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > _MOST_BODY_BYTES:
-            raise Refused(413, f"The body is larger than {_MOST_BODY_BYTES} bytes.")
+        if len(body) > _MAX_BODY_BYTES:
+            raise Refused(413, f"The body is larger than {_MAX_BODY_BYTES} bytes.")
     try:
         return json.loads(body)
     except ValueError:

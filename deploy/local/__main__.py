@@ -22,7 +22,7 @@ _LOCAL_DRAIN_S: Final = 3.0
 """Somebody sits there and waits, and no other worker will take over; so less than elsewhere."""
 _PROVIDERS: Final = ("OUTLIVE_UPSTREAMS", "OPENAI_BASE_URL", "OPENAI_API_KEY")
 """Whoever sets one of them brings a provider."""
-_MOST_PROCESSES: Final = 256
+_MAX_PROCESSES: Final = 256
 _PARENT_LOOK_EVERY_S: Final = 0.5
 
 
@@ -115,8 +115,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser = _Arguments(prog="python -m outlive.deploy.local", description="Outlive on this machine, all of it.")
     parser.add_argument("--port", type=_within(1, 65_535), default=8000, help="of the API and the page")
     parser.add_argument("--data", default="data", help="directory of Redis's append-only file")
-    parser.add_argument("--api", type=_within(1, _MOST_PROCESSES), default=1, help="API processes on that port")
-    parser.add_argument("--workers", type=_within(0, _MOST_PROCESSES), default=1, help="worker processes")
+    parser.add_argument("--api", type=_within(1, _MAX_PROCESSES), default=1, help="API processes on that port")
+    parser.add_argument("--workers", type=_within(0, _MAX_PROCESSES), default=1, help="worker processes")
     parser.add_argument("--end-with-parent", action="store_true", help="end when the parent process does")
     return parser
 

@@ -17,7 +17,7 @@ from typing import Final
 _LEASH: Final = Path(__file__).with_name("leash.py")
 
 _FIRST_BACKOFF_S: Final = 0.2
-_MOST_BACKOFF_S: Final = 5.0
+_MAX_BACKOFF_S: Final = 5.0
 _AT_ONCE_S: Final = 5.0
 """A life shorter than this is a failed start, and the next one is waited for longer."""
 
@@ -69,7 +69,7 @@ class Child:
                 self._say(f"{self.name} ended ({how}); starting it again in {backoff_s:g} s")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), backoff_s)
-                backoff_s = min(2 * backoff_s, _MOST_BACKOFF_S)
+                backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
         finally:
             self._ended.set()
 

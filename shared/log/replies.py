@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from outlive.shared.model.cursor import Cursor
 
 
-class Answer(StrEnum):
+class ReplyCode(StrEnum):
     """First element of every script's reply."""
 
     OK = "OK"
@@ -30,14 +30,14 @@ class Answer(StrEnum):
     PAST_DEADLINE = "PAST_DEADLINE"
 
 
-LOST: Final = frozenset({Answer.FENCED, Answer.CLOSED, Answer.GONE})
+LOST: Final = frozenset({ReplyCode.FENCED, ReplyCode.CLOSED, ReplyCode.GONE})
 """Answers after which a worker never writes to this generation again (R6)."""
 
 
 class CreateReply(NamedTuple):
     """NEW and EXISTING carry the rest. `created_at` is Redis time in seconds."""
 
-    answer: Answer
+    answer: ReplyCode
     status: str = ""
     created_at: float = 0.0
 
@@ -45,7 +45,7 @@ class CreateReply(NamedTuple):
 class TakeReply(NamedTuple):
     """OK carries all; EXHAUSTED and INTERRUPTED carry `reason`, why the former attempt ended."""
 
-    answer: Answer
+    answer: ReplyCode
     epoch: int = 0
     attempt: int = 0
     counted: int = 0
@@ -67,14 +67,14 @@ class TakeReply(NamedTuple):
 class SeqReply(NamedTuple):
     """To append and renew: the last seq the log holds of this epoch (OK, DUP, GAP)."""
 
-    answer: Answer
+    answer: ReplyCode
     seq: int = -1
 
 
 class DeliveryReply(NamedTuple):
     """To release and requeue: OK carries the number of the delivery to enqueue."""
 
-    answer: Answer
+    answer: ReplyCode
     delivery: int = 0
     reason: str = ""
 
@@ -82,5 +82,5 @@ class DeliveryReply(NamedTuple):
 class FinishReply(NamedTuple):
     """OK and ALREADY carry the status the generation ended with."""
 
-    answer: Answer
+    answer: ReplyCode
     status: str = ""

@@ -1,10 +1,10 @@
 """Owns how the words our scripts answer with become the shapes of `replies.py`. Pure."""
 
-from outlive.shared.log.replies import Answer, DeliveryReply, SeqReply, TakeReply
+from outlive.shared.log.replies import DeliveryReply, ReplyCode, SeqReply, TakeReply
 
 
-def answer_of(word: bytes) -> Answer:
-    return Answer(word.decode())
+def answer_of(word: bytes) -> ReplyCode:
+    return ReplyCode(word.decode())
 
 
 def seq_reply(reply: list[bytes]) -> SeqReply:
@@ -13,14 +13,14 @@ def seq_reply(reply: list[bytes]) -> SeqReply:
 
 def delivery_reply(reply: list[bytes]) -> DeliveryReply:
     answer = answer_of(reply[0])
-    if answer is Answer.OK:
+    if answer is ReplyCode.OK:
         return DeliveryReply(answer, delivery=int(reply[1]))
     return DeliveryReply(answer, reason=reply[1].decode() if len(reply) > 1 else "")
 
 
 def take_reply(reply: list[bytes]) -> TakeReply:
     answer = answer_of(reply[0])
-    if answer is not Answer.OK:
+    if answer is not ReplyCode.OK:
         return TakeReply(answer, reason=reply[1].decode() if len(reply) > 1 else "")
     _, epoch, attempt, counted, remaining_ms, age_ms, reason, on_interrupt, trace, request = reply
     return TakeReply(

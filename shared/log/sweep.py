@@ -11,13 +11,13 @@ from typing import Final
 
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.eventlog import EventLog
-from outlive.shared.log.replies import Answer
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.queue.queue import Queue
-from outlive.shared.telemetry.metrics import Measures
+from outlive.shared.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-_MOST_S: Final = 1.0
+_MAX_S: Final = 1.0
 _PER_LEASE: Final = 4
 """With a short lease sweep more often: recovery is promised as lease + 2 s, not as lease + sweep."""
 
@@ -34,11 +34,11 @@ LOST_MESSAGES: Final = {
 class Sweep:
     """`run` looks about once a second."""
 
-    def __init__(self, eventlog: EventLog, queue: Queue, measures: Measures, *, lease_s: float) -> None:
+    def __init__(self, eventlog: EventLog, queue: Queue, measures: Metrics, *, lease_s: float) -> None:
         self._log = eventlog
         self._queue = queue
         self._measures = measures
-        self._every_s = min(_MOST_S, lease_s / _PER_LEASE)
+        self._every_s = min(_MAX_S, lease_s / _PER_LEASE)
 
     async def run(self) -> None:
         """Until cancelled. With Redis away there is nothing to sweep."""
@@ -53,25 +53,25 @@ class Sweep:
     async def _sweep(self, generation_id: str) -> None:
         due = await self._log.requeue(generation_id)
         match due.answer:
-            case Answer.OK:
+            case ReplyCode.OK:
                 if await self._queue.enqueue(generation_id, due.delivery):
                     log.warning("overdue; delivery %d enqueued", due.delivery, extra={"generation": generation_id})
-            case Answer.PAST_DEADLINE:
+            case ReplyCode.PAST_DEADLINE:
                 message = "The answer was not finished by its deadline."
                 reply = await self._log.fail(generation_id, "deadline_exceeded", message, retryable=True)
-                if reply.answer is Answer.OK:
+                if reply.answer is ReplyCode.OK:
                     self._measures.ended("failed", "deadline_exceeded")
                 await self._queue.hint(generation_id)
                 await self._queue.leave(generation_id)
-            case Answer.EXHAUSTED | Answer.INTERRUPTED:
+            case ReplyCode.EXHAUSTED | ReplyCode.INTERRUPTED:
                 await fail_lost(self._log, self._measures, generation_id, due.reason)
                 await self._queue.leave(generation_id)
             case _:
                 return
 
 
-async def fail_lost(eventlog: EventLog, measures: Measures, generation_id: str, reason: str) -> None:
+async def fail_lost(eventlog: EventLog, measures: Metrics, generation_id: str, reason: str) -> None:
     """Close a generation that no further attempt may be made at."""
     reply = await eventlog.fail(generation_id, reason, LOST_MESSAGES[reason], retryable=True)
-    if reply.answer is Answer.OK:
+    if reply.answer is ReplyCode.OK:
         measures.ended("failed", reason)

@@ -19,7 +19,7 @@ _WATCHED: Final = scripts.load("watched")
 _VIEWERS: Final = scripts.load("viewers", allow_oom=True)
 
 
-class Presence:
+class ViewerCounts:
     """One API process's voice among those on one Redis."""
 
     def __init__(self, redis: Client, keys: Keys) -> None:

@@ -18,23 +18,23 @@ from referencing.jsonschema import EMPTY_REGISTRY
 
 from outlive.shared.model.json_ops import child
 
-MOST: Final = 16
+MAX: Final = 16
 """Findings told; who has so many has seen the point."""
 
 _CHARS: Final = 200
 """Of a path or a message: jsonschema quotes the value, which may be megabytes."""
 
-_MOST_STEPS: Final = 1_000_000
+_MAX_STEPS: Final = 1_000_000
 """Two or three seconds at the worst. A document of 100 kB takes some 100,000."""
 
-_MOST_COST: Final = 6_500
+_MAX_COST: Final = 6_500
 """Of a schema, before it is asked whether it is one: two or three seconds at the worst. OpenAI takes 5,000 properties
 and 1,000 values of an `enum`."""
 
 _STEPS: Final = {"$ref": 20, "$dynamicRef": 20, "$recursiveRef": 20}
 """What takes longer than others."""
 
-_MOST_COMPARED: Final = 100
+_MAX_COMPARED: Final = 100
 """`uniqueItems` compares each with each, so longer arrays are not asked."""
 
 _UNTRIED: Final = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
@@ -73,7 +73,7 @@ def asked_schema(request: Mapping[str, Any]) -> Any:
 
 def fault_of(schema: Any) -> str | None:
     """Why this is no JSON schema; None when it is one. Takes its time: not for an event loop."""
-    if _cost(schema) > _MOST_COST:
+    if _cost(schema) > _MAX_COST:
         return "schema: it is larger than can be checked."
     validator = _validator_of(schema)
     for error in validator(validator.META_SCHEMA, registry=REGISTRY).iter_errors(schema):
@@ -83,12 +83,12 @@ def fault_of(schema: Any) -> str | None:
 
 
 def findings(schema: Any, value: Any) -> list[Finding]:
-    """What the value breaks of the schema, `MOST` at most. Takes its time: not for an event loop."""
-    return list(islice(_find(schema, value), MOST))
+    """What the value breaks of the schema, `MAX` at most. Takes its time: not for an event loop."""
+    return list(islice(_find(schema, value), MAX))
 
 
 def _find(schema: Any, value: Any) -> Iterator[Finding]:
-    _steps_left.set([_MOST_STEPS])
+    _steps_left.set([_MAX_STEPS])
     validator = _bounded(_validator_of(schema))
     try:
         # Without `$schema`: a part of the schema that names its draft would be checked uncounted.
@@ -103,7 +103,7 @@ def _find(schema: Any, value: Any) -> Iterator[Finding]:
 def _cost(schema: Any) -> float:
     """A third of a millisecond for each object; and older drafts compare each of some lists with each."""
     found, waiting = 0.0, [schema]
-    while waiting and found <= _MOST_COST:
+    while waiting and found <= _MAX_COST:
         part = waiting.pop()
         if isinstance(part, dict):
             found += 1
@@ -157,7 +157,7 @@ def _counted(name: str, keyword: Keyword) -> Keyword:
 
 
 _ASKED: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "uniqueItems": lambda instance, _: not isinstance(instance, list) or len(instance) <= _MOST_COMPARED,
+    "uniqueItems": lambda instance, _: not isinstance(instance, list) or len(instance) <= _MAX_COMPARED,
     "additionalProperties": lambda _, schema: "patternProperties" not in schema,
 }
 

@@ -51,12 +51,12 @@ class Quota:
         self._expiry_ms = round((expiry_s + _SLACK_S) * 1000)
 
     async def reserve(
-        self, generation_id: str, tenant: str, *, most: int, most_waiting: int, lasts_s: float
+        self, generation_id: str, tenant: str, *, most: int, max_waiting: int, lasts_s: float
     ) -> Reservation:
-        """A place among the tenant's `most`, unless `most_waiting` deliveries wait already."""
+        """A place among the tenant's `most`, unless `max_waiting` deliveries wait already."""
         keys = [self._keys.active_of(tenant), self._keys.holder(generation_id), self._keys.queue]
         lasts_ms = round((lasts_s + _SLACK_S) * 1000)
-        args = (generation_id, tenant, most, most_waiting, lasts_ms, self._expiry_ms)
+        args = (generation_id, tenant, most, max_waiting, lasts_ms, self._expiry_ms)
         reply: bytes = await scripts.run(self._redis, scripts.Call(_RESERVE, keys, args))
         return Reservation(reply.decode())
 

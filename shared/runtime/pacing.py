@@ -17,7 +17,7 @@ _BEHIND: Final = 0.5
 """Of what a round costs: most are writes that it leaves behind, which go on in the pause. With none of
 it counted, the last viewers of a full process waited 60 ms; with all, rounds came a fifth too often."""
 
-_LEAST_S: Final = 0.001
+_MIN_S: Final = 0.001
 _REST: Final = 7.0
 """Times a round's own cost: rounds then take an eighth of the process."""
 
@@ -31,14 +31,14 @@ class Pace:
         self._used_s = time.thread_time()
         self._at_s = time.monotonic()
 
-    def pause_s(self, over: int, began_s: float, most_s: float) -> float:
+    def pause_s(self, over: int, began_s: float, max_s: float) -> float:
         """How long to wait after a round over so many that began then, by the monotonic clock; zero for not
-        at all. `most_s` is the longest time from one round to the next that pauses may bring about."""
+        at all. `max_s` is the longest time from one round to the next that pauses may bring about."""
         used_s, at_s = time.thread_time(), time.monotonic()
         # All that this thread did: reading and encoding cost as well as writing, and much of the
         # writing comes after the round.
         spent_s, passed_s = used_s - self._used_s, at_s - self._at_s
         self._used_s, self._at_s = used_s, at_s
         took_s = max(at_s - began_s, spent_s * _BEHIND)
-        pause_s = min(spent_s * _REST, over * self._each_s, most_s - took_s)
-        return 0.0 if spent_s < _BUSY * passed_s or pause_s < _LEAST_S else pause_s
+        pause_s = min(spent_s * _REST, over * self._each_s, max_s - took_s)
+        return 0.0 if spent_s < _BUSY * passed_s or pause_s < _MIN_S else pause_s

@@ -17,7 +17,7 @@ from outlive.shared.store.connect import translated
 _LOOK_S: Final = 1.0
 
 
-class Room:
+class MemoryHeadroom:
     """All servers that are written to, as one process sees them."""
 
     def __init__(self, servers: Callable[[], Awaitable[list[Redis]]], *, share: float) -> None:

@@ -16,7 +16,7 @@ from outlive.shared.store.connect import translated
 
 log = logging.getLogger(__name__)
 
-_LEAST: Final = (7, 0)
+_MIN: Final = (7, 0)
 _POLICY: Final = "noeviction"
 
 
@@ -41,7 +41,7 @@ async def _require_fit(redis: Redis) -> None:
 def judge(info: Mapping[str, Any]) -> list[str]:
     """Warnings about the server that `info` (redis-py's INFO) describes. Raises `UnfitRedis`."""
     version = str(info.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < _LEAST:
+    if tuple(int(part) for part in version.split(".")[:2]) < _MIN:
         raise UnfitRedis(f"Redis {version} is too old: 7.0 or newer is needed, or Valkey.")
     policy = info.get("maxmemory_policy", _POLICY)
     if policy != _POLICY:

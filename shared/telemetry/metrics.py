@@ -29,7 +29,7 @@ GaugeMode = Literal["livesum", "livemax", "livemostrecent"]
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Measures:
+class Metrics:
     """One process's measures."""
 
     def __init__(self) -> None:

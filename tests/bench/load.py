@@ -33,7 +33,7 @@ class Seen:
     p50_ms: float
     p90_ms: float
     p99_ms: float
-    most_ms: float
+    max_ms: float
     cpu_s: float
 
     @classmethod

@@ -14,10 +14,10 @@ RACES: Final = 300 if int(os.environ.get("CHAOS_RUNS") or 1) > 1 else 20
 AT_ONCE: Final = 10
 
 
-async def race(trial: Trial, most_s: float) -> Answer:
+async def race(trial: Trial, max_s: float) -> Answer:
     """A short answer, and a cancel at some moment of its life; the reply names the winner."""
     answer = await trial.begin(viewers=1, pace_s=0.002, tokens=5)
-    await asyncio.sleep(trial.chance.uniform(0, most_s))
+    await asyncio.sleep(trial.chance.uniform(0, max_s))
     said = await trial.fleet.stack.cancel(answer.generation_id, api=trial.chance.randrange(2))
     transcript = (await answer.watching)[0]
     assert transcript.terminal is not None
@@ -25,13 +25,13 @@ async def race(trial: Trial, most_s: float) -> Answer:
     return answer
 
 
-async def races(trial: Trial, most_s: float) -> set[str]:
+async def races(trial: Trial, max_s: float) -> set[str]:
     """How they ended; both ends must have won some."""
     left = iter(range(RACES))
 
     async def runner() -> None:
         for _ in left:
-            await race(trial, most_s)
+            await race(trial, max_s)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(AT_ONCE):

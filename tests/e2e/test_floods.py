@@ -88,7 +88,7 @@ async def healthy() -> AsyncIterator[bytes]:
 
 
 @contextlib.asynccontextmanager
-async def most_memory(process: OsProcess) -> AsyncIterator[list[int]]:
+async def max_memory(process: OsProcess) -> AsyncIterator[list[int]]:
     """The most it held meanwhile, as the only element."""
     most = [0]
 
@@ -126,7 +126,7 @@ async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisSe
         text = "".join(f"{n} " for n in range(HEALTHY))
         worker = stack.workers[0]
         before_bytes = worker.resident_bytes
-        async with most_memory(worker) as most:
+        async with max_memory(worker) as most:
             models = ["healthy", *(provider.will_say(saying) for _, saying in floods.values())]
             ends = await asyncio.gather(*map(watched, models))
             assert dict(zip(floods, ends[1:], strict=True)) == {name: code for name, (code, _) in floods.items()}

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.anyio
 
 ONE, TWO, THREE = ("demo;seed=1*", "demo;seed=2*", "demo;seed=3*")
 """What each serves. All of them could answer each of these names."""
-MOST_TOKENS, FEW_TOKENS = 40, 10
-SETTINGS = {"first_token_s": 0.5, "max_output_tokens": MOST_TOKENS, "tools": "tests.support.tools"}
+MAX_TOKENS, FEW_TOKENS = 40, 10
+SETTINGS = {"first_token_s": 0.5, "max_output_tokens": MAX_TOKENS, "tools": "tests.support.tools"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ async def test_questions_beyond_what_an_upstream_takes_at_once_wait(place: Place
 
 
 @pytest.mark.rule("R66")
-@pytest.mark.parametrize(("seed", "most"), [(1, MOST_TOKENS), (3, FEW_TOKENS)])
+@pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
 async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(place: Place, seed: int, most: int) -> None:
     """One more ends it as too large, with what was said."""
     whole = await place.stack.closed(await place.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most)))
@@ -188,7 +188,7 @@ async def test_many_turns_have_no_more_tokens_than_one(place: Place) -> None:
 
 
 @pytest.mark.rule("R66")
-@pytest.mark.parametrize(("seed", "most"), [(1, MOST_TOKENS), (3, FEW_TOKENS)])
+@pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
 async def test_who_asks_for_more_tokens_than_allowed_is_told(place: Place, seed: int, most: int) -> None:
     """By every name the number has; nothing is made of it, and the number itself is allowed."""
     model = named(seed)

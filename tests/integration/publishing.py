@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from outlive.shared.errors import OutliveError
 from outlive.shared.log.eventlog import Batch, EventLog
-from outlive.shared.log.replies import Answer, SeqReply, TakeReply
+from outlive.shared.log.replies import ReplyCode, SeqReply, TakeReply
 from outlive.shared.model.events import Completed, Token, Usage
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.outbox import OutboxLimits
@@ -21,8 +21,8 @@ from tests.support.waiting import until
 
 WITHIN_S: Final = 10.0
 LEASE_S: Final = 2.0
-MOST: Final = 4
-_OUTBOX = OutboxLimits(unflushed_events=MOST, max_event_bytes=1024, max_output_bytes=100_000)
+MAX: Final = 4
+_OUTBOX = OutboxLimits(unflushed_events=MAX, max_event_bytes=1024, max_output_bytes=100_000)
 
 
 class WatchedLog(EventLog):
@@ -36,7 +36,7 @@ class WatchedLog(EventLog):
         self.before_heal: Callable[[], Awaitable[object]] | None = None
         """What somebody else does after a worker was told BEHIND."""
 
-    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> Answer:
+    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> ReplyCode:
         if self.before_heal is not None:
             await self.before_heal()
         return await super().heal(generation_id, token, taken)

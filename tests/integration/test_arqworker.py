@@ -30,14 +30,14 @@ class Deliveries:
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.ended: list[str] = []
-        self.most_at_once = 0
+        self.max_at_once = 0
         self.may_end = asyncio.Event()
         self.may_end.set()
         self.fault: Exception | None = None
 
     async def deliver(self, generation_id: str) -> None:
         self.begun.append(generation_id)
-        self.most_at_once = max(self.most_at_once, len(self.begun) - len(self.ended))
+        self.max_at_once = max(self.max_at_once, len(self.begun) - len(self.ended))
         await self.may_end.wait()
         self.ended.append(generation_id)
         if self.fault is not None:
@@ -145,7 +145,7 @@ async def test_no_more_run_than_there_are_slots(
         await until(lambda: len(deliveries.ended) == len(ids), WITHIN_S, "end of all")
         await until(lambda: worker.job_counter == 0, WITHIN_S, "free slots")
     assert Counter(deliveries.begun) == Counter(ids)
-    assert deliveries.most_at_once == SLOTS
+    assert deliveries.max_at_once == SLOTS
 
 
 async def test_nothing_is_claimed_while_it_may_not(
@@ -216,7 +216,7 @@ async def test_a_delivery_that_arq_has_done_with_keeps_its_slot(
         deliveries.may_end.set()
         await until(lambda: len(deliveries.ended) == len(ids), WITHIN_S, "end of all")
         await until(lambda: worker.job_counter == 0, WITHIN_S, "free slots")
-    assert deliveries.most_at_once == SLOTS
+    assert deliveries.max_at_once == SLOTS
 
 
 @pytest.mark.rule("R21")

@@ -6,13 +6,13 @@ from contextlib import aclosing
 
 import pytest
 
-from outlive.api.fanout.tail_readers import Tails
+from outlive.api.fanout.tail_readers import TailReaders
 from outlive.shared.errors import UnfitRedis
 from outlive.shared.log.eventlog import EventLog, LogLimits
 from outlive.shared.log.listing import Listing
 from outlive.shared.log.reader import LogReader
-from outlive.shared.log.replies import Answer
-from outlive.shared.log.viewer_counts import Presence
+from outlive.shared.log.replies import ReplyCode
+from outlive.shared.log.viewer_counts import ViewerCounts
 from outlive.shared.model.cursor import START
 from outlive.shared.store.keyspace import Keys, partition_of
 from outlive.shared.store.plane import LogPlane, open_log_plane
@@ -62,9 +62,9 @@ async def test_one_pipeline_reaches_all_nodes(
     owners = {(await cluster.owner(slot_of(keys.log(i)))).port for i, _ in taken}
     assert len(owners) == 3
     replies = await eventlog.append([logs.tokens(i, take.epoch, 1, "a", "b") for i, take in taken])
-    assert {getattr(reply, "answer", reply) for reply in replies} == {Answer.OK}
+    assert {getattr(reply, "answer", reply) for reply in replies} == {ReplyCode.OK}
     replies = await eventlog.append([logs.completion(i, take.epoch, 3) for i, take in taken])
-    assert {getattr(reply, "answer", reply) for reply in replies} == {Answer.OK}
+    assert {getattr(reply, "answer", reply) for reply in replies} == {ReplyCode.OK}
     reader = LogReader(plane.client, keys)
     assert [len(await reader.page(i, START)) for i, _ in taken] == [5] * 40
     assert await _calls(cluster, "command|getkeys") == asked
@@ -76,7 +76,7 @@ async def test_a_node_that_forgot_its_scripts_is_told_them_again(cluster: RedisC
     taken = [await logs.running(eventlog) for _ in range(20)]
     await cluster.primaries[1].ask("SCRIPT", "FLUSH")
     replies = await eventlog.append([logs.tokens(i, take.epoch, 1, "a") for i, take in taken])
-    assert {getattr(reply, "answer", reply) for reply in replies} == {Answer.OK}
+    assert {getattr(reply, "answer", reply) for reply in replies} == {ReplyCode.OK}
 
 
 @pytest.mark.rule("R24", "R54")
@@ -101,8 +101,8 @@ async def test_the_list_and_the_viewers_are_of_all_nodes(plane: LogPlane, keys: 
     rest = await listing.page(logs.TENANT, first[-1], 20)
     assert [*first, *rest] == sorted([*first, *rest], reverse=True)
     assert {place.id for place in [*first, *rest]} == set(made)
-    await Presence(plane.client, keys).tell(dict.fromkeys(made, 2))
-    assert [await Presence(plane.client, keys).elsewhere(i) for i in made] == [2] * 30
+    await ViewerCounts(plane.client, keys).tell(dict.fromkeys(made, 2))
+    assert [await ViewerCounts(plane.client, keys).elsewhere(i) for i in made] == [2] * 30
 
 
 @pytest.mark.rule("R54")
@@ -119,7 +119,7 @@ async def test_one_blocking_read_per_partition_with_live_feeds(
         seen.update({key: seen.get(key, 0) + len(events) for key, events in tails.items()})
         return 0
 
-    tails = Tails(plane, deliver, lambda: None)
+    tails = TailReaders(plane, deliver, lambda: None)
     reading = asyncio.create_task(tails.run())
     try:
         for generation_id, _ in taken:

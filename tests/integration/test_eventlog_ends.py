@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from outlive.shared.errors import GenerationGone
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LogReader
-from outlive.shared.log.replies import Answer
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.store.keyspace import Keys, partition_of
 from tests.integration import logs
@@ -22,7 +22,7 @@ async def test_cancelling_a_running_generation_cuts_it(eventlog: EventLog, redis
     """A terminal in an epoch of its own, with the totals up to the cut; the owner learns CLOSED."""
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "日本", "c", chars=0))
-    assert await eventlog.cancel(generation_id) == (Answer.OK, "cancelled")
+    assert await eventlog.cancel(generation_id) == (ReplyCode.OK, "cancelled")
     last = (await logs.whole_log(redis, keys, generation_id))[-1]
     assert last.cursor > Cursor(taken.epoch, 2)
     assert last.cursor.seq == 0
@@ -31,18 +31,18 @@ async def test_cancelling_a_running_generation_cuts_it(eventlog: EventLog, redis
         "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8, "estimated": True},
         "chars": 3, "events": 4, "cut": f"{taken.epoch}-2",
     })  # fmt: skip
-    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).answer is Answer.CLOSED
-    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "c"))).answer is Answer.CLOSED
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).answer is ReplyCode.CLOSED
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "c"))).answer is ReplyCode.CLOSED
 
 
 @pytest.mark.rule("R17", "R18")
 async def test_cancelling_a_queued_generation_needs_no_worker(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """The delivery that comes later finds it closed."""
     generation_id = await logs.created(eventlog)
-    assert await eventlog.cancel(generation_id, "changed my mind") == (Answer.OK, "cancelled")
+    assert await eventlog.cancel(generation_id, "changed my mind") == (ReplyCode.OK, "cancelled")
     queued, last = await logs.whole_log(redis, keys, generation_id)
     assert f'"chars":0,"events":1,"cut":"{queued.cursor}"}}'.encode() in last.data
-    assert (await eventlog.take(generation_id, "one")).answer is Answer.CLOSED
+    assert (await eventlog.take(generation_id, "one")).answer is ReplyCode.CLOSED
     assert await redis.zscore(keys.deadlines(partition_of(generation_id)), generation_id) is None
 
 
@@ -51,10 +51,10 @@ async def test_only_the_first_ending_counts(eventlog: EventLog, redis: Redis, ke
     """Cancelled twice, or after the end: ALREADY with what it ended as."""
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.completion(generation_id, taken.epoch, 1))
-    assert await eventlog.cancel(generation_id) == (Answer.ALREADY, "completed")
+    assert await eventlog.cancel(generation_id) == (ReplyCode.ALREADY, "completed")
     other = await logs.created(eventlog)
-    assert await eventlog.fail(other, "worker_lost", 'say "no" %s\n', retryable=True) == (Answer.OK, "failed")
-    assert await eventlog.cancel(other) == await eventlog.cancel(other) == (Answer.ALREADY, "failed")
+    assert await eventlog.fail(other, "worker_lost", 'say "no" %s\n', retryable=True) == (ReplyCode.OK, "failed")
+    assert await eventlog.cancel(other) == await eventlog.cancel(other) == (ReplyCode.ALREADY, "failed")
     kind, data = (await logs.said(redis, keys, other))[-1]
     assert (kind, data["code"], data["message"], data["retryable"]) == ("failed", "worker_lost", 'say "no" %s\n', True)
 
@@ -65,8 +65,8 @@ async def test_nothing_passes_a_tombstone(eventlog: EventLog, reader: LogReader,
     new = logs.new_generation()
     await eventlog.create(new)
     taken = await eventlog.take(new.id, "one")
-    assert await eventlog.delete(new.id, logs.TENANT) is Answer.OK
-    assert await eventlog.delete(new.id, logs.TENANT) is Answer.GONE
+    assert await eventlog.delete(new.id, logs.TENANT) is ReplyCode.OK
+    assert await eventlog.delete(new.id, logs.TENANT) is ReplyCode.GONE
     answers = [
         (await eventlog.create(new)).answer,
         (await eventlog.take(new.id, "one")).answer,
@@ -78,7 +78,7 @@ async def test_nothing_passes_a_tombstone(eventlog: EventLog, reader: LogReader,
         (await eventlog.requeue(new.id)).answer,
         (await eventlog.cancel(new.id)).answer,
     ]
-    assert set(answers) == {Answer.GONE}
+    assert set(answers) == {ReplyCode.GONE}
     with pytest.raises(GenerationGone):
         await reader.meta(new.id, logs.TENANT)
     assert await logs.meta_fields(redis, keys, new.id) == {"status": "deleted", "tenant": logs.TENANT}
@@ -102,7 +102,7 @@ async def test_what_never_was_is_gone_for_every_verb(eventlog: EventLog, redis: 
         (await eventlog.cancel(other)).answer,
         await eventlog.delete(other, logs.TENANT),
     ]
-    assert set(answers) == {Answer.GONE}
+    assert set(answers) == {ReplyCode.GONE}
     assert await redis.exists(keys.meta(other), keys.log(other)) == 0
 
 
@@ -127,8 +127,8 @@ async def test_after_its_retention_a_log_is_gone(
 
     await until(is_gone, 5.0, "the log expires")
     assert await redis.exists(keys.request(new.id)) == 0
-    assert (await eventlog.create(new)).answer is Answer.GONE
-    assert (await logs.append(eventlog, logs.completion(new.id, taken.epoch, 1))).answer is Answer.DUP
+    assert (await eventlog.create(new)).answer is ReplyCode.GONE
+    assert (await logs.append(eventlog, logs.completion(new.id, taken.epoch, 1))).answer is ReplyCode.DUP
 
 
 async def _overdue(eventlog: EventLog, redis: Redis, keys: Keys) -> list[str]:
@@ -152,12 +152,12 @@ async def test_one_of_many_sweepers_enqueues(eventlog: EventLog, redis: Redis, k
     """OK moves the deadline by a lease, so the second asker is told NOT_DUE."""
     generation_id = await logs.created(eventlog)
     deadlines = keys.deadlines(partition_of(generation_id))
-    assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
+    assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
     for delivery in (2, 3):
         await redis.zadd(deadlines, {generation_id: await logs.server_ms(redis) - 1})
         assert generation_id in await _overdue(eventlog, redis, keys)
-        assert await eventlog.requeue(generation_id) == (Answer.OK, delivery, "")
-        assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
+        assert await eventlog.requeue(generation_id) == (ReplyCode.OK, delivery, "")
+        assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
         assert generation_id not in await _overdue(eventlog, redis, keys)
 
 
@@ -167,14 +167,14 @@ async def test_a_live_owner_is_not_overdue(eventlog: EventLog, redis: Redis, key
     generation_id, _ = await logs.running(eventlog)
     deadlines = keys.deadlines(partition_of(generation_id))
     await redis.zadd(deadlines, {generation_id: 1})
-    assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
+    assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
     assert await redis.zscore(deadlines, generation_id) == int(
         (await logs.meta_fields(redis, keys, generation_id))["lease"]
     )
     await logs.expire_lease(redis, keys, generation_id)
     await redis.zadd(deadlines, {generation_id: await logs.server_ms(redis) + 3_600_000})
     assert generation_id in await _overdue(eventlog, redis, keys)
-    assert (await eventlog.requeue(generation_id)).answer is Answer.OK
+    assert (await eventlog.requeue(generation_id)).answer is ReplyCode.OK
 
 
 @pytest.mark.rule("R16", "R24")
@@ -182,7 +182,7 @@ async def test_the_sweep_learns_what_take_would_say(eventlog: EventLog, redis: R
     """PAST_DEADLINE, EXHAUSTED and INTERRUPTED need no free slot to be found."""
     late, _ = await logs.running(eventlog)
     await logs.set_meta(redis, keys, late, deadline=await logs.server_ms(redis) - 1)
-    assert (await eventlog.requeue(late)).answer is Answer.PAST_DEADLINE
+    assert (await eventlog.requeue(late)).answer is ReplyCode.PAST_DEADLINE
     broken, _ = await logs.running(eventlog, on_interrupt="fail")
     used_up = await logs.created(eventlog)
     for n in range(3):
@@ -191,8 +191,8 @@ async def test_the_sweep_learns_what_take_would_say(eventlog: EventLog, redis: R
     for generation_id in (broken, used_up):
         await logs.expire_lease(redis, keys, generation_id)
         await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
-    assert await eventlog.requeue(broken) == (Answer.INTERRUPTED, 0, "worker_lost")
-    assert await eventlog.requeue(used_up) == (Answer.EXHAUSTED, 0, "worker_lost")
+    assert await eventlog.requeue(broken) == (ReplyCode.INTERRUPTED, 0, "worker_lost")
+    assert await eventlog.requeue(used_up) == (ReplyCode.EXHAUSTED, 0, "worker_lost")
 
 
 @pytest.mark.rule("R10", "R24")
@@ -204,14 +204,14 @@ async def test_a_deadline_missed_by_far_waits_one_lease_for_its_owner(
     dead, _ = await logs.running(eventlog)
     for generation_id in (alive, dead):
         await logs.set_meta(redis, keys, generation_id, deadline=await logs.server_ms(redis) - 3_600_000)
-        assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
+        assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
         assert generation_id not in await _overdue(eventlog, redis, keys)
     await logs.renew(eventlog, alive, taken.epoch, remaining_s=50.0)
     for generation_id in (alive, dead):
         await logs.expire_lease(redis, keys, generation_id)
         await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
-    assert (await eventlog.requeue(alive)).answer is Answer.OK
-    assert (await eventlog.requeue(dead)).answer is Answer.PAST_DEADLINE
+    assert (await eventlog.requeue(alive)).answer is ReplyCode.OK
+    assert (await eventlog.requeue(dead)).answer is ReplyCode.PAST_DEADLINE
 
 
 @pytest.mark.rule("R10", "R24")
@@ -226,16 +226,16 @@ async def test_a_lease_nobody_could_look_at_waits_for_its_owner(
     for generation_id in (alive, dead):
         await logs.set_meta(redis, keys, generation_id, lease=await logs.server_ms(redis) - missed_ms)
         await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
-        assert (await eventlog.requeue(generation_id)).answer is Answer.NOT_DUE
+        assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
         assert generation_id not in await _overdue(eventlog, redis, keys)
-    assert (await eventlog.take(dead, "other")).answer is Answer.HELD
-    assert (await logs.renew(eventlog, alive, taken.epoch)).answer is Answer.OK
+    assert (await eventlog.take(dead, "other")).answer is ReplyCode.HELD
+    assert (await logs.renew(eventlog, alive, taken.epoch)).answer is ReplyCode.OK
     await logs.set_meta(redis, keys, dead, lease=await logs.server_ms(redis) - 1)
     await redis.zadd(keys.deadlines(partition_of(dead)), {dead: 1})
-    assert (await eventlog.requeue(dead)).answer is Answer.OK
+    assert (await eventlog.requeue(dead)).answer is ReplyCode.OK
     await redis.zadd(keys.deadlines(partition_of(dead)), {dead: 1})
-    assert (await eventlog.requeue(dead)).answer is Answer.OK
-    assert (await eventlog.take(dead, "other")).answer is Answer.OK
+    assert (await eventlog.requeue(dead)).answer is ReplyCode.OK
+    assert (await eventlog.take(dead, "other")).answer is ReplyCode.OK
 
 
 @pytest.mark.rule("R24")
@@ -270,12 +270,12 @@ async def test_a_lost_take_is_written_again_as_it_was(eventlog: EventLog, redis:
     before = await logs.whole_log(redis, keys, generation_id)
     for key, value in snapshot:
         await redis.restore(key, 0, value, replace=True)
-    assert (await logs.append(eventlog, batch)).answer is Answer.BEHIND
-    assert (await logs.renew(eventlog, generation_id, taken.epoch)).answer is Answer.BEHIND
-    assert await eventlog.heal(generation_id, "one", taken) is Answer.OK
-    assert await eventlog.heal(generation_id, "one", taken) is Answer.OK
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "b")) == (Answer.GAP, 0)
-    assert await logs.append(eventlog, batch) == (Answer.OK, 2)
+    assert (await logs.append(eventlog, batch)).answer is ReplyCode.BEHIND
+    assert (await logs.renew(eventlog, generation_id, taken.epoch)).answer is ReplyCode.BEHIND
+    assert await eventlog.heal(generation_id, "one", taken) is ReplyCode.OK
+    assert await eventlog.heal(generation_id, "one", taken) is ReplyCode.OK
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "b")) == (ReplyCode.GAP, 0)
+    assert await logs.append(eventlog, batch) == (ReplyCode.OK, 2)
     assert before == await logs.whole_log(redis, keys, generation_id)
     fields = await logs.meta_fields(redis, keys, generation_id)
     assert (fields["status"], fields["attempt"], fields["counted"], fields["owner"]) == ("running", "1", "1", "one")
@@ -287,7 +287,7 @@ async def test_an_epoch_the_log_has_lost_may_still_be_released(eventlog: EventLo
     """Healing never lowers what is counted."""
     generation_id, taken = await logs.running(eventlog)
     lost = taken._replace(epoch=taken.epoch + 70_000, attempt=2, counted=0, reason="worker_lost")
-    assert (await eventlog.release(generation_id, lost.epoch, "worker_shutdown")).answer is Answer.OK
-    assert await eventlog.heal(generation_id, "two", lost) is Answer.OK
+    assert (await eventlog.release(generation_id, lost.epoch, "worker_shutdown")).answer is ReplyCode.OK
+    assert await eventlog.heal(generation_id, "two", lost) is ReplyCode.OK
     fields = await logs.meta_fields(redis, keys, generation_id)
     assert (fields["attempt"], fields["counted"], fields["released"]) == ("2", "1", "0")

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from outlive.shared.errors import LogFull
 from outlive.shared.log.eventlog import EventLog
-from outlive.shared.log.replies import Answer
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
 from tests.integration import logs
@@ -41,11 +41,11 @@ async def test_a_full_redis_still_lets_generations_end(small_redis: Redis, keys:
         await eventlog.create(logs.new_generation())
     with pytest.raises(LogFull):
         await eventlog.take(await _queued_before(eventlog, small_redis), "one")
-    assert await logs.renew(eventlog, one, first.epoch) == (Answer.OK, 1)
-    assert await logs.append(eventlog, logs.completion(one, first.epoch, 2)) == (Answer.OK, 2)
-    assert await eventlog.cancel(two) == (Answer.OK, "cancelled")
-    assert (await eventlog.release(three, third.epoch, "worker_shutdown")).answer is Answer.OK
-    assert await eventlog.delete(three, logs.TENANT) is Answer.OK
+    assert await logs.renew(eventlog, one, first.epoch) == (ReplyCode.OK, 1)
+    assert await logs.append(eventlog, logs.completion(one, first.epoch, 2)) == (ReplyCode.OK, 2)
+    assert await eventlog.cancel(two) == (ReplyCode.OK, "cancelled")
+    assert (await eventlog.release(three, third.epoch, "worker_shutdown")).answer is ReplyCode.OK
+    assert await eventlog.delete(three, logs.TENANT) is ReplyCode.OK
     assert [kind for kind, _ in await logs.said(small_redis, keys, one)] == ["queued", "attempt", "token", "completed"]
 
 
@@ -67,6 +67,6 @@ async def test_a_terminal_with_events_before_it_waits(small_redis: Redis, keys: 
     await small_redis.config_set("maxmemory", "1mb")
     with pytest.raises(LogFull):
         await logs.append(eventlog, batch)
-    assert await logs.append(eventlog, last) == (Answer.GAP, 0)
+    assert await logs.append(eventlog, last) == (ReplyCode.GAP, 0)
     await small_redis.config_set("maxmemory", "0")
-    assert await logs.append(eventlog, batch) == (Answer.OK, 2)
+    assert await logs.append(eventlog, batch) == (ReplyCode.OK, 2)

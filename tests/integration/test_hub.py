@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from outlive.api.fanout.hub import Hub
 from outlive.api.fanout.sink import SendSink
 from outlive.api.formats.native import UNFOLDED
-from outlive.api.metrics import ApiMeasures
+from outlive.api.metrics import ApiMetrics
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.cursor import START, Cursor
@@ -32,7 +32,7 @@ async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncItera
     settings = load({"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_LEASE_S": "0.3"})
     async with (
         aclosing(OneServer(redis_server.url)) as plane,
-        running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMeasures())) as made,
+        running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMetrics())) as made,
     ):
         yield made
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from outlive.api.fanout.hub import Hub
 from outlive.api.formats.native import UNFOLDED
-from outlive.api.metrics import ApiMeasures
+from outlive.api.metrics import ApiMetrics
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.cursor import START, Cursor
@@ -48,7 +48,7 @@ async def hub(server: RedisServer, redis: Redis) -> AsyncIterator[Hub]:
     settings = load({"OUTLIVE_REDIS_URL": server.url, "OUTLIVE_LEASE_S": "0.3"})
     async with (
         aclosing(OneServer(server.url)) as plane,
-        running_hub(Hub(settings, LogReader(redis, KEYS), plane, ApiMeasures())) as made,
+        running_hub(Hub(settings, LogReader(redis, KEYS), plane, ApiMetrics())) as made,
     ):
         yield made
 

@@ -8,9 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from outlive.api.fanout.hub import Hub
-from outlive.api.formats.format import Place, Told, Wire
+from outlive.api.formats.format import Format, FrameNumber, ResumePoint
 from outlive.api.formats.native import UNFOLDED
-from outlive.api.metrics import ApiMeasures
+from outlive.api.metrics import ApiMetrics
 from outlive.api.wires.chat.chat_format import CHAT
 from outlive.api.wires.responses.responses_format import RESPONSES
 from outlive.shared.log.eventlog import EventLog
@@ -37,12 +37,12 @@ async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncItera
     settings = load({"OUTLIVE_REDIS_URL": redis_server.url, **small})
     async with (
         aclosing(OneServer(redis_server.url)) as plane,
-        running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMeasures())) as made,
+        running_hub(Hub(settings, LogReader(redis, keys), plane, ApiMetrics())) as made,
     ):
         yield made
 
 
-async def _told(hub: Hub, generation_id: str, wire: Wire, after: Place) -> list[Frame]:
+async def _told(hub: Hub, generation_id: str, wire: Format, after: ResumePoint) -> list[Frame]:
     screen = Screen()
     viewer = await hub.attach(generation_id, after, screen.sink(), wire)
     await until(lambda: screen.ended, 5, f"the end after {after}")
@@ -65,7 +65,7 @@ async def test_every_number_is_continued_though_the_window_has_passed_it(hub: Hu
 
     assert [frame.data["sequence_number"] for frame in whole] == list(range(WORDS + 9))
     for number in range(len(whole)):
-        rest = await _told(hub, generation_id, RESPONSES, Told(number + 1))
+        rest = await _told(hub, generation_id, RESPONSES, FrameNumber(number + 1))
         assert [frame.raw for frame in rest] == [frame.raw for frame in whole[number + 1 :]]
 
 
@@ -106,7 +106,7 @@ async def test_wires_opened_late_and_early_tell_the_same(hub: Hub, eventlog: Eve
 async def test_a_number_nobody_heals_is_an_error_the_sdk_raises(hub: Hub, eventlog: EventLog) -> None:
     """There is no `reset` on this wire."""
     generation_id, _ = await logs.running(eventlog)
-    (frame,) = await _told(hub, generation_id, RESPONSES, Told(99))
+    (frame,) = await _told(hub, generation_id, RESPONSES, FrameNumber(99))
     assert frame.data["error"]["code"] == "unknown_cursor"
 
 

@@ -12,7 +12,7 @@ from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import OneServer
 from outlive.shared.store.replicas import Replicas
 from outlive.worker.publishing.publisher import Publisher
-from outlive.worker.publishing.replication_hold import Linger
+from outlive.worker.publishing.replication_hold import ReplicationHold
 from tests.integration.logs import said
 from tests.integration.publishing import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
 from tests.support.redis_server import RedisServer
@@ -57,10 +57,10 @@ async def _replica_of(primary: RedisServer) -> AsyncIterator[RedisServer]:
 
 
 @asynccontextmanager
-async def _lingering(primary: RedisServer, publisher: Publisher, *, limit: int = 10) -> AsyncIterator[Linger]:
+async def _lingering(primary: RedisServer, publisher: Publisher, *, limit: int = 10) -> AsyncIterator[ReplicationHold]:
     plane = OneServer(primary.url)
     replicas = Replicas(plane, KEYS)
-    linger = Linger(replicas, publisher, limit=limit)
+    linger = ReplicationHold(replicas, publisher, limit=limit)
     running = asyncio.create_task(linger.run())
     try:
         yield linger

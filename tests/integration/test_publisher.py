@@ -10,7 +10,7 @@ from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import said
 from tests.integration.publishing import (
-    MOST,
+    MAX,
     WITHIN_S,
     WatchedLog,
     completed,
@@ -72,7 +72,7 @@ async def test_a_full_buffer_waits_until_it_is_flushed(publisher: Publisher, log
     log.may_send.clear()
     publication.add(Token("0"))
     await until(lambda: log.sent, WITHIN_S, "a flush under way")
-    for n in range(1, MOST):
+    for n in range(1, MAX):
         assert not publication.is_full
         publication.add(Token(str(n)))
     assert publication.is_full

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.errors import LostPlace
+from outlive.shared.errors import OwnershipLost
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import Logged
-from outlive.shared.log.replies import Answer
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.model.events import Token
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.publication import Publication
@@ -106,7 +106,7 @@ async def test_an_attempt_whose_healing_is_refused_sends_nothing_more(
     log.before_heal = cancel
     publication.add(Token("b"))
     await asyncio.wait_for(publication.lost.wait(), WITHIN_S)
-    assert publication.answer is Answer.CLOSED
+    assert publication.answer is ReplyCode.CLOSED
     # One flush carries all that waits: had it been woken, it would have gone with one of these.
     _, other = await opened(publisher, log)
     await say(other, "x", "y")
@@ -121,23 +121,23 @@ async def test_a_fenced_attempt_writes_nothing_more(
     generation_id, publication = await opened(publisher, log)
     await say(publication, "a")
     await expire_lease(redis, keys, generation_id)
-    assert (await log.take(generation_id, "two")).answer is Answer.OK
+    assert (await log.take(generation_id, "two")).answer is ReplyCode.OK
     before = await whole_log(redis, keys, generation_id)
     publication.add(Token("b"))
     await asyncio.wait_for(publication.lost.wait(), WITHIN_S)
-    assert publication.answer is Answer.FENCED
+    assert publication.answer is ReplyCode.FENCED
     for _ in range(2):
-        with pytest.raises(LostPlace):
+        with pytest.raises(OwnershipLost):
             publication.add(Token("c"))
-    with pytest.raises(LostPlace):
+    with pytest.raises(OwnershipLost):
         await completed(publication)
     assert await whole_log(redis, keys, generation_id) == before
 
 
 @pytest.mark.rule("R6")
-@pytest.mark.parametrize(("verb", "answer"), [("cancel", Answer.CLOSED), ("delete", Answer.GONE)])
+@pytest.mark.parametrize(("verb", "answer"), [("cancel", ReplyCode.CLOSED), ("delete", ReplyCode.GONE)])
 async def test_a_hint_tells_a_silent_attempt_that_it_is_over(
-    publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys, verb: str, answer: Answer
+    publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys, verb: str, answer: ReplyCode
 ) -> None:
     """Without a hint the next renewal would; with it, at once and though nothing is said."""
     generation_id, publication = await opened(publisher, log)
@@ -147,7 +147,7 @@ async def test_a_hint_tells_a_silent_attempt_that_it_is_over(
     await publisher.look(generation_id)
     assert publication.lost.is_set()
     assert publication.answer is answer
-    with pytest.raises(LostPlace):
+    with pytest.raises(OwnershipLost):
         publication.add(Token("b"))
     assert await whole_log(redis, keys, generation_id) == before
 
@@ -169,7 +169,7 @@ async def test_whoever_waits_for_room_or_for_the_end_hears_of_the_loss(publisher
         await log.cancel(generation_id)
     log.may_send.set()
     ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), WITHIN_S)
-    assert [type(end) for end in ends] == [LostPlace, LostPlace]
+    assert [type(end) for end in ends] == [OwnershipLost, OwnershipLost]
 
 
 @pytest.mark.rule("R4", "R6")
@@ -198,5 +198,5 @@ async def test_an_old_attempt_that_is_silent_learns_of_the_new_one(
     await expire_lease(redis, keys, generation_id)
     new = publisher.open(generation_id, "two", await log.take(generation_id, "two"))
     await asyncio.wait_for(old.lost.wait(), WITHIN_S)
-    assert old.answer is Answer.FENCED
+    assert old.answer is ReplyCode.FENCED
     assert new.answer is None

@@ -10,7 +10,7 @@ from outlive.shared.model.generation import new_id
 from outlive.shared.queue.queue import Queue
 from outlive.shared.queue.quota import Quota, Reservation
 from outlive.shared.store.keyspace import Keys
-from outlive.shared.store.memory_headroom import Room, has_room
+from outlive.shared.store.memory_headroom import MemoryHeadroom, has_room
 from tests.integration.logs import server_ms
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ def quota(redis: Redis, keys: Keys) -> Quota:
 
 
 async def reserve(quota: Quota, generation_id: str, tenant: str = "acme", lasts_s: float = 30.0) -> Reservation:
-    return await quota.reserve(generation_id, tenant, most=3, most_waiting=5, lasts_s=lasts_s)
+    return await quota.reserve(generation_id, tenant, most=3, max_waiting=5, lasts_s=lasts_s)
 
 
 @pytest.mark.rule("R55")
@@ -91,6 +91,6 @@ async def test_a_server_that_tells_nothing_has_room(redis: Redis) -> None:
     async def servers() -> list[Redis]:
         return [redis]
 
-    room = Room(servers, share=0.8)
+    room = MemoryHeadroom(servers, share=0.8)
     assert [await room.has() for _ in range(3)] == [True] * 3
     assert has_room({}, 0.8)

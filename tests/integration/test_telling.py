@@ -6,11 +6,11 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.errors import LostPlace
-from outlive.shared.log.replies import Answer
+from outlive.shared.errors import OwnershipLost
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.model.events import Token
 from outlive.shared.store.keyspace import Keys
-from outlive.worker.json_stream.json_stream import Telling
+from outlive.worker.json_stream.json_stream import JsonStream
 from outlive.worker.json_stream.partial_json import LOOK_S
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 _REQUEST: Final = {"response_format": {"type": "json_object"}}
 
 
-async def say(publication: Publication, telling: Telling, *texts: str) -> None:
+async def say(publication: Publication, telling: JsonStream, *texts: str) -> None:
     """As an attempt does it."""
     for text in texts:
         if publication.is_full:
@@ -51,7 +51,7 @@ async def test_what_comes_last_is_told_without_another_piece(
 ) -> None:
     """Too soon after the look before it, it waits for the timer."""
     _, publication = await opened(publisher, log)
-    telling = Telling(publication, _REQUEST)
+    telling = JsonStream(publication, _REQUEST)
     await say(publication, telling, "{", '"a":"b')
 
     async def told() -> bool:
@@ -70,7 +70,7 @@ async def test_while_the_log_takes_nothing_no_steps_pile_up(
 ) -> None:
     """When it takes them again, one step catches up with all the text."""
     _, publication = await opened(publisher, log)
-    telling = Telling(publication, _REQUEST)
+    telling = JsonStream(publication, _REQUEST)
     await say(publication, telling, '{"a":"')
     await settled(publication)
     log.may_send.clear()
@@ -92,12 +92,12 @@ async def test_while_the_log_takes_nothing_no_steps_pile_up(
 async def test_a_lost_place_is_not_told_to(publisher: Publisher, log: WatchedLog) -> None:
     """What the timer finds out is for the attempt to hear, with its next piece."""
     _, publication = await opened(publisher, log)
-    telling = Telling(publication, _REQUEST)
+    telling = JsonStream(publication, _REQUEST)
     await say(publication, telling, "{", '"a":"b')
     await settled(publication)
     held = publication.outbox.events_with_terminal()
-    publication.lose(Answer.FENCED)
+    publication.lose(ReplyCode.FENCED)
     await time_of_three_looks()
     assert publication.outbox.events_with_terminal() == held
-    with pytest.raises(LostPlace):
+    with pytest.raises(OwnershipLost):
         await say(publication, telling, "c")

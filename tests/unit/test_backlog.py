@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from outlive.api.limits.queue_depth import Backlog
+from outlive.api.limits.queue_depth import QueueDepth
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ class Queue:
         return self.length
 
 
-async def let_in(backlog: Backlog, queue: Queue, tries: int) -> int:
+async def let_in(backlog: QueueDepth, queue: Queue, tries: int) -> int:
     """How many of so many were let in, and wait since."""
     found = 0
     for _ in range(tries):
@@ -40,13 +40,13 @@ async def let_in(backlog: Backlog, queue: Queue, tries: int) -> int:
 async def test_no_more_are_let_in_than_may_wait(most: int) -> None:
     """However small the limit."""
     queue = Queue()
-    assert await let_in(Backlog(queue.waiting, most=most), queue, 2 * most) == most
+    assert await let_in(QueueDepth(queue.waiting, most=most), queue, 2 * most) == most
 
 
 async def test_far_from_the_limit_one_answer_serves_many() -> None:
     """And every one of them is counted, so that they cannot pass half of the limit on one answer."""
     queue = Queue()
-    backlog = Backlog(queue.waiting, most=100)
+    backlog = QueueDepth(queue.waiting, most=100)
     assert await let_in(backlog, queue, 50) == 50
     assert queue.asked == 1
     assert await let_in(backlog, queue, 10) == 10
@@ -57,7 +57,7 @@ async def test_far_from_the_limit_one_answer_serves_many() -> None:
 async def test_near_the_limit_it_is_asked_every_time() -> None:
     """Others let in as well, and workers take out."""
     queue = Queue(length=90)
-    backlog = Backlog(queue.waiting, most=100)
+    backlog = QueueDepth(queue.waiting, most=100)
     assert await backlog.admits()
     queue.length = 100
     assert not await backlog.admits()
@@ -70,7 +70,7 @@ async def test_those_who_come_at_once_are_all_counted() -> None:
     """Nobody is in the queue yet when the others are told how long it is."""
     queue = Queue()
     queue.may_answer.clear()
-    backlog = Backlog(queue.waiting, most=100)
+    backlog = QueueDepth(queue.waiting, most=100)
     asking = [asyncio.create_task(backlog.admits()) for _ in range(250)]
     await until(lambda: queue.asked == 250, 5.0, "all have asked")
     queue.may_answer.set()
@@ -82,7 +82,7 @@ async def test_an_answer_serves_no_longer_than_a_moment(monkeypatch: pytest.Monk
     """Others fill the queue as well."""
     monkeypatch.setattr("outlive.api.limits.queue_depth._LOOK_S", 0.0)
     queue = Queue()
-    backlog = Backlog(queue.waiting, most=100)
+    backlog = QueueDepth(queue.waiting, most=100)
     assert await backlog.admits()
     queue.length = 100
     assert not await backlog.admits()

@@ -7,7 +7,7 @@ import pytest
 
 from outlive.shared.errors import UpstreamBroken
 from outlive.worker.upstream.read_limits import Bounded, bound
-from outlive.worker.upstream.sse_parser import MOST_BYTES
+from outlive.worker.upstream.sse_parser import MAX_BYTES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R29")]
 
@@ -42,7 +42,7 @@ async def test_what_is_no_event_stream_is_bounded_as_a_whole() -> None:
     with pytest.raises(UpstreamBroken) as caught:
         await _read(_Body([KILOBYTE + b"\n\n"] * 1024))
     assert caught.value.failed_code == "upstream_protocol"
-    assert await _read(_Body([KILOBYTE] * 1024)) == MOST_BYTES
+    assert await _read(_Body([KILOBYTE] * 1024)) == MAX_BYTES
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken
 from outlive.shared.model.events import ToolCall, ToolCallDone
-from outlive.worker.attempt.tool_calls import MOST_CALLS, Calls
+from outlive.worker.attempt.tool_calls import MAX_CALLS, ToolCalls
 from outlive.worker.upstream.pieces import CallPiece
 
 Said = tuple[int | None, str | None, str | None, str]
@@ -16,7 +16,7 @@ Said = tuple[int | None, str | None, str | None, str]
 
 
 def _told(*pieces: Said) -> tuple[list[ToolCall], list[ToolCallDone]]:
-    calls = Calls()
+    calls = ToolCalls()
     return [calls.add(CallPiece(*piece)) for piece in pieces], calls.end_round()
 
 
@@ -28,12 +28,12 @@ def _whole(*pieces: Said) -> list[tuple[str, str]]:
 @pytest.mark.rule("R67")
 def test_a_round_has_no_more_calls_than_anybody_could_run() -> None:
     """Calls cost memory without a word of arguments; the next round begins anew."""
-    calls = Calls()
+    calls = ToolCalls()
     for _ in range(2):
-        for n in range(MOST_CALLS):
+        for n in range(MAX_CALLS):
             calls.add(CallPiece(n, None, "f", ""))
         with pytest.raises(UpstreamBroken):
-            calls.add(CallPiece(MOST_CALLS, None, "f", ""))
+            calls.add(CallPiece(MAX_CALLS, None, "f", ""))
         assert calls.add(CallPiece(0, None, None, "{}")).arguments == "{}"
         calls.end_round()
 
@@ -87,7 +87,7 @@ def test_an_id_is_kept_where_the_provider_gave_one() -> None:
 @pytest.mark.rule("R39")
 def test_a_round_goes_on_counting_and_gives_no_id_twice() -> None:
     """Some providers number the calls of every round alike."""
-    calls = Calls()
+    calls = ToolCalls()
     rounds = []
     for _ in range(3):
         calls.add(CallPiece(0, "call_0", "f", "{}"))
@@ -100,7 +100,7 @@ def test_a_round_goes_on_counting_and_gives_no_id_twice() -> None:
 @pytest.mark.rule("R39", "R43")
 def test_what_a_former_attempt_said_is_taken() -> None:
     """Its index and its id are another call's."""
-    calls = Calls()
+    calls = ToolCalls()
     calls.know(ToolCallDone(4, "a", "f", "{}"))
     calls.add(CallPiece(0, "a", "g", ""))
     (call,) = calls.end_round()

@@ -1,6 +1,6 @@
 """A feed: one window on a log, any number of positions in it."""
 
-from outlive.api.fanout.encoded_window import Rendition
+from outlive.api.fanout.encoded_window import EncodedWindow
 from outlive.api.fanout.feed import Ending, Feed
 from outlive.api.formats import native_sse
 from outlive.api.formats.format import Head
@@ -21,7 +21,7 @@ def _event(seq: int, event: Event | None = None, epoch: int = EPOCH) -> Logged:
 
 def _feed(count: int, limit_bytes: int = 1_000_000) -> Feed:
     feed = Feed("gen_x", limit_bytes)
-    feed.render(Rendition(UNFOLDED, Head(b"{}", b"{}")))
+    feed.render(EncodedWindow(UNFOLDED, Head(b"{}", b"{}")))
     assert feed.extend([_event(seq) for seq in range(count)])
     return feed
 

@@ -6,7 +6,7 @@ from outlive.shared.log.reader import Logged
 from outlive.shared.model.codec import encode
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.model.events import Attempt, Event, Queued, Reasoning, Token, ToolCall, ToolCallDone, ToolResult
-from outlive.worker.attempt.earlier_attempts import Former, Told
+from outlive.worker.attempt.earlier_attempts import EarlierAttempts, KeptRound
 
 NOW = 100
 
@@ -27,8 +27,8 @@ def _result(index: int, name: str = "f") -> ToolResult:
     return ToolResult(f"c{index}", name, str(index), None, 1)
 
 
-def _rounds(*entries: Logged, repeatable: str = "") -> list[Told]:
-    former = Former(NOW)
+def _rounds(*entries: Logged, repeatable: str = "") -> list[KeptRound]:
+    former = EarlierAttempts(NOW)
     for entry in entries:
         former.add([entry])
     return former.rounds(lambda name: name == repeatable)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from outlive.shared.model.codec import decode_json_exactly, encode_json
 from outlive.shared.model.json_ops import NOTHING, Op, apply
-from outlive.worker.json_stream.partial_json import LOOK_S, Growing, NotJson, Untellable
+from outlive.worker.json_stream.partial_json import LOOK_S, NotJson, NotStreamable, PartialJson
 
 pytestmark = pytest.mark.rule("R30")
 
@@ -70,7 +70,7 @@ def cut(text: str, places: list[int]) -> list[str]:
 @given(documents, st.lists(st.integers(0, 10_000), max_size=30), st.data(), st.sampled_from([1, _LIMIT]))
 def test_all_ops_give_exactly_the_parsed_value(text: str, places: list[int], data: st.DataObject, limit: int) -> None:
     """Whatever the value, the pieces and the looks; an op never exceeds its limit."""
-    growing, value, first = Growing(limit), NOTHING, True
+    growing, value, first = PartialJson(limit), NOTHING, True
     for now, piece in enumerate(cut(text, places)):
         growing.feed(piece)
         if data.draw(st.booleans()):
@@ -88,7 +88,7 @@ def test_all_ops_give_exactly_the_parsed_value(text: str, places: list[int], dat
 @given(documents, st.lists(st.integers(0, 10_000), min_size=5, max_size=30))
 def test_what_was_told_only_grows(text: str, places: list[int]) -> None:
     """A key, an element, a number never changes or goes; only a doubled key tells all anew, at the end."""
-    growing, value = Growing(_LIMIT), NOTHING
+    growing, value = PartialJson(_LIMIT), NOTHING
     for now, piece in enumerate(cut(text, places)):
         growing.feed(piece)
         before = value if value is NOTHING else copy.deepcopy(value)
@@ -108,7 +108,7 @@ def _extends(now: Any, before: Any) -> bool:
 
 def steps(*pieces: str) -> list[list[Op]]:
     """The ops after each piece."""
-    growing = Growing(_LIMIT)
+    growing = PartialJson(_LIMIT)
     found = []
     for now, piece in enumerate(pieces):
         growing.feed(piece)
@@ -148,7 +148,7 @@ def test_a_number_before_half_a_key_is_told_with_the_key() -> None:
 @pytest.mark.parametrize("text", ["```json\n{}\n```", "Here it is: {}", "NaN", "[Infinity]", "{'a': 1}", "\ufeff{}"])
 def test_what_is_not_json_has_no_value(text: str) -> None:
     """Fences and prose before it included; and no more text would mend that."""
-    growing = Growing(_LIMIT)
+    growing = PartialJson(_LIMIT)
     growing.feed(text)
     assert [op["value"] for op in growing.look(0)] == []
     with pytest.raises(NotJson) as refused:
@@ -159,7 +159,7 @@ def test_what_is_not_json_has_no_value(text: str) -> None:
 @pytest.mark.parametrize("text", ['{"a": [1, "b', "[", '"a\\', "tru", "-", '{"a"', "[1,"])
 def test_text_that_ends_too_early_is_told_from_text_that_is_wrong(text: str) -> None:
     """A length limit cuts JSON off; its value so far stands."""
-    growing = Growing(_LIMIT)
+    growing = PartialJson(_LIMIT)
     growing.feed(text)
     with pytest.raises(NotJson) as refused:
         growing.end()
@@ -168,7 +168,7 @@ def test_text_that_ends_too_early_is_told_from_text_that_is_wrong(text: str) -> 
 
 def test_a_doubled_key_is_told_at_the_end() -> None:
     """It may change what lies anywhere; till then what was told before it stands."""
-    growing = Growing(_LIMIT)
+    growing = PartialJson(_LIMIT)
     growing.feed('{"a":[1,2],"b":"x",')
     assert list(growing.look(0)) == [{"op": "set", "path": "", "value": {"a": [1, 2], "b": "x"}}]
     growing.feed('"a":"z","c":1}')
@@ -179,9 +179,9 @@ def test_a_doubled_key_is_told_at_the_end() -> None:
 @pytest.mark.parametrize("text", ["1e400", "[-1e999]", '{"' + "k" * 20_000 + '":0}', "1" * 4200 + "0" * 50])
 def test_what_no_reader_could_hold_is_untellable(text: str) -> None:
     """Numbers beyond every float, and keys beyond every event."""
-    growing = Growing(_LIMIT)
+    growing = PartialJson(_LIMIT)
     growing.feed(text)
-    with pytest.raises(Untellable):
+    with pytest.raises(NotStreamable):
         list(growing.end()[1])
 
 
@@ -189,7 +189,7 @@ def test_what_no_reader_could_hold_is_untellable(text: str) -> None:
 def test_a_large_value_is_told_in_ops_below_the_limit() -> None:
     """First its frame, then what is in it; a long string piece by piece."""
     value = {"a": ["\x00" * 5000, {"b": "\U0001f600" * 5000}], "c": list(range(5000))}
-    growing = Growing(1024)
+    growing = PartialJson(1024)
     growing.feed(json.dumps(value))
     ops = list(growing.look(0))
 
@@ -200,7 +200,7 @@ def test_a_large_value_is_told_in_ops_below_the_limit() -> None:
 
 def test_looks_are_as_far_apart_as_they_cost() -> None:
     """75 ms, and from 50 kB on in proportion: a share of a core, not a share of the tokens."""
-    growing = Growing(_LIMIT)
+    growing = PartialJson(_LIMIT)
     assert growing.due_s is None
     growing.feed("[")
     assert growing.due_s == 0

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
-from outlive.api.metrics import ApiMeasures, bury
-from outlive.shared.telemetry.metrics import Measures
-from outlive.worker.metrics import WorkerMeasures
+from outlive.api.metrics import ApiMetrics, bury
+from outlive.shared.telemetry.metrics import Metrics
+from outlive.worker.metrics import WorkerMetrics
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 OURS: Final = "outlive_"
@@ -26,11 +26,11 @@ ASKING: Final = (
 )
 
 
-def measures() -> dict[str, Measures]:
+def measures() -> dict[str, Metrics]:
     """What each side has."""
     return {
-        "API": ApiMeasures(),
-        "worker": WorkerMeasures(slots=1, running=lambda: 0),
+        "API": ApiMetrics(),
+        "worker": WorkerMetrics(slots=1, running=lambda: 0),
     }
 
 
@@ -39,12 +39,12 @@ def told(metric: Metric) -> str:
     return f"{metric.name}_total" if metric.type == "counter" else str(metric.name)
 
 
-def labels_of(side: Measures, metric: Metric) -> tuple[str, ...]:
+def labels_of(side: Metrics, metric: Metric) -> tuple[str, ...]:
     collector = side.registry._names_to_collectors[metric.name]
     return tuple(getattr(collector, "_labelnames", ()))
 
 
-def ours() -> Iterator[tuple[str, Measures, Metric]]:
+def ours() -> Iterator[tuple[str, Metrics, Metric]]:
     for side, measure in measures().items():
         for metric in measure.registry.collect():
             if metric.name.startswith(OURS):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlive.shared.log.eventlog import Batch
-from outlive.shared.log.replies import Answer, TakeReply
+from outlive.shared.log.replies import ReplyCode, TakeReply
 from outlive.shared.model.codec import decode_json
 from outlive.shared.model.events import (
     Cancelled,
@@ -42,7 +42,7 @@ _delta = st.one_of(
 
 
 def _outbox(limits: OutboxLimits = _LIMITS) -> Outbox:
-    return Outbox("gen_x", TakeReply(Answer.OK, epoch=17, attempt=1, counted=1), limits)
+    return Outbox("gen_x", TakeReply(ReplyCode.OK, epoch=17, attempt=1, counted=1), limits)
 
 
 def _completed(outbox: Outbox) -> Completed:

@@ -4,7 +4,7 @@ import time
 
 from outlive.shared.runtime.pacing import Pace
 
-MOST_S = 0.03
+MAX_S = 0.03
 MANY = 1000
 EACH_S = 0.000_075
 
@@ -22,7 +22,7 @@ def pause_after(cpu_s: float, over: int = MANY, *, left_behind: bool = False) ->
     for _ in range(1000):
         pace, began = Pace(EACH_S), time.monotonic()
         spend(cpu_s)
-        pause_s = pace.pause_s(over, time.monotonic() if left_behind else began, MOST_S)
+        pause_s = pace.pause_s(over, time.monotonic() if left_behind else began, MAX_S)
         if time.monotonic() - began < 2 * cpu_s:
             return pause_s
     raise AssertionError("this machine never left us alone")
@@ -31,15 +31,15 @@ def pause_after(cpu_s: float, over: int = MANY, *, left_behind: bool = False) ->
 def test_a_loop_with_little_to_do_never_waits() -> None:
     """Batching costs latency, so it begins only under load."""
     pace = Pace(EACH_S)
-    assert pace.pause_s(MANY, time.monotonic(), MOST_S) == 0
+    assert pace.pause_s(MANY, time.monotonic(), MAX_S) == 0
     time.sleep(0.2)
     spend(0.002)
-    assert pace.pause_s(MANY, time.monotonic(), MOST_S) == 0
+    assert pace.pause_s(MANY, time.monotonic(), MAX_S) == 0
 
 
 def test_a_busy_loop_rests_for_a_multiple_of_what_its_round_cost() -> None:
     """So that rounds take a share of the process and not all of it."""
-    assert 0.008 < pause_after(0.004) < MOST_S
+    assert 0.008 < pause_after(0.004) < MAX_S
 
 
 def test_a_round_and_its_rest_never_last_longer_than_allowed() -> None:

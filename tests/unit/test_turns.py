@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from outlive.api.fanout.encoded_window import Rendition
+from outlive.api.fanout.encoded_window import EncodedWindow
 from outlive.api.fanout.feed import Feed
 from outlive.api.fanout.sink import nobody
 from outlive.api.fanout.viewer import Viewer
-from outlive.api.fanout.write_queue import Turns
+from outlive.api.fanout.write_queue import WriteQueue
 from outlive.api.formats.format import Head
 from outlive.api.formats.native import UNFOLDED
 from outlive.shared.log.reader import Logged
@@ -48,7 +48,7 @@ async def _page(_generation: str, _after: Cursor, _count: int) -> list[Logged]:
 
 def _watched() -> tuple[Feed, list[Page]]:
     feed, pages = Feed("gen_x", 1_000_000), [Page() for _ in range(VIEWERS)]
-    feed.render(Rendition(UNFOLDED, Head(b"{}", b"{}")))
+    feed.render(EncodedWindow(UNFOLDED, Head(b"{}", b"{}")))
     for page in pages:
         viewer = Viewer(feed, page, _page, set(), UNFOLDED, b"")
         viewer.place(START, 0)
@@ -64,7 +64,7 @@ def _say(feed: Feed, seq: int) -> None:
 async def test_what_comes_while_others_are_written_to_goes_into_the_same_write() -> None:
     """Overload becomes larger writes, not more of them; and everybody is given everything."""
     feed, pages = _watched()
-    turns = Turns()
+    turns = WriteQueue()
     _say(feed, 0)
     turns.add(feed.viewers)
     begun = sum(bool(page.writes) for page in pages)
@@ -85,5 +85,5 @@ async def test_a_few_viewers_are_written_to_before_anything_else_happens() -> No
     feed, pages = _watched()
     alone = next(iter(feed.viewers))
     _say(feed, 0)
-    Turns().add([alone])
+    WriteQueue().add([alone])
     assert sum(bool(page.writes) for page in pages) == 1

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.worker.upstream.sse_parser import MOST_BYTES, Frames
+from outlive.worker.upstream.sse_parser import MAX_BYTES, Frames
 
 KILOBYTE = b"x" * 1024
 EVENT = b"data: " + KILOBYTE
@@ -61,7 +61,7 @@ def test_events_of_any_number_pass(end: bytes, cut: int) -> None:
     """However their ends are spelled, and wherever the network cuts them."""
     events = (EVENT + end) * 8
     found = _all(events[:cut], *[events[cut:] + events[:cut]] * 300, events[cut:])
-    assert sum(map(len, found)) == 301 * 8 * 1024 > 2 * MOST_BYTES
+    assert sum(map(len, found)) == 301 * 8 * 1024 > 2 * MAX_BYTES
 
 
 @pytest.mark.parametrize("line", [KILOBYTE, EVENT + b"\n", b": comment\r\n" * 100])
@@ -69,7 +69,7 @@ def test_events_of_any_number_pass(end: bytes, cut: int) -> None:
 def test_an_event_without_end_is_cut_off(line: bytes) -> None:
     """One line, many lines, and comments that never come to a blank line."""
     frames = Frames()
-    for _ in range(MOST_BYTES // len(line.replace(b"\r", b""))):
+    for _ in range(MAX_BYTES // len(line.replace(b"\r", b""))):
         assert frames.feed(line) == []
     with pytest.raises(UpstreamBroken) as caught:
         frames.feed(line)

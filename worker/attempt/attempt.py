@@ -14,12 +14,12 @@ from outlive.shared.errors import UpstreamError, UpstreamRefused
 from outlive.shared.model.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
 from outlive.shared.model.usage import estimate_prompt, estimated, total
 from outlive.worker.attempt.conversation import Conversation, Round
-from outlive.worker.attempt.earlier_attempts import Former
-from outlive.worker.attempt.model_turn import ChooseUpstream, Clocks, Turn, Upstream
-from outlive.worker.attempt.request_telemetry import Asking
+from outlive.worker.attempt.earlier_attempts import EarlierAttempts
+from outlive.worker.attempt.model_turn import ChooseUpstream, Clocks, ModelTurn, Upstream
+from outlive.worker.attempt.request_telemetry import OpenCall
 from outlive.worker.attempt.retry import Unanswered
-from outlive.worker.attempt.tool_calls import Calls
-from outlive.worker.json_stream.json_stream import Telling
+from outlive.worker.attempt.tool_calls import ToolCalls
+from outlive.worker.json_stream.json_stream import JsonStream
 from outlive.worker.publishing.outbox import OutputTooLarge
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.tools.tool_modules import offer
@@ -40,13 +40,13 @@ class Attempt:
         choose_upstream: ChooseUpstream,
         clocks: Clocks,
         toolbox: Toolbox,
-        asking: Asking,
-        recall: Callable[[], Awaitable[Former]],
+        asking: OpenCall,
+        recall: Callable[[], Awaitable[EarlierAttempts]],
     ) -> None:
         """`asking` is told of each question to the provider; `recall` reads what former attempts left in the log."""
         self._request, self._offered = offer(request, toolbox.registry)
         self._publication = publication
-        self._telling = Telling(publication, self._request)
+        self._telling = JsonStream(publication, self._request)
         self._deadline = asyncio.get_running_loop().time() + publication.remaining_s
         self._choose_upstream = choose_upstream
         self._max_output_tokens = 0
@@ -56,8 +56,8 @@ class Attempt:
         self._toolbox = toolbox
         self._asking = asking
         self._recall = recall
-        self._calls = Calls()
-        self._turns: list[tuple[Turn, int]] = []
+        self._calls = ToolCalls()
+        self._turns: list[tuple[ModelTurn, int]] = []
         """With the output tokens known before each."""
 
     async def run(self) -> None:
@@ -118,7 +118,7 @@ class Attempt:
         # A provider counts also what it does not show, such as its reasoning.
         if sum(turn.usage.completion_tokens for turn, _ in self._turns if turn.usage) >= self._max_output_tokens:
             raise OutputTooLarge
-        turn = Turn(request, self._calls, self._say, self._asking)
+        turn = ModelTurn(request, self._calls, self._say, self._asking)
         self._turns.append((turn, self._publication.outbox.output_tokens))
         await turn.listen(upstream, self._clocks, self._deadline)
         calls = self._calls.end_round()

@@ -17,7 +17,7 @@ _ATTEMPT = EventType.ATTEMPT.value.encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class KeptRound:
     """One round, and the events that told it."""
 
     events: list[Delta | Whole]
@@ -40,7 +40,7 @@ class _Story:
             self.rest.clear()
 
 
-class Former:
+class EarlierAttempts:
     """Takes a log page by page and keeps the attempt that came furthest."""
 
     def __init__(self, epoch: int) -> None:
@@ -59,7 +59,7 @@ class Former:
             elif (event := decode_output(entry.type, entry.data)) is not None:
                 self._current.add(event)
 
-    def rounds(self, is_repeatable: Callable[[str], bool]) -> list[Told]:
+    def rounds(self, is_repeatable: Callable[[str], bool]) -> list[KeptRound]:
         """The rounds to tell again, oldest first. In the last one results of repeatable tools are
         left out: the model's answer to them is being forgotten, so fresh ones may come."""
         self._settle()
@@ -75,9 +75,9 @@ class Former:
         self._current = _Story()
 
 
-async def read_former(reader: LogReader, generation_id: str, epoch: int) -> Former:
+async def read_former(reader: LogReader, generation_id: str, epoch: int) -> EarlierAttempts:
     """Read the whole log below `epoch`, all former attempts. Raises `LogUnavailable`."""
-    former = Former(epoch)
+    former = EarlierAttempts(epoch)
     async for page in reader.pages(generation_id):
         former.add(page)
     return former
@@ -95,8 +95,8 @@ def _turns(events: Iterable[Delta | Whole]) -> list[list[Delta | Whole]]:
     return turns
 
 
-def _told(events: list[Delta | Whole]) -> Told:
+def _told(events: list[Delta | Whole]) -> KeptRound:
     text = "".join(event.text for event in events if isinstance(event, Token))
     calls = [event for event in events if isinstance(event, ToolCallDone)]
     results = {event.id: event for event in events if isinstance(event, ToolResult)}
-    return Told(events, Round(text, calls, results))
+    return KeptRound(events, Round(text, calls, results))

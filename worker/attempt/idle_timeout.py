@@ -11,7 +11,7 @@ from typing import Final, Self
 _NEVER: Final = float("inf")
 
 
-class Silence:
+class IdleTimeout:
     """Around what is waited for, as `asyncio.timeout` is: when a wait is over, what is inside is
     cancelled and `TimeoutError` raised."""
 

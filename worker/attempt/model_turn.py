@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol
 
 from outlive.shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 from outlive.shared.model.events import Delta, Token, Usage
-from outlive.worker.attempt.idle_timeout import Silence
-from outlive.worker.attempt.request_telemetry import Asking, Question
+from outlive.worker.attempt.idle_timeout import IdleTimeout
+from outlive.worker.attempt.request_telemetry import OpenCall, UpstreamCall
 from outlive.worker.attempt.retry import Unanswered, before_first_piece
-from outlive.worker.attempt.tool_calls import Calls
+from outlive.worker.attempt.tool_calls import ToolCalls
 from outlive.worker.upstream.pieces import CallPiece, Finish, pieces_of
 
 _LAST_WORDS_S: Final = 5.0
@@ -59,15 +59,15 @@ class Interrupted(Exception):
         self.cause = cause
 
 
-class Turn:
+class ModelTurn:
     """What the model said in one turn, once `listen` has returned."""
 
     def __init__(
         self,
         request: dict[str, Any],
-        calls: Calls,
+        calls: ToolCalls,
         say: Callable[[Delta], Awaitable[None]],
-        asking: Asking,
+        asking: OpenCall,
     ) -> None:
         """`say` takes each piece, and may wait; `calls` tells the pieces of tool calls apart;
         `asking` is told of each request."""
@@ -100,9 +100,9 @@ class Turn:
                 with trying, self._asking(self.request, upstream.name) as question:
                     await self._listen_once(upstream, clocks, question)
 
-    async def _listen_once(self, upstream: Upstream, clocks: Clocks, question: Question) -> None:
+    async def _listen_once(self, upstream: Upstream, clocks: Clocks, question: UpstreamCall) -> None:
         try:
-            silence = Silence(clocks.first_token_s)
+            silence = IdleTimeout(clocks.first_token_s)
             async with silence, upstream.open(self.request, question.headers) as chunks:
                 async for chunk in chunks:
                     await self._take_in(chunk, silence, clocks.between_tokens_s, question)
@@ -119,7 +119,7 @@ class Turn:
             question.failed(error.failed_code)
             raise
 
-    async def _take_in(self, chunk: Any, silence: Silence, between_tokens_s: float, question: Question) -> None:
+    async def _take_in(self, chunk: Any, silence: IdleTimeout, between_tokens_s: float, question: UpstreamCall) -> None:
         for piece in pieces_of(chunk):
             match piece:
                 case Finish():
@@ -138,7 +138,7 @@ class Turn:
                     await self._say(self._calls.add(piece) if isinstance(piece, CallPiece) else piece)
                     silence.wait(between_tokens_s)
 
-    def _break_off(self, error: UpstreamBroken, cause: BaseException, question: Question) -> None:
+    def _break_off(self, error: UpstreamBroken, cause: BaseException, question: UpstreamCall) -> None:
         if self._finish_reason is not None:
             # It fell silent or hung up after its last word, and has said all the same.
             question.ended(self._finish_reason, self.usage)

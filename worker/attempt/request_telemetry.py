@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from outlive.shared.model.events import Usage
 from outlive.shared.telemetry.traces import Span, Value
-from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.metrics import WorkerMetrics
 
 _NUMBERS: Final = {
     "max_tokens": "gen_ai.request.max_tokens",
@@ -23,10 +23,10 @@ _NUMBERS: Final = {
 _NAME_CHARS: Final = 200
 
 
-class Question:
+class UpstreamCall:
     """One request sent to a provider."""
 
-    def __init__(self, measures: WorkerMeasures, span: Span, upstream: str) -> None:
+    def __init__(self, measures: WorkerMetrics, span: Span, upstream: str) -> None:
         self._measures = measures
         self._upstream = upstream
         self._span = span
@@ -59,16 +59,16 @@ class Question:
         self._span.fail(code)
 
 
-Asking = Callable[[Mapping[str, Any], str], AbstractContextManager[Question]]
+OpenCall = Callable[[Mapping[str, Any], str], AbstractContextManager[UpstreamCall]]
 """The request, and the name of the upstream."""
 
 
 @contextmanager
-def asking(measures: WorkerMeasures, span: Span, request: Mapping[str, Any], upstream: str) -> Iterator[Question]:
+def asking(measures: WorkerMetrics, span: Span, request: Mapping[str, Any], upstream: str) -> Iterator[UpstreamCall]:
     """One question, as a part of `span`, for as long as its answer takes."""
     told = _asked(request) | {"outlive.upstream": upstream}
     with span.child(f"chat {_model(request)}", "client", told) as own:
-        yield Question(measures, own, upstream)
+        yield UpstreamCall(measures, own, upstream)
 
 
 def _asked(request: Mapping[str, Any]) -> dict[str, Value]:

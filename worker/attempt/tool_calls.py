@@ -14,7 +14,7 @@ from outlive.shared.errors import UpstreamBroken
 from outlive.shared.model.events import ToolCall, ToolCallDone
 from outlive.worker.upstream.pieces import CallPiece
 
-MOST_CALLS: Final = 256
+MAX_CALLS: Final = 256
 """In one round. Each costs memory and events even without a word of arguments; OpenAI takes 128 tools."""
 
 
@@ -60,7 +60,7 @@ class _Growing:
             self.by_id[piece.index, piece.id] = call
 
 
-class Calls:
+class ToolCalls:
     """The tool calls of one attempt."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Calls:
         self._count = max(self._count, call.index + 1)
 
     def _begin(self, piece: CallPiece) -> _Call:
-        if len(self._growing.calls) >= MOST_CALLS:
+        if len(self._growing.calls) >= MAX_CALLS:
             raise UpstreamBroken("upstream_protocol", "The provider called more tools at once than anybody could run.")
         call_id = piece.id
         if call_id is None or call_id in self._ids:

@@ -12,7 +12,7 @@ from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import OUTPUT, Delta, Json, Refusal, Token, ToolCall, Violation
 from outlive.shared.model.json_ops import Op
 from outlive.shared.model.schema_check import asked_schema
-from outlive.worker.json_stream.partial_json import Growing, NotJson, Untellable
+from outlive.worker.json_stream.partial_json import NotJson, NotStreamable, PartialJson
 
 _EVENT_BYTES: Final = 64
 """What an event holds besides its ops and its target, which may be a provider's long call id; and some room."""
@@ -35,7 +35,7 @@ class _Document:
     target: str
     around_bytes: int
     """What an event of it holds besides its ops."""
-    growing: Growing
+    growing: PartialJson
     schema: Any = None
     stands_because: str | None = None
     """Why no more of it is told."""
@@ -99,7 +99,7 @@ class Documents:
 
     def _begin(self, target: str, schema: Any = None) -> _Document:
         around_bytes = _EVENT_BYTES + len(encode_json(target))
-        growing = Growing(self._event_bytes - around_bytes - _EVENT_BYTES)
+        growing = PartialJson(self._event_bytes - around_bytes - _EVENT_BYTES)
         return self._all.setdefault(target, _Document(target, around_bytes, growing, schema))
 
     def _growing(self) -> Iterator[_Document]:
@@ -145,16 +145,16 @@ class Documents:
                     return
                 self._left_bytes -= size
                 yield Json(document.target, packed)
-        except Untellable as error:
+        except NotStreamable as error:
             document.stands_because = f"{error} What was told before stands; the text is whole."
 
 
-def _packed(ops: Iterable[Op], around_bytes: int, most_bytes: int) -> Iterator[tuple[list[Op], int]]:
+def _packed(ops: Iterable[Op], around_bytes: int, max_bytes: int) -> Iterator[tuple[list[Op], int]]:
     packed: list[Op] = []
     size = around_bytes
     for op in ops:
         op_bytes = len(encode_json(op)) + 1
-        if packed and size + op_bytes > most_bytes:
+        if packed and size + op_bytes > max_bytes:
             yield packed, size
             packed, size = [], around_bytes
         packed.append(op)

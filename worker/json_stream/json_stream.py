@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from outlive.shared.errors import LostPlace
+from outlive.shared.errors import OwnershipLost
 from outlive.shared.model.events import Delta, Json, ToolCallDone, Violation
-from outlive.shared.model.schema_check import MOST, fault_of, findings
+from outlive.shared.model.schema_check import MAX, fault_of, findings
 from outlive.worker.json_stream.documents import TELL_FACTOR, Documents, Judgeable
 from outlive.worker.publishing.publication import Publication
 
 
-class Telling:
+class JsonStream:
     """The JSON values of one attempt, told in its publication. Give it back with `stop`."""
 
     def __init__(self, publication: Publication, request: Mapping[str, Any]) -> None:
@@ -29,23 +29,23 @@ class Telling:
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, piece: Delta) -> None:
-        """A piece that was added to the publication just now. Raises `LostPlace`."""
+        """A piece that was added to the publication just now. Raises `OwnershipLost`."""
         self._documents.take(piece)
         self._look()
 
     async def end_call(self, call: ToolCallDone) -> None:
-        """A call's arguments are whole: tell the rest of them before they are run. Raises `LostPlace`."""
+        """A call's arguments are whole: tell the rest of them before they are run. Raises `OwnershipLost`."""
         await self._tell(self._documents.end_call(call.id))
 
     async def end(self) -> list[Violation] | None:
-        """The answer is whole: tell the rest, and say what is wrong with it. Raises `LostPlace`."""
+        """The answer is whole: tell the rest, and say what is wrong with it. Raises `OwnershipLost`."""
         self.stop()
         await self._tell(self._documents.end())
         found = self._documents.violations
         if self._documents.judgeable:
             # A schema takes milliseconds, a bad one seconds: other generations must not wait for it.
             found = found + await asyncio.to_thread(_judge, self._documents.judgeable)
-        return found[:MOST] or None
+        return found[:MAX] or None
 
     def stop(self) -> None:
         """Look no more."""
@@ -75,7 +75,7 @@ class Telling:
     def _look_late(self) -> None:
         try:
             self._look()
-        except LostPlace:
+        except OwnershipLost:
             # The attempt learns it by itself, with its next piece or from `lost`.
             self.stop()
 

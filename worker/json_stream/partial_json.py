@@ -25,7 +25,7 @@ more than about one percent of a core, however large it grows."""
 _OP_BYTES: Final = 64
 """An op's own letters, generously."""
 
-_LEAST_BYTES: Final = 1024
+_MIN_BYTES: Final = 1024
 """However small events are to be: less leaves no room beside a path."""
 
 _WIDEST: Final = 12
@@ -38,7 +38,7 @@ _LARGEST: Final = 10**4000
 """Python neither reads nor writes whole numbers of more than 4300 digits."""
 
 
-class Untellable(Exception):
+class NotStreamable(Exception):
     """This value cannot be told in ops; the message says why."""
 
 
@@ -50,11 +50,11 @@ class NotJson(Exception):
         self.is_cut = is_cut
 
 
-class Growing:
+class PartialJson:
     """One value. `ops_bytes` bounds each op."""
 
     def __init__(self, ops_bytes: int) -> None:
-        self._limit = max(ops_bytes, _LEAST_BYTES)
+        self._limit = max(ops_bytes, _MIN_BYTES)
         self._text = bytearray()
         self._torn = ""
         self._edge: list[int] | None = None
@@ -84,7 +84,7 @@ class Growing:
 
     def look(self, now_s: float) -> Iterator[Op]:
         """What the text so far adds to what has been told. To be read to its end: only then it counts
-        as told. Raises `Untellable`."""
+        as told. Raises `NotStreamable`."""
         self._unseen = False
         self._due_s = now_s + max(LOOK_S, len(self._text) * _LOOK_S_PER_BYTE)
         try:
@@ -99,7 +99,7 @@ class Growing:
         yield from self._grow(value)
 
     def end(self) -> tuple[Any, Iterator[Op]]:
-        """The whole value, and the last ops, which raise `Untellable`. Raises `NotJson`."""
+        """The whole value, and the last ops, which raise `NotStreamable`. Raises `NotJson`."""
         self._unseen = False
         text = bytes(self._text) + self._torn.encode("utf-8", "surrogatepass")
         try:
@@ -168,7 +168,7 @@ class Growing:
         """Bytes for the value of an op at `path`."""
         room = self._limit - _OP_BYTES - len(encode_json(path))
         if room < self._limit // 4:
-            raise Untellable("A key is too long.")
+            raise NotStreamable("A key is too long.")
         return room
 
 
@@ -219,15 +219,15 @@ def _ends_early(text: bytes) -> bool:
 
 
 def _check(value: Any, depth: int = 0) -> None:
-    """Raise `Untellable` for what is JSON, and too much for programs that read it."""
+    """Raise `NotStreamable` for what is JSON, and too much for programs that read it."""
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list):
         if (isinstance(value, float) and not isfinite(value)) or (isinstance(value, int) and abs(value) > _LARGEST):
-            raise Untellable("A number is too large.")
+            raise NotStreamable("A number is too large.")
         return
     if depth > _DEEPEST:
-        raise Untellable("It is nested too deeply.")
+        raise NotStreamable("It is nested too deeply.")
     for each in value:
         _check(each, depth + 1)
 

@@ -7,8 +7,8 @@ tells how far the log is. Knows neither Redis nor the upstream.
 import asyncio
 from collections.abc import Callable
 
-from outlive.shared.errors import LostPlace
-from outlive.shared.log.replies import Answer, TakeReply
+from outlive.shared.errors import OwnershipLost
+from outlive.shared.log.replies import ReplyCode, TakeReply
 from outlive.shared.model.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
 from outlive.worker.publishing.outbox import Outbox
 
@@ -30,7 +30,7 @@ class Publication:
         self.full_since: float | None = None
         """Loop time since when Redis has been too full for it."""
         self.lost = asyncio.Event()
-        self.answer: Answer | None = None
+        self.answer: ReplyCode | None = None
         self._wake = wake
         self._moved = asyncio.Event()
         self.place = (outbox.generation_id, outbox.epoch)
@@ -40,7 +40,7 @@ class Publication:
     def add(self, event: Delta | Whole) -> None:
         """Accept one event at once; the caller asks `is_full` and waits in `room` before the next.
 
-        Raises `LostPlace`, `OutputTooLarge`.
+        Raises `OwnershipLost`, `OutputTooLarge`.
         """
         self._check()
         if isinstance(event, ToolCallDone | ToolResult):
@@ -50,7 +50,7 @@ class Publication:
         self._wake(self)
 
     def tell(self, step: Json) -> None:
-        """Accept one step of a JSON value; the same holds. Raises `LostPlace`."""
+        """Accept one step of a JSON value; the same holds. Raises `OwnershipLost`."""
         self._check()
         self.outbox.tell(step)
         self._wake(self)
@@ -68,7 +68,7 @@ class Publication:
     @property
     def is_closed(self) -> bool:
         """The log has an end, by us or by somebody else."""
-        return self.is_over or self.answer in (Answer.CLOSED, Answer.GONE)
+        return self.is_over or self.answer in (ReplyCode.CLOSED, ReplyCode.GONE)
 
     @property
     def is_full(self) -> bool:
@@ -80,7 +80,7 @@ class Publication:
             await self._wait_for_move()
 
     async def close(self, terminal: Terminal) -> None:
-        """Write the last event and wait until the log has it. Raises `LostPlace`."""
+        """Write the last event and wait until the log has it. Raises `OwnershipLost`."""
         self._check()
         self.outbox.close(terminal)
         self.terminal = terminal
@@ -88,11 +88,11 @@ class Publication:
         await self.settled()
 
     async def settled(self) -> None:
-        """Wait until the log has everything said so far. Raises `LostPlace`."""
+        """Wait until the log has everything said so far. Raises `OwnershipLost`."""
         while not self.outbox.is_settled:
             await self._wait_for_move()
 
-    def lose(self, answer: Answer) -> None:
+    def lose(self, answer: ReplyCode) -> None:
         self.answer = answer
         self.lost.set()
         self._moved.set()
@@ -109,4 +109,4 @@ class Publication:
 
     def _check(self) -> None:
         if self.answer is not None:
-            raise LostPlace(self.answer)
+            raise OwnershipLost(self.answer)

@@ -15,12 +15,12 @@ from typing import Final
 
 from outlive.shared.errors import LogFull, LogUnavailable, OutliveError
 from outlive.shared.log.eventlog import Batch, EventLog, Renewal
-from outlive.shared.log.replies import LOST, Answer, SeqReply, TakeReply
+from outlive.shared.log.replies import LOST, ReplyCode, SeqReply, TakeReply
 from outlive.shared.runtime.pacing import Pace
-from outlive.worker.metrics import WorkerMeasures
+from outlive.worker.metrics import WorkerMetrics
 from outlive.worker.publishing.outbox import Outbox, OutboxLimits
 from outlive.worker.publishing.publication import Publication
-from outlive.worker.publishing.redis_health import Reach
+from outlive.worker.publishing.redis_health import RedisHealth
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Publisher:
     """All open publications of this process. `run` owns the two loops."""
 
     def __init__(
-        self, eventlog: EventLog, limits: OutboxLimits, measures: WorkerMeasures, *, lease_s: float, full_s: float
+        self, eventlog: EventLog, limits: OutboxLimits, measures: WorkerMetrics, *, lease_s: float, full_s: float
     ) -> None:
         """`full_s`: how long what is to be written waits for a Redis that is full."""
         self._log = eventlog
@@ -53,7 +53,7 @@ class Publisher:
         """On a cluster: whose node is away. The others go on, and renewals find out when it is back."""
         self._work = asyncio.Event()
         self._pace = Pace(REST_EACH_S)
-        self._reach = Reach(lease_s, is_spread=eventlog.is_spread)
+        self._reach = RedisHealth(lease_s, is_spread=eventlog.is_spread)
 
     def settle(self) -> None:
         """Redis had to be waited for (`Reach.settle`)."""
@@ -142,7 +142,7 @@ class Publisher:
         except LogUnavailable:
             replies = [LogUnavailable()] * len(batches)
         for (publication, batch), reply in zip(batches, replies, strict=True):
-            if isinstance(reply, SeqReply) and reply.answer is Answer.OK:
+            if isinstance(reply, SeqReply) and reply.answer is ReplyCode.OK:
                 self._measure(publication, batch, loop.time())
             await self._settle(publication, reply)
 
@@ -167,13 +167,13 @@ class Publisher:
             if isinstance(reply, LogFull) and self._has_been_full(publication):
                 await self._give_up(publication)
                 return
-        elif reply.answer is Answer.CLOSED and publication.is_over:
+        elif reply.answer is ReplyCode.CLOSED and publication.is_over:
             return
         elif reply.answer in LOST:
             publication.lose(reply.answer)
             self.forget(publication)
             return
-        elif reply.answer is Answer.BEHIND:
+        elif reply.answer is ReplyCode.BEHIND:
             await self._heal(publication)
         else:
             publication.full_since = None
@@ -195,10 +195,10 @@ class Publisher:
             reply = await self._log.fail(publication.outbox.generation_id, "capacity", message, retryable=True)
         except LogUnavailable:
             return
-        if reply.answer is Answer.OK:
+        if reply.answer is ReplyCode.OK:
             self._measures.ended("failed", "capacity")
         log.warning("given up: redis is full", extra={"generation": publication.outbox.generation_id})
-        publication.lose(Answer.GONE if reply.answer is Answer.GONE else Answer.CLOSED)
+        publication.lose(ReplyCode.GONE if reply.answer is ReplyCode.GONE else ReplyCode.CLOSED)
         self.forget(publication)
 
     async def _heal(self, publication: Publication) -> None:
@@ -209,7 +209,7 @@ class Publisher:
         except LogUnavailable:
             self._refuse([publication])
             return
-        if answer is Answer.OK:
+        if answer is ReplyCode.OK:
             publication.move(0)
         else:
             publication.lose(answer)
@@ -252,7 +252,7 @@ class Publisher:
                 self._stuck.discard(publication.place)
                 self._work.set()
             # What is in flight may pass a renewal: only a seq below what was acknowledged is a loss.
-            if reply.answer is not Answer.OK or reply.seq < publication.outbox.acknowledged:
+            if reply.answer is not ReplyCode.OK or reply.seq < publication.outbox.acknowledged:
                 await self._settle(publication, reply)
         return not refused
 

@@ -19,7 +19,7 @@ _RETRY_MOST_LEASES: Final = 1 / 6
 _RETRY_DOUBLINGS: Final = 5
 
 
-class Reach:
+class RedisHealth:
     """Of one log plane. Leases are renewed by its clock."""
 
     def __init__(self, lease_s: float, *, is_spread: bool) -> None:

@@ -16,12 +16,12 @@ from outlive.worker.publishing.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
-_MOST_S: Final = 15.0
+_MAX_S: Final = 15.0
 """A replica that is further behind is as good as none."""
 _RETRY_S: Final = 0.2
 
 
-class Linger:
+class ReplicationHold:
     """`keep` what is over; `run` lets go of it in time."""
 
     def __init__(self, replicas: Replicas, publisher: Publisher, *, limit: int) -> None:
@@ -41,7 +41,7 @@ class Linger:
         """Hold on to this attempt, whose last event is in the log."""
         if len(self._kept) >= self._limit:
             self._let_go(next(iter(self._kept)))
-        self._kept[publication] = asyncio.get_running_loop().time() + _MOST_S
+        self._kept[publication] = asyncio.get_running_loop().time() + _MAX_S
         self._empty.clear()
         self._arrived.set()
 

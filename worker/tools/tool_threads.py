@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Threads:
+class ToolThreads:
     """At most so many functions at once; the others wait."""
 
     def __init__(self, most: int) -> None:

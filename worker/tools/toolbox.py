@@ -14,7 +14,7 @@ from typing import Any, Final
 from outlive.shared.model.events import ToolCallDone, ToolResult
 from outlive.worker.tools.tool import Tool, ToolFailed, text_of
 from outlive.worker.tools.tool_modules import Registry
-from outlive.worker.tools.tool_threads import Threads
+from outlive.worker.tools.tool_threads import ToolThreads
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class ToolLimits:
 class Toolbox:
     """All tools of this worker. One instance per process."""
 
-    def __init__(self, registry: Registry, threads: Threads, limits: ToolLimits) -> None:
+    def __init__(self, registry: Registry, threads: ToolThreads, limits: ToolLimits) -> None:
         self.registry = registry
         self.limits = limits
         self._threads = threads

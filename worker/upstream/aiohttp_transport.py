@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 _BODY: Final = "outlive.body"
-_MOST_HEADS: Final = 16
+_MAX_HEADS: Final = 16
 """Waiting to be read on one connection, which is asked one question at a time."""
 
 _READ_AHEAD_BYTES: Final = 16_384
@@ -100,7 +100,7 @@ class _Handler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if len(self._buffer) > _MOST_HEADS and self.transport is not None:
+        if len(self._buffer) > _MAX_HEADS and self.transport is not None:
             self.set_exception(aiohttp.ClientPayloadError("answers without end"))
             self.transport.abort()
 

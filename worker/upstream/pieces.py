@@ -11,17 +11,17 @@ from outlive.shared.errors import UpstreamBroken
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import Reasoning, Refusal, Token, Usage
 
-MOST_WORD_BYTES: Final = 4096
+MAX_WORD_BYTES: Final = 4096
 """Of JSON, in an id, a name or a finish reason: they stand in events that are not split. Gateways pack a
 signature into an id."""
 
 _WIDEST: Final = 6
 """Bytes of JSON one UTF-16 unit can take."""
 
-_MOST_COUNT: Final = 2**53 - 1
+_MAX_COUNT: Final = 2**53 - 1
 """Above it readers of JSON disagree about what a number is."""
 
-_MOST_DETAILS: Final = 16
+_MAX_DETAILS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _read_usage(usage: dict[str, Any]) -> Usage:
 
 def _count(value: Any) -> int:
     count = int(value or 0)
-    if not 0 <= count <= _MOST_COUNT:
+    if not 0 <= count <= _MAX_COUNT:
         raise ValueError
     return count
 
@@ -120,16 +120,16 @@ def _counts(details: Any) -> dict[str, Any] | None:
     found = {
         name: value
         for name, value in details.items()
-        if type(value) is int and 0 <= value <= _MOST_COUNT and len(name) <= MOST_WORD_BYTES // _WIDEST
+        if type(value) is int and 0 <= value <= _MAX_COUNT and len(name) <= MAX_WORD_BYTES // _WIDEST
     }
-    return dict(list(found.items())[:_MOST_DETAILS]) or None
+    return dict(list(found.items())[:_MAX_DETAILS]) or None
 
 
 def _word(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     text = _str(value)
-    if len(text) * _WIDEST > MOST_WORD_BYTES and len(encode_json(text)) > MOST_WORD_BYTES:
+    if len(text) * _WIDEST > MAX_WORD_BYTES and len(encode_json(text)) > MAX_WORD_BYTES:
         raise ValueError
     return text
 

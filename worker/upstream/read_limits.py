@@ -11,7 +11,7 @@ from typing import Final
 import httpx2
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.worker.upstream.sse_parser import MOST_BYTES
+from outlive.worker.upstream.sse_parser import MAX_BYTES
 
 PLAIN: Final = {"Accept-Encoding": "identity"}
 """Sent with each request, so that nothing comes compressed: what is counted is what is held."""
@@ -49,7 +49,7 @@ class Bounded(httpx2.AsyncByteStream):
         read_bytes = 0
         async for chunk in self._body:
             read_bytes += len(chunk)
-            if read_bytes > MOST_BYTES:
+            if read_bytes > MAX_BYTES:
                 raise UpstreamBroken("upstream_protocol", "The provider sent more at once than an event may hold.")
             yield chunk
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from outlive.shared.errors import UpstreamBroken
 
-MOST_BYTES: Final = 1_048_576
+MAX_BYTES: Final = 1_048_576
 """Of one event. Events of chat completions are below 1 kB; a megabyte leaves room for whole answers
 in one, and 100 of them still fit into a worker."""
 
@@ -37,7 +37,7 @@ class Frames:
         if (end := self._held.rfind(_END, seen)) >= 0:
             blocks = bytes(self._held[:end]).split(_END)
             del self._held[: end + len(_END)]
-        if max(map(len, (self._held, *blocks))) > MOST_BYTES:
+        if max(map(len, (self._held, *blocks))) > MAX_BYTES:
             raise UpstreamBroken("upstream_protocol", "The provider sent more at once than an event may hold.")
         return [data for block in blocks if (data := _data_of(block))]
 
@@ -55,7 +55,7 @@ def _is_one(piece: bytes) -> bool:
     size = len(piece) - len(_END)
     return (
         piece.find(b"\n") == size
-        and len(_DATA) < size <= MOST_BYTES
+        and len(_DATA) < size <= MAX_BYTES
         and piece.startswith(_DATA)
         and piece.endswith(_END)
     )

@@ -13,7 +13,7 @@ from outlive.api.wires.chat.chat_format import CHAT, CHAT_WITH_USAGE
 from outlive.api.wires.openai import openai_errors
 from outlive.api.wires.openai.openai_callers import MayView, MayWatch
 from outlive.api.wires.openai.openai_ids import generation_of, headers_of
-from outlive.api.wires.openai.openai_requests import Asker
+from outlive.api.wires.openai.openai_requests import AnswerRequest
 from outlive.api.wires.openai.openai_route import Failed, OpenAiRoute, failed, unfinished
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.cursor import Cursor
@@ -28,7 +28,7 @@ async def create(request: Request, services: Provided, tenant: Tenant) -> Respon
     body = await read_object(request)
     if body.get("n") not in (None, 1):
         raise BadRequest("One request is one answer here: `n` can only be 1.", param="n")
-    asker = Asker(request, services, tenant)
+    asker = AnswerRequest(request, services, tenant)
     # What was sent cannot be taken back on this wire, so a second attempt could not be told.
     generation_id = await asker.make({"on_interrupt": "fail"} | body)
     if body.get("stream"):
@@ -53,7 +53,7 @@ async def go_on(
     if meta.terminal is not None and cursor == meta.terminal:
         return Response(status_code=204)
     wire = CHAT_WITH_USAGE if include_usage else CHAT
-    return Asker(request, services, caller.tenant, caller.may_cancel).watch(generation_id, wire, cursor)
+    return AnswerRequest(request, services, caller.tenant, caller.may_cancel).watch(generation_id, wire, cursor)
 
 
 @router.get("/v1/chat/completions/{name}")
@@ -61,7 +61,7 @@ async def retrieve(name: str, request: Request, services: Provided, caller: MayV
     """The whole answer, once it is that."""
     generation_id = generation_of(name)
     await services.looks.meta(generation_id, caller.tenant)
-    waited = await Asker(request, services, caller.tenant, caller.may_cancel).wait(generation_id)
+    waited = await AnswerRequest(request, services, caller.tenant, caller.may_cancel).wait(generation_id)
     return waited or await _whole(services, caller.tenant, generation_id)
 
 

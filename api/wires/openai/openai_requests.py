@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from starlette.types import Receive
 
 from outlive.api.fanout.sink import nobody
-from outlive.api.formats.format import Place, Wire
+from outlive.api.formats.format import Format, ResumePoint
 from outlive.api.formats.silent import SILENT
 from outlive.api.generations import end
 from outlive.api.generations.create import check_schema, described, make
@@ -31,7 +31,7 @@ _LEFT: Final = 499
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class AnswerRequest:
     """One request for an answer. Raises what making a generation raises."""
 
     request: Request
@@ -51,14 +51,14 @@ class Asker:
         await self.services.tasks.finish(make(self.services, new))
         return new.id
 
-    def tell(self, generation_id: str, wire: Wire) -> Response:
+    def tell(self, generation_id: str, wire: Format) -> Response:
         """The answer just made, as it comes. Who may not watch now must not ask for another one."""
         try:
             return self.watch(generation_id, wire)
         except TooManyViewers as error:
             raise unfinished(generation_id) from error
 
-    def watch(self, generation_id: str, wire: Wire, after: Place = START) -> Response:
+    def watch(self, generation_id: str, wire: Format, after: ResumePoint = START) -> Response:
         """The answer as it comes."""
         left = self._on_left(generation_id)
         headers = headers_of(generation_id)

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from outlive.api.auth.credentials import Caller
-from outlive.api.formats.format import Head, Told
+from outlive.api.formats.format import FrameNumber, Head
 from outlive.api.generations import end
 from outlive.api.http.callers import Tenant
 from outlive.api.http.json_bodies import Json, read_object
 from outlive.api.services import Provided, Services
 from outlive.api.wires.openai.openai_callers import MayCancel, MayRetrieve
 from outlive.api.wires.openai.openai_ids import RESPONSE, generation_of, headers_of, named
-from outlive.api.wires.openai.openai_requests import Asker
+from outlive.api.wires.openai.openai_requests import AnswerRequest
 from outlive.api.wires.openai.openai_route import OpenAiRoute, failed, unfinished
 from outlive.api.wires.responses.input_items import Messages
 from outlive.api.wires.responses.previous_response import conversation
@@ -37,7 +37,7 @@ async def create(request: Request, services: Provided, tenant: Tenant) -> Respon
     if former and len(encode_json(chat["messages"])) > services.settings.max_body_bytes:
         # Each request alone may be small, and the conversation grow without end.
         raise PayloadTooLarge("The conversation is larger than this server accepts.")
-    asker = Asker(request, services, tenant)
+    asker = AnswerRequest(request, services, tenant)
     generation_id = await asker.make(chat, echo_of(body))
     if body.get("stream"):
         return asker.tell(generation_id, RESPONSES)
@@ -69,9 +69,9 @@ async def retrieve(
     if not stream:
         return _shown(generation_id, await _told(services, generation_id, caller))
     last = starting_after if last_event_id is None else last_event_id
-    after = Told(0 if last is None else last + 1)
+    after = FrameNumber(0 if last is None else last + 1)
     wire = RESPONSES if caller.generation_id is None else SHARED
-    return Asker(request, services, caller.tenant, caller.may_cancel).watch(generation_id, wire, after)
+    return AnswerRequest(request, services, caller.tenant, caller.may_cancel).watch(generation_id, wire, after)
 
 
 @router.post(f"{_PATH}/cancel")

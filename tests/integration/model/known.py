@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from outlive.shared.log.eventlog import Batch
-from outlive.shared.log.replies import Answer, SeqReply
+from outlive.shared.log.replies import ReplyCode, SeqReply
 from outlive.shared.model.cursor import START, Cursor
 
 UNKNOWN: Final = "unknown"
@@ -35,41 +35,41 @@ class Known:
     """Whether the owner's time to say otherwise still runs; None when it was given none."""
 
     @property
-    def over(self) -> Answer | None:
+    def over(self) -> ReplyCode | None:
         """What workers are told because there is nothing to write to."""
         if self.status in (UNKNOWN, DELETED):
-            return Answer.GONE
-        return None if self.status == OPEN else Answer.CLOSED
+            return ReplyCode.GONE
+        return None if self.status == OPEN else ReplyCode.CLOSED
 
-    def fence(self, epoch: int) -> Answer | None:
+    def fence(self, epoch: int) -> ReplyCode | None:
         """What an attempt of this epoch is told instead of being heard."""
         if self.over or epoch == self.last.epoch:
             return self.over
-        return Answer.FENCED if epoch < self.last.epoch else Answer.BEHIND
+        return ReplyCode.FENCED if epoch < self.last.epoch else ReplyCode.BEHIND
 
     def to_append(self, batch: Batch) -> SeqReply:
         """The answer due to a batch."""
         last, seq = batch.first_seq + len(batch.entries) - 1, self.last.seq
-        if self.over is Answer.CLOSED and batch.epoch == self.last.epoch and last <= seq:
-            return SeqReply(Answer.DUP, seq)
+        if self.over is ReplyCode.CLOSED and batch.epoch == self.last.epoch and last <= seq:
+            return SeqReply(ReplyCode.DUP, seq)
         if fence := self.fence(batch.epoch):
             return SeqReply(fence)
         if batch.first_seq > seq + 1:
-            return SeqReply(Answer.GAP, seq)
-        return SeqReply(Answer.DUP, seq) if last <= seq else SeqReply(Answer.OK, last)
+            return SeqReply(ReplyCode.GAP, seq)
+        return SeqReply(ReplyCode.DUP, seq) if last <= seq else SeqReply(ReplyCode.OK, last)
 
     def to_renew(self, epoch: int) -> SeqReply:
         """The answer due to a renewal."""
         fence = self.fence(epoch)
-        return SeqReply(fence) if fence else SeqReply(Answer.OK, self.last.seq)
+        return SeqReply(fence) if fence else SeqReply(ReplyCode.OK, self.last.seq)
 
-    def to_owner_of(self, epoch: int) -> Answer:
+    def to_owner_of(self, epoch: int) -> ReplyCode:
         """The answer due to a heal or a release: an epoch the log has lost is still its owner's."""
         fence = self.fence(epoch)
-        return fence if fence and fence is not Answer.BEHIND else Answer.OK
+        return fence if fence and fence is not ReplyCode.BEHIND else ReplyCode.OK
 
-    def to_requeue(self) -> Answer | None:
+    def to_requeue(self) -> ReplyCode | None:
         """The answer due to a sweeper; None when it depends on the attempts made."""
         if self.over is None and self.deadline_h < 0:
-            return Answer.PAST_DEADLINE if self.grace is False else Answer.NOT_DUE
-        return self.over or (Answer.NOT_DUE if self.leased or self.strayed else None)
+            return ReplyCode.PAST_DEADLINE if self.grace is False else ReplyCode.NOT_DUE
+        return self.over or (ReplyCode.NOT_DUE if self.leased or self.strayed else None)

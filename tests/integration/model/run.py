@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from outlive.shared.log.eventlog import Renewal
 from outlive.shared.log.reader import PAGE, Logged, LogReader
-from outlive.shared.log.replies import Answer
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.store.keyspace import Keys, partition_of
@@ -194,9 +194,9 @@ class Run:
         score = self.rng.choice((1, await server_ms(self._redis) + _AN_HOUR_MS))
         await self._redis.zadd(self._keys.deadlines(partition_of(self.id)), {self.id: score})
         reply = await self.log.requeue(self.id)
-        if reply.answer is Answer.PAST_DEADLINE:
+        if reply.answer is ReplyCode.PAST_DEADLINE:
             await self.log.fail(self.id, "deadline_exceeded", "late", retryable=True)
-        elif reply.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
+        elif reply.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
             await fail_lost(self.log, unread(), self.id, reply.reason)
 
     async def _finish(self) -> None:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from outlive.shared.errors import LogUnavailable, OutliveError
 from outlive.shared.log.eventlog import Batch, EventLog, LogLimits, Renewal
-from outlive.shared.log.replies import LOST, Answer, CreateReply, DeliveryReply, FinishReply, SeqReply, TakeReply
+from outlive.shared.log.replies import LOST, CreateReply, DeliveryReply, FinishReply, ReplyCode, SeqReply, TakeReply
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.events import TERMINAL, EventType
 from outlive.shared.model.generation import NewGeneration
@@ -57,20 +57,20 @@ class Witness(EventLog):
         if was.over:
             _due(taken.answer, was.over)
         elif was.owner == token:
-            _due((taken.answer, taken.epoch), (Answer.OK, was.last.epoch))
+            _due((taken.answer, taken.epoch), (ReplyCode.OK, was.last.epoch))
         elif was.leased:
-            _due(taken.answer, Answer.HELD)
-        elif taken.answer is Answer.OK:
+            _due(taken.answer, ReplyCode.HELD)
+        elif taken.answer is ReplyCode.OK:
             assert taken.epoch > was.last.epoch, "an epoch that does not rise"
             _due(taken.counted, was.counted + (taken.reason != "worker_shutdown"))
             assert taken.counted <= LIMITS.max_attempts, "an attempt too many"
             self._know(last=taken.cursor, owner=token, counted=taken.counted, leased=True, released=False, grace=None)
         else:
-            assert taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED), f"take answered {taken.answer}"
+            assert taken.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED), f"take answered {taken.answer}"
         self._lose("take")
         return taken
 
-    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> Answer:
+    async def heal(self, generation_id: str, token: str, taken: TakeReply) -> ReplyCode:
         self._lose("heal")
         if self.meanwhile and self.rng.random() < self.loses:
             await self.meanwhile()
@@ -78,7 +78,7 @@ class Witness(EventLog):
             answer, was = await super().heal(generation_id, token, taken), self.known
             self._note("heal", answer, taken.cursor)
             _due(answer, was.to_owner_of(taken.epoch))
-            if answer is Answer.OK and taken.epoch > was.last.epoch:
+            if answer is ReplyCode.OK and taken.epoch > was.last.epoch:
                 self.counts["takes healed"] += 1
                 counted = max(was.counted, taken.counted)
                 self._know(last=taken.cursor, owner=token, counted=counted, leased=True, released=False, grace=None)
@@ -103,8 +103,8 @@ class Witness(EventLog):
         last = batch.first_seq + len(batch.entries) - 1
         self._note(f"append {batch.epoch} {batch.first_seq}..{last}", reply.answer, Cursor(batch.epoch, reply.seq))
         _due(reply, was.to_append(batch))
-        self.counts["gaps"] += reply.answer is Answer.GAP
-        if reply.answer is Answer.OK:
+        self.counts["gaps"] += reply.answer is ReplyCode.GAP
+        if reply.answer is ReplyCode.OK:
             assert batch.epoch not in self._stopped, "heard after it was told to stop"
             self.counts["appends"] += 1
             self._know(last=Cursor(batch.epoch, last), leased=not was.released)
@@ -126,7 +126,7 @@ class Witness(EventLog):
         assert isinstance(reply, SeqReply), reply
         self._note("renew", reply.answer, Cursor(renewal.epoch, reply.seq))
         _due(reply, was.to_renew(renewal.epoch))
-        if reply.answer is Answer.OK and not was.released:
+        if reply.answer is ReplyCode.OK and not was.released:
             self._know(leased=True, grace=None, deadline_h=0 if renewal.remaining_s > 0 else -1)
         return reply
 
@@ -135,7 +135,7 @@ class Witness(EventLog):
         reply, was = await super().release(generation_id, epoch, reason), self.known
         self._note(f"release {epoch}", reply.answer)
         _due(reply.answer, was.to_owner_of(epoch))
-        if reply.answer is Answer.OK:
+        if reply.answer is ReplyCode.OK:
             self._know(leased=False, strayed=False, released=True, owner="")
         self._lose("release")
         return reply
@@ -145,8 +145,8 @@ class Witness(EventLog):
     async def create(self, new: NewGeneration) -> CreateReply:
         reply, was = await super().create(new), self.known
         self._note("create", reply.answer)
-        _due(reply.answer, {UNKNOWN: Answer.NEW, DELETED: Answer.GONE}.get(was.status, Answer.EXISTING))
-        if reply.answer is Answer.NEW:
+        _due(reply.answer, {UNKNOWN: ReplyCode.NEW, DELETED: ReplyCode.GONE}.get(was.status, ReplyCode.EXISTING))
+        if reply.answer is ReplyCode.NEW:
             self.known = Known(OPEN, await self._last(new.id))
         return reply
 
@@ -160,26 +160,28 @@ class Witness(EventLog):
         if due := was.to_requeue():
             _due(reply.answer, due)
         else:
-            assert reply.answer in (Answer.OK, Answer.EXHAUSTED, Answer.INTERRUPTED), f"requeue answered {reply.answer}"
+            assert reply.answer in (ReplyCode.OK, ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED), (
+                f"requeue answered {reply.answer}"
+            )
         return reply
 
-    async def delete(self, generation_id: str, tenant: str) -> Answer:
+    async def delete(self, generation_id: str, tenant: str) -> ReplyCode:
         answer, was = await super().delete(generation_id, tenant), self.known
         self._note("delete", answer)
-        _due(answer, Answer.GONE if was.over is Answer.GONE else Answer.OK)
-        if answer is Answer.OK:
+        _due(answer, ReplyCode.GONE if was.over is ReplyCode.GONE else ReplyCode.OK)
+        if answer is ReplyCode.OK:
             self._know(status=DELETED)
         return answer
 
     async def _finish(self, generation_id: str, status: EventType, words: dict[str, Any]) -> FinishReply:
         reply, was = await super()._finish(generation_id, status, words), self.known
         self._note("finish", reply.answer)
-        if was.over is Answer.GONE:
-            _due(reply.answer, Answer.GONE)
-        elif was.over is Answer.CLOSED:
-            _due(reply, FinishReply(Answer.ALREADY, was.status))
+        if was.over is ReplyCode.GONE:
+            _due(reply.answer, ReplyCode.GONE)
+        elif was.over is ReplyCode.CLOSED:
+            _due(reply, FinishReply(ReplyCode.ALREADY, was.status))
         else:
-            _due(reply, FinishReply(Answer.OK, status.value))
+            _due(reply, FinishReply(ReplyCode.OK, status.value))
             self._know(last=await self._last(generation_id))
             assert self.known.last.epoch > was.last.epoch, "an epoch that does not rise"
             self._end(status.value)
@@ -197,7 +199,7 @@ class Witness(EventLog):
         self.trace.append(f"failover: {self.known.last} -> {known.last}, clock {hours_ahead:+} h")
         self.counts["failovers"] += 1
         self.counts["takes lost"] += START.epoch < known.last.epoch < self.known.last.epoch
-        self.counts["endings lost"] += self.known.over is Answer.CLOSED and known.over is not Answer.CLOSED
+        self.counts["endings lost"] += self.known.over is ReplyCode.CLOSED and known.over is not ReplyCode.CLOSED
         self.known = known
         if hours_ahead and known.over is None:
             grace = None if known.grace is None else False
@@ -218,9 +220,9 @@ class Witness(EventLog):
             changed["strayed"] = False
         self.known = Known(**{**self.known.__dict__, **changed})
 
-    def _tell(self, epoch: int, answer: Answer) -> None:
+    def _tell(self, epoch: int, answer: ReplyCode) -> None:
         # Closed by its own terminal an attempt has lost nothing, and brings that back if need be (R26).
-        by_itself = answer is Answer.CLOSED and self.known.last.epoch == epoch
+        by_itself = answer is ReplyCode.CLOSED and self.known.last.epoch == epoch
         if answer in LOST and not by_itself:
             self._stopped.add(epoch)
 
@@ -233,7 +235,7 @@ class Witness(EventLog):
         ((entry_id, _),) = await self.redis.xrevrange(self.keys.log(generation_id), count=1)
         return Cursor.parse(entry_id.decode())
 
-    def _note(self, what: str, answer: Answer, at: Cursor | None = None) -> None:
+    def _note(self, what: str, answer: ReplyCode, at: Cursor | None = None) -> None:
         self.trace.append(f"{what} -> {answer} {at or ''}")
 
 

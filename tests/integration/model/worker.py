@@ -9,7 +9,7 @@ from typing import Final
 
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.eventlog import Batch
-from outlive.shared.log.replies import Answer
+from outlive.shared.log.replies import ReplyCode
 from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
 from outlive.worker.publishing.outbox import Outbox, OutboxLimits
@@ -19,7 +19,7 @@ from tests.integration.model.witness import LIMITS, Witness
 from tests.support.measuring import unread
 
 _TEXTS: Final = ("a", "bc", "日本", "\U0001f600", "\n", "\u2028", " d ")
-_MOST_EVENTS: Final = 40
+_MAX_EVENTS: Final = 40
 _OUTBOX: Final = OutboxLimits(unflushed_events=128, max_event_bytes=65_536, max_output_bytes=1_048_576)
 
 
@@ -44,9 +44,9 @@ class Worker:
                 break
             except LogUnavailable:
                 continue
-        if taken.answer in (Answer.EXHAUSTED, Answer.INTERRUPTED):
+        if taken.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
             await fail_lost(self._log, unread(), generation_id, taken.reason)
-        if taken.answer is not Answer.OK:
+        if taken.answer is not ReplyCode.OK:
             return None
         publication = self._publisher.open(generation_id, token, taken)
         self.attempts.append(publication)
@@ -107,7 +107,7 @@ class Worker:
     def _say(self, publication: Publication) -> None:
         outbox, rng = publication.outbox, self._rng
         events = outbox.events_with_terminal()
-        if events > _MOST_EVENTS or rng.random() < 0.015:
+        if events > _MAX_EVENTS or rng.random() < 0.015:
             usage = Usage(5, events, 5 + events)
             last: Terminal = Completed("stop", usage, outbox.chars, events)
             if rng.random() < 0.2:
