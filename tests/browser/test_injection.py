@@ -8,13 +8,13 @@ from playwright.async_api import Browser
 
 from outlive.shared.model.codec import decode_json
 from tests.support.browser import tab
+from tests.support.client_reports import retold, transcript_of
 from tests.support.injections import MODEL, answer, check_told
 from tests.support.invariants import check_invariants
-from tests.support.provider import Provider
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_provider import Provider
 from tests.support.sse import events_url
 from tests.support.stack import Stack
-from tests.support.told import retold, transcript_of
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from playwright.async_api import Browser
 
 from tests.browser.conftest import Look
 from tests.support.browser import Tab, tab
-from tests.support.node import MODULES
+from tests.support.javascript import MODULES
 from tests.support.stack import Stack, demo, unique
 
 pytestmark = pytest.mark.anyio

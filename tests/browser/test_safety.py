@@ -5,8 +5,8 @@ from typing import Final
 import pytest
 
 from tests.support.browser import Tab
+from tests.support.raw_http import request
 from tests.support.stack import Stack, demo
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -11,12 +11,12 @@ from typing import Any, Final, Self
 
 from redis.asyncio import Redis
 
-from tests.chaos import wedge
-from tests.chaos.tap import Command, Said, Tap, Trap
+from tests.chaos import blocked_loop
+from tests.chaos.redis_tap import Command, Said, Tap, Trap
 from tests.support.processes import START_S, OsProcess
-from tests.support.proxy import FaultProxy
 from tests.support.redis_server import RedisServer
 from tests.support.stack import ApiProcess, Stack, WorkerProcess
+from tests.support.tcp_fault_proxy import FaultProxy
 from tests.support.waiting import until
 
 LEASE_S: Final = 1.0
@@ -84,7 +84,7 @@ class Fleet:
         )
         self._links = {process: Link(process, self.redis.port) for process in (*self.workers, *self.apis)}
         for worker in self.workers:
-            worker.environ |= wedge.ENVIRON
+            worker.environ |= blocked_loop.ENVIRON
         self.replica_environ = dict(replica_environ or {})
         """Of the next replica."""
         self.has_replica = replica

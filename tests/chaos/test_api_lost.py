@@ -4,7 +4,7 @@ import pytest
 
 from tests.bench.table import percentile
 from tests.chaos.trial import Trial
-from tests.support.stalled import has_bytes, stalled_viewer
+from tests.support.stalled_viewer import has_bytes, stalled_viewer
 from tests.support.transcript import Mark
 from tests.support.waiting import until
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from outlive.shared.store.slots import slot_of
+from tests.chaos.cluster_fleet import WideFleet
 from tests.chaos.trial import Answer, Trial
-from tests.chaos.wide import WideFleet
 from tests.support.redis_cluster import Node, RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, chat

@@ -4,8 +4,8 @@ import pytest
 
 from tests.chaos.trial import Answer, Trial
 from tests.support.invariants import check_invariants
+from tests.support.raw_http import request
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.chaos.cluster_fleet import WideFleet
 from tests.chaos.trial import Trial
-from tests.chaos.wide import WideFleet
 from tests.support.sentinels import SentinelSet
 
 pytestmark = pytest.mark.anyio

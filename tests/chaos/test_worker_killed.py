@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.fleet import LEASE_S
-from tests.chaos.tap import Command
+from tests.chaos.redis_tap import Command
 from tests.chaos.trial import Trial
 
 pytestmark = pytest.mark.anyio

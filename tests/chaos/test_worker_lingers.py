@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
+from tests.chaos.blocked_loop import WEDGED_S
 from tests.chaos.fleet import LEASE_S
 from tests.chaos.trial import SLACK_S, Answer, Trial
-from tests.chaos.wedge import WEDGED_S
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from outlive.shared.model.cursor import Cursor
-from tests.chaos.tap import LOST, Said
+from tests.chaos.redis_tap import LOST, Said
 from tests.support.invariants import LogEntry
 from tests.support.sse import Frame
 from tests.support.transcript import Transcript

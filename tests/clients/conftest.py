@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from openai import AsyncOpenAI
 
-from tests.support import sdk
+from tests.support import openai_sdk
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
 
@@ -20,19 +20,19 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 @pytest.fixture(scope="session")
 async def ours(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
     """The SDK at the first API process."""
-    async with sdk.connected(stack.urls[0]) as client:
+    async with openai_sdk.connected(stack.urls[0]) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def other(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
     """The SDK at the second."""
-    async with sdk.connected(stack.urls[1]) as client:
+    async with openai_sdk.connected(stack.urls[1]) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def provider(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
     """The SDK at the demo model, without Outlive in between."""
-    async with sdk.connected(stack.model.url) as client:
+    async with openai_sdk.connected(stack.model.url) as client:
         yield client

@@ -8,19 +8,19 @@ from typing import Any, Final
 import httpx
 from httpx_sse import SSEError, aconnect_sse
 
-from tests.support import node
+from tests.support import javascript
 from tests.support.sse import Parser
 
 Events = list[dict[str, Any]]
 
 
 async def by_eventsource(url: str) -> Events:
-    told: Events = await node.run("others.mjs", {"client": "eventsource", "url": url})
+    told: Events = await javascript.run("others.mjs", {"client": "eventsource", "url": url})
     return told
 
 
 async def by_fetch_event_source(url: str) -> Events:
-    told: Events = await node.run("others.mjs", {"client": "fetch-event-source", "url": url})
+    told: Events = await javascript.run("others.mjs", {"client": "fetch-event-source", "url": url})
     return told
 
 

@@ -10,14 +10,14 @@ from openai._streaming import SSEDecoder
 
 from outlive.shared.model.codec import decode_json
 from tests.clients.others import CLIENTS, Events
-from tests.support import node, sdk
+from tests.support import javascript, openai_sdk
+from tests.support.client_reports import retold, transcript_of
 from tests.support.injections import INJECTIONS, MODEL, SPOKEN, answer, check_told, failure
 from tests.support.invariants import LogEntry, check_invariants
-from tests.support.provider import Provider
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_provider import Provider
 from tests.support.sse import events_url
 from tests.support.stack import Stack
-from tests.support.told import retold, transcript_of
 from tests.support.transcript import whole
 
 pytestmark = pytest.mark.anyio
@@ -92,12 +92,12 @@ async def test_a_providers_error_is_told_in_its_words(place: Place) -> None:
 async def test_openais_sdks_read_what_was_sent(place: Place) -> None:
     """On their own wires, streamed, in Python and in Node; an error is raised in the provider's words."""
     url = place.stack.urls[0]
-    async with sdk.connected(url) as client:
-        chat = await sdk.streamed(client, **sdk.asked(place.spoken))
+    async with openai_sdk.connected(url) as client:
+        chat = await openai_sdk.streamed(client, **openai_sdk.asked(place.spoken))
         responses = await client.responses.create(model=place.spoken, input="x", stream=True)
         final = [event async for event in responses][-1]
         with pytest.raises(APIError) as raised:
-            await sdk.streamed(client, **sdk.asked("failing"))
+            await openai_sdk.streamed(client, **openai_sdk.asked("failing"))
     message = chat["choices"][0]["message"]
     assert whole(message["content"]) == SPOKEN
     assert [call["function"]["arguments"] for call in message["tool_calls"]] == [text for text in INJECTIONS if text]
@@ -107,4 +107,4 @@ async def test_openais_sdks_read_what_was_sent(place: Place) -> None:
 
     asked = {"baseURL": f"{url}/v1", "other": f"{url}/v1", "model": place.spoken, "prompt": "x"}
     for what in ("chat", "responses"):
-        assert set(map(whole, await node.run("openai.mjs", {"what": what, **asked}))) == {SPOKEN}
+        assert set(map(whole, await javascript.run("openai.mjs", {"what": what, **asked}))) == {SPOKEN}

@@ -9,13 +9,13 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
-from tests.support.sdk import asked, same, streamed
+from tests.support.openai_sdk import asked, same, streamed
+from tests.support.raw_http import request
 from tests.support.sse import open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.tools import asking
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

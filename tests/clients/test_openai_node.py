@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import node
+from tests.support import javascript
 from tests.support.stack import PROMPT, Stack, demo, unique
 from tests.support.tools import asking
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 async def _does(stack: Stack, what: str, model: str, **more: Any) -> Any:
     places = {"baseURL": f"{stack.urls[0]}/v1", "other": f"{stack.urls[1]}/v1"}
-    return await node.run("openai.mjs", {"what": what, "model": model, "prompt": PROMPT, **places, **more})
+    return await javascript.run("openai.mjs", {"what": what, "model": model, "prompt": PROMPT, **places, **more})
 
 
 async def test_text_is_the_same_however_it_is_asked_for(stack: Stack) -> None:

@@ -9,7 +9,7 @@ from openai import AsyncOpenAI
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
-from tests.support.sdk import asked, streamed
+from tests.support.openai_sdk import asked, streamed
 from tests.support.sse import Frame, open_stream
 from tests.support.stack import PROMPT, QUICK, Stack, demo, unique
 from tests.support.tools import asking

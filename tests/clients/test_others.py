@@ -3,10 +3,10 @@
 import pytest
 
 from tests.clients.others import CLIENTS
+from tests.support.client_reports import transcript_of
 from tests.support.invariants import check_invariants
-from tests.support.road import Habits, proxy
+from tests.support.sse_fault_proxy import Habits, proxy
 from tests.support.stack import Stack, demo
-from tests.support.told import transcript_of
 
 pytestmark = pytest.mark.anyio
 

@@ -7,25 +7,25 @@ from typing import Final
 
 import pytest
 
-from tests.support import node
+from tests.support import javascript
 from tests.support.processes import ROOT
 from tests.support.stack import Stack, demo
 
 pytestmark = pytest.mark.anyio
 
 WEB: Final = ROOT / "api" / "web"
-TSC: Final = str(node.MODULES / "typescript" / "bin" / "tsc")
+TSC: Final = str(javascript.MODULES / "typescript" / "bin" / "tsc")
 
 
 async def test_what_the_comments_say_of_types_is_true() -> None:
     """`tsc --checkJs` in strict mode, over the client and the page."""
-    await node.output([str(node.node()), TSC, "-p", str(node.CLIENTS)], within_s=110)
+    await javascript.output([str(javascript.node()), TSC, "-p", str(javascript.CLIENTS)], within_s=110)
 
 
 async def test_the_declarations_are_made_of_the_code(tmp_path: Path) -> None:
     """`make types` writes them; what is committed is what it would write."""
-    project = str(node.CLIENTS / "tsconfig.types.json")
-    await node.output([str(node.node()), TSC, "-p", project, "--outDir", str(tmp_path)], within_s=110)
+    project = str(javascript.CLIENTS / "tsconfig.types.json")
+    await javascript.output([str(javascript.node()), TSC, "-p", project, "--outDir", str(tmp_path)], within_s=110)
     assert texts_in(tmp_path) == texts_in(WEB / "types")
 
 
@@ -41,13 +41,13 @@ def install(project: Path) -> None:
         packed.extractall(project, filter="data")
     (project / "package").rename(modules / "outlive")
     for name in ("react", "react-test-renderer"):
-        (modules / name).symlink_to(node.MODULES / name)
+        (modules / name).symlink_to(javascript.MODULES / name)
 
 
 @pytest.fixture
 async def project(tmp_path: Path) -> Path:
     """Somebody's project that has installed the package as npm packs it, beside React."""
-    await node.output(["npm", "pack", str(WEB), "--pack-destination", str(tmp_path)])
+    await javascript.output(["npm", "pack", str(WEB), "--pack-destination", str(tmp_path)])
     install(tmp_path)
     return tmp_path
 
@@ -56,8 +56,8 @@ async def test_the_installed_hook_shows_one_answer_and_then_another(stack: Stack
     """In strict mode; nothing of the first is left in the second; an unknown id is told as refused."""
     first = await stack.create(demo(pace_s=0.002, tokens=60))
     second = await stack.create(demo(pace_s=0.002, tokens=40, seed=2))
-    script = str(shutil.copy(node.CLIENTS / "react.mjs", project))
-    shown = await node.run(script, {"url": stack.urls[0], "first": first, "second": second})
+    script = str(shutil.copy(javascript.CLIENTS / "react.mjs", project))
+    shown = await javascript.run(script, {"url": stack.urls[0], "first": first, "second": second})
     texts = [(await stack.snapshot(generation_id))["text"] for generation_id in (first, second)]
 
     assert shown["nothing"] == {"text": "", "status": "queued", "state": None, "code": None}

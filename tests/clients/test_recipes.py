@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.support import node
+from tests.support import javascript
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
@@ -19,7 +19,7 @@ BLOCKS: Final = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "RECIPES.md").read_
 
 COMMANDS: Final = {
     "python": [sys.executable, "-c"],
-    "js": [str(node.node()), "--input-type=module", "-e"],
+    "js": [str(javascript.node()), "--input-type=module", "-e"],
     "bash": ["bash", "-eu", "-c"],
 }
 SAY: Final = [
@@ -39,7 +39,7 @@ async def test_every_recipe_does_what_it_says(stack: Stack, tmp_path: Path) -> N
 
     async def said(language: str, code: str) -> str:
         code = code.replace("http://127.0.0.1:8000", stack.urls[0]).replace(SCRATCH, f"{tmp_path}/")
-        return await node.output([*COMMANDS[language], code], cwd=node.CLIENTS)
+        return await javascript.output([*COMMANDS[language], code], cwd=javascript.CLIENTS)
 
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(said(language, code)) for language, code in BLOCKS]

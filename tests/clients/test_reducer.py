@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support import node
+from tests.support import javascript
 from tests.support.stack import Stack, demo
 from tests.support.transcript import Seen, Transcript, reduce, whole
 from tests.support.viewer import Viewer
@@ -88,7 +88,7 @@ async def test_invented_transcripts_reduce_to_the_same_answer() -> None:
         for said in invented(chance):
             transcript.saw(frame(said))
         transcripts.append(transcript.segments()[-1].seen)
-    theirs = await node.run("reduce.mjs", [sent(seen) for seen in transcripts])
+    theirs = await javascript.run("reduce.mjs", [sent(seen) for seen in transcripts])
 
     for seen, answer in zip(transcripts, theirs, strict=True):
         ours = reduced(seen)
@@ -111,7 +111,7 @@ async def test_real_transcripts_reduce_to_the_same_answer(
     generation_id = await stack.create(demo(pace_s=0.001, **wishes), tools=tools, on_interrupt="fail")
     transcript = await Viewer(generation_id, stack.urls, seed=3, fold=fold, leaves=2, reconnect_s=(0, 0.1)).follow()
     seen = transcript.segments()[-1].seen
-    (answer,) = await node.run("reduce.mjs", [sent(seen)])
+    (answer,) = await javascript.run("reduce.mjs", [sent(seen)])
     snapshot = await stack.snapshot(generation_id)
 
     check_same(transcript.reduce(), answer)
@@ -125,7 +125,7 @@ async def test_a_reset_forgets_everything() -> None:
         {"id": "20-1", "type": "token", "data": {"text": "a"}},
         {"id": None, "type": "reset", "data": {"reason": "log_changed"}},
     ]
-    nothing, empty = await node.run("reduce.mjs", [events, []])
+    nothing, empty = await javascript.run("reduce.mjs", [events, []])
     assert nothing == empty
     assert nothing["cursor"] is None
 
@@ -158,11 +158,11 @@ async def test_values_grow_by_their_ops() -> None:
         said(8, "tool_call_done", index=0, id="c1", name="look", arguments='{"q":1}'),
         said(9, "tool_result", id="c1", name="look", error="no such sea", duration_ms=12),
     ]
-    (answer,) = await node.run("reduce.mjs", [events])
+    (answer,) = await javascript.run("reduce.mjs", [events])
     assert answer["json"]["output"] == {"a": "xy", "l": [{"k/~": 2}], "__proto__": {"evil": True}}
     assert answer["json"]["c1"] == "half!"
     result = {"content": None, "error": "no such sea", "durationMs": 12}
     call = {"index": 0, "id": "c1", "name": "look", "arguments": '{"q":1}', "done": True, "result": result}
     assert answer["toolCalls"] == [call]
-    (again,) = await node.run("reduce.mjs", [[*events, {**events[0], "id": "30-0"}]])
+    (again,) = await javascript.run("reduce.mjs", [[*events, {**events[0], "id": "30-0"}]])
     assert (again["json"], again["toolCalls"], again["text"]) == ({}, [], "")

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.support import node
+from tests.support import javascript
+from tests.support.client_reports import transcript_of
 from tests.support.invariants import check_invariants
-from tests.support.road import Habits, proxy, refusal
+from tests.support.sse_fault_proxy import Habits, proxy, refusal
 from tests.support.stack import Stack, demo, unique
-from tests.support.told import transcript_of
 from tests.support.transcript import whole
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ async def follow(stack: Stack, habits: Habits, seed: int = 0, model: str | None 
     """Watch one answer through a proxy with these habits, and check all that can be checked."""
     generation_id = await stack.create(model or demo(pace_s=0.003, tokens=150, reasoning=5))
     async with proxy(stack.urls[0], habits, seed) as road:
-        told: dict[str, Any] = await node.run("watch.mjs", {"url": road.url, "id": generation_id, **given})
+        told: dict[str, Any] = await javascript.run("watch.mjs", {"url": road.url, "id": generation_id, **given})
         told["paths"] = road.paths
     snapshot = await stack.snapshot(generation_id)
     transcript = transcript_of(generation_id, "our client", told["events"])
@@ -78,7 +78,7 @@ async def test_a_finished_answer_is_over_at_once(stack: Stack) -> None:
     generation_id = await stack.create(demo(pace_s=0, tokens=5))
     cursor = (await stack.closed(generation_id))["cursor"]
     async with proxy(stack.urls[0], Habits()) as road:
-        told = await node.run("watch.mjs", {"url": road.url, "id": generation_id, "after": cursor})
+        told = await javascript.run("watch.mjs", {"url": road.url, "id": generation_id, "after": cursor})
     assert (told["events"], told["refused"], told["states"][-1]) == ([], None, "ended")
     assert len(road.paths) == 1
 
@@ -97,7 +97,7 @@ async def test_a_refusal_for_good_is_told(
     """With the server's own code, and without asking again."""
     known = generation_id or await stack.create(demo(pace_s=0, tokens=1))
     async with proxy(stack.urls[0], Habits()) as road:
-        told = await node.run("watch.mjs", {"url": road.url, "id": known, "after": after})
+        told = await javascript.run("watch.mjs", {"url": road.url, "id": known, "after": after})
     assert told["refused"]["name"] == "OutliveError"
     assert (told["refused"]["status"], told["refused"]["code"]) == (status, code)
     assert len(road.paths) == 1
@@ -106,7 +106,7 @@ async def test_a_refusal_for_good_is_told(
 async def test_leaving_ends_the_watching_and_not_the_answer(stack: Stack) -> None:
     """Within a second of the signal, on a connection that would have stayed open."""
     generation_id = await stack.create(demo(pace_s=0, gate=unique(), gate_after=3))
-    told = await node.run("watch.mjs", {"url": stack.urls[0], "id": generation_id, "leaveAfter": 3}, within_s=20)
+    told = await javascript.run("watch.mjs", {"url": stack.urls[0], "id": generation_id, "leaveAfter": 3}, within_s=20)
     assert len(told["events"]) == 3
     assert told["refused"] is None
     assert (await stack.snapshot(generation_id))["status"] == "running"

@@ -5,10 +5,10 @@ from redis.asyncio import Redis
 
 from outlive.shared.store.connect import connect
 from tests.support.processes import stop_all
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, Stack, demo, unique
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ import pytest
 from outlive.shared.settings import load
 from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
-from tests.support.proxy import FaultProxy
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo
+from tests.support.tcp_fault_proxy import FaultProxy
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 

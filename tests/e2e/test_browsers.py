@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.raw_http import Response, request
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
-from tests.support.wire import Response, request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R62")]
 

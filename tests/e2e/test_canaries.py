@@ -5,12 +5,12 @@ import secrets
 import pytest
 from redis.asyncio import Redis
 
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_stream
 from tests.support.stack import Stack, chat, demo
 from tests.support.tenants import AUTH, api_key, bearer, parts_of
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R63")]
 

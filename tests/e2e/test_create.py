@@ -2,12 +2,12 @@
 
 import pytest
 
+from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
-from tests.support.problems import check_problem
+from tests.support.raw_http import Ended, request
 from tests.support.sse import open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.transcript import Transcript
-from tests.support.wire import Ended, request
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ from urllib.parse import quote
 import pytest
 
 from outlive.shared.model.cursor import Cursor
+from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
-from tests.support.problems import check_problem
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import events_url, open_events
 from tests.support.stack import QUICK, Stack, demo
 from tests.support.viewer import Viewer
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -16,14 +16,14 @@ from redis.asyncio import Redis
 
 from outlive.shared.model.cursor import START
 from tests.support.invariants import check_invariants
-from tests.support.measuring import figures
+from tests.support.metrics_reading import figures
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import events_url, open_events
 from tests.support.stack import Stack, demo
 from tests.support.tenants import AUTH, Bearer, api_key, bearer
 from tests.support.transcript import Transcript
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
-from tests.support.provider import DONE, HEAD, Provider, chunk
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_provider import DONE, HEAD, Provider, chunk
 from tests.support.stack import Stack
 from tests.support.viewer import Viewer
 

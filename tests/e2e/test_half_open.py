@@ -13,7 +13,7 @@ from tests.support.invariants import check_invariants
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import Stack, demo
-from tests.support.stalled import has_bytes
+from tests.support.stalled_viewer import has_bytes
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.problems import check_problem
+from tests.support.error_answers import check_problem
+from tests.support.raw_http import Ended, request
 from tests.support.sse import EventStream, Frame, open_events, open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.viewer import Viewer
-from tests.support.wire import Ended, request
 
 pytestmark = pytest.mark.anyio
 

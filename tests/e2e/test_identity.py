@@ -16,15 +16,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from tests.support.origin import Asked, Origin, answer_of
-from tests.support.problems import check_problem
+from tests.support.broken_origin import Asked, Origin, answer_of
+from tests.support.error_answers import check_problem
 from tests.support.processes import ROOT
+from tests.support.raw_http import Ended, Response, request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, ApiProcess, Stack, chat
 from tests.support.tenants import AUTH, SIGNING_KEY, bearer, parts_of
 from tests.support.waiting import until
-from tests.support.wire import Ended, Response, request
 
 pytestmark = pytest.mark.anyio
 

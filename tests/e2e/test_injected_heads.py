@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.injections import INJECTIONS
-from tests.support.provider import Provider, refused, stream
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_provider import Provider, refused, stream
 from tests.support.stack import Stack
 from tests.support.tenants import AUTH, api_key
 from tests.support.waiting import until

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.problems import check_problem
+from tests.support.error_answers import check_problem
+from tests.support.raw_http import Ended, Response, request
 from tests.support.redis_server import RedisServer
-from tests.support.socket import open_socket
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.tenants import AUTH, Bearer, api_key, bearer
 from tests.support.waiting import until
-from tests.support.wire import Ended, Response, request
+from tests.support.websocket_viewer import open_socket
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.problems import check_problem
+from tests.support.error_answers import check_problem
+from tests.support.raw_http import request
 from tests.support.stack import QUICK, Stack, demo, unique
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -17,9 +17,9 @@ from outlive.deploy.local import redis_server
 from outlive.deploy.local.child import Child, Command
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import OsProcess
+from tests.support.raw_http import Response, request
 from tests.support.stack import chat, demo
 from tests.support.waiting import until
-from tests.support.wire import Response, request
 
 pytestmark = pytest.mark.anyio
 

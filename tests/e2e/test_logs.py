@@ -11,12 +11,12 @@ from typing import Any, Final
 import pytest
 
 from tests.support.processes import ROOT, OsProcess
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import Stack, chat, demo
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.proxy import Cut, FaultProxy
+from tests.support.raw_http import Headers, Response, request
 from tests.support.sse import open_stream
 from tests.support.stack import Stack, chat, demo, unique
-from tests.support.wire import Headers, Response, request
+from tests.support.tcp_fault_proxy import Cut, FaultProxy
 
 pytestmark = pytest.mark.anyio
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.measuring import figures
+from tests.support.metrics_reading import figures
 from tests.support.ports import claim_port, release_port
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

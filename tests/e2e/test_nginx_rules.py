@@ -7,14 +7,14 @@ import itertools
 import pytest
 
 from outlive.shared.settings import Settings
+from tests.support.broken_origin import Asked, Origin, answer_of
 from tests.support.nginx import Nginx
-from tests.support.origin import Asked, Origin, answer_of
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import OsProcess
 from tests.support.programs import program
+from tests.support.raw_http import exchange, request
 from tests.support.sse import open_events
 from tests.support.waiting import until
-from tests.support.wire import exchange, request
 
 pytestmark = pytest.mark.anyio
 

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.raw_http import Headers, Response, request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_stream
 from tests.support.stack import QUICK, Stack, demo, unique
 from tests.support.tenants import AUTH, Bearer, api_key, bearer
 from tests.support.waiting import until
-from tests.support.wire import Headers, Response, request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R48")]
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.processes import ROOT
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack
 from tests.support.tenants import AUTH, api_key, bearer
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from tests.support.origin import Asked, Origin, answer_of
+from tests.support.broken_origin import Asked, Origin, answer_of
 from tests.support.ports import claim_port, release_port
-from tests.support.reverse_proxy import Caddy, Haproxy
+from tests.support.raw_http import exchange, request
+from tests.support.shipped_proxies import Caddy, Haproxy
 from tests.support.sse import open_events
 from tests.support.waiting import until
-from tests.support.wire import exchange, request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", [Haproxy, Caddy])]
 

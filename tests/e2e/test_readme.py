@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import OsProcess
+from tests.support.raw_http import request
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

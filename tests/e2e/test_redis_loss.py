@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from tests.support.invariants import check_invariants
+from tests.support.raw_http import request
 from tests.support.stack import Stack, demo
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -11,11 +11,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from tests.support.processes import ROOT
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import Stack, chat, demo
 from tests.support.tenants import AUTH, bearer
-from tests.support.wire import request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R60")]
 

@@ -9,11 +9,11 @@ import pytest
 from tests.support.invariants import check_invariants
 from tests.support.nginx import Nginx
 from tests.support.processes import OsProcess
+from tests.support.raw_http import request
 from tests.support.stack import QUICK, Stack, chat, demo
 from tests.support.transcript import Mark, Transcript
 from tests.support.viewer import Viewer, follow_all
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long]
 

@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 
 from tests.support.invariants import check_invariants
-from tests.support.measuring import figures
+from tests.support.metrics_reading import figures
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo
-from tests.support.stalled import has_bytes, stalled_viewer
+from tests.support.stalled_viewer import has_bytes, stalled_viewer
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 

@@ -8,14 +8,14 @@ import pytest
 from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
-from tests.support.problems import check_problem
+from tests.support.error_answers import check_problem
+from tests.support.raw_http import Headers, Response, request
 from tests.support.redis_server import RedisServer
-from tests.support.socket import open_socket
 from tests.support.sse import open_events, open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.tenants import AUTH, api_key, bearer
 from tests.support.waiting import until
-from tests.support.wire import Headers, Response, request
+from tests.support.websocket_viewer import open_socket
 
 pytestmark = pytest.mark.anyio
 

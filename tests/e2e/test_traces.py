@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.collector import Collector, Recorded
-from tests.support.origin import Asked, Origin
+from tests.support.broken_origin import Asked, Origin
 from tests.support.processes import ROOT
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, chat, demo, unique
+from tests.support.trace_collector import Collector, Recorded
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio

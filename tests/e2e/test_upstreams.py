@@ -9,9 +9,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.problems import check_problem
+from tests.support.error_answers import check_problem
+from tests.support.openai_sdk import asked, connected
 from tests.support.redis_server import RedisServer
-from tests.support.sdk import asked, connected
 from tests.support.stack import ModelProcess, Stack, WorkerProcess, chat, demo, unique
 from tests.support.tools import asking
 from tests.support.waiting import until

@@ -7,12 +7,12 @@ import pytest
 
 from outlive.shared.model.cursor import Cursor
 from tests.support.invariants import check_invariants
+from tests.support.raw_http import Ended
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import Stack, demo
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer, follow_all
-from tests.support.wire import Ended
 
 pytestmark = pytest.mark.anyio
 

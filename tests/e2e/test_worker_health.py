@@ -6,10 +6,10 @@ from contextlib import suppress
 import pytest
 
 from tests.support.ports import claim_port, release_port
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, WorkerProcess, demo
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

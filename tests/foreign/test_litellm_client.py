@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.foreign.test_litellm import PYTHON
-from tests.support import node
+from tests.support import javascript
 from tests.support.redis_server import RedisServer
 from tests.support.stack import PROMPT, Stack, demo
 from tests.support.tools import asking
@@ -32,7 +32,7 @@ async def test_it_gets_text_calls_and_refusals(stack: Stack) -> None:
         "prompt": PROMPT,
     }
     script = Path(__file__).with_name("litellm_client.py")
-    printed = await node.output([str(PYTHON), str(script)], json.dumps(given), within_s=100)
+    printed = await javascript.output([str(PYTHON), str(script)], json.dumps(given), within_s=100)
     # It has something to say of its own when it raises.
     said = json.loads(printed.splitlines()[-1])
 

@@ -12,7 +12,7 @@ from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import LIMITS
-from tests.integration.publishing import WatchedLog, publishing
+from tests.integration.watched_publisher import WatchedLog, publishing
 from tests.support.redis_server import RedisServer
 
 

@@ -11,7 +11,7 @@ from outlive.shared.model.generation import new_id
 from outlive.shared.queue.queue import Queue
 from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import created, server_ms
-from tests.support.measuring import unread
+from tests.support.metrics_reading import unread
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from outlive.shared.queue.queue import Queue
 from outlive.shared.store.connect import connect, connect_blocking, pool
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.arqworker import ArqWorker
-from tests.support.measuring import unread
+from tests.support.metrics_reading import unread
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 

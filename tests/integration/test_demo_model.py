@@ -9,9 +9,9 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from openai.types.chat import ChatCompletionChunk
 
+from tests.support.raw_http import request
 from tests.support.stack import ModelProcess, demo
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

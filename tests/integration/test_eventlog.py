@@ -143,7 +143,10 @@ async def test_append_writes_what_follows(eventlog: EventLog, redis: Redis, keys
         ReplyCode.OK,
         2,
     )
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "d", chars=3)) == (ReplyCode.OK, 3)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "d", chars=3)) == (
+        ReplyCode.OK,
+        3,
+    )
     cursors = [entry.cursor for entry in await logs.whole_log(redis, keys, generation_id)]
     assert cursors[1:] == [Cursor(taken.epoch, seq) for seq in range(4)]
     fields = await logs.meta_fields(redis, keys, generation_id)
@@ -157,7 +160,10 @@ async def test_append_never_doubles_and_never_skips(eventlog: EventLog, redis: R
     """DUP for what is in, the rest of what overlaps, GAP for what would leave a hole."""
     generation_id, taken = await logs.running(eventlog)
     whole = logs.tokens(generation_id, taken.epoch, 1, "a", "b", "c")
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b")) == (ReplyCode.OK, 2)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b")) == (
+        ReplyCode.OK,
+        2,
+    )
     assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a")) == (ReplyCode.DUP, 2)
     assert (await logs.meta_fields(redis, keys, generation_id))["chars"] == "2"
     assert await logs.append(eventlog, whole) == (ReplyCode.OK, 3)
@@ -174,7 +180,10 @@ async def test_an_older_epoch_writes_nothing(eventlog: EventLog, redis: Redis, k
     await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 1, "a"))
     await logs.expire_lease(redis, keys, generation_id)
     await eventlog.take(generation_id, "two")
-    before = await logs.whole_log(redis, keys, generation_id), await logs.meta_fields(redis, keys, generation_id)
+    before = (
+        await logs.whole_log(redis, keys, generation_id),
+        await logs.meta_fields(redis, keys, generation_id),
+    )
     answers = [
         (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 2, "z"))).answer,
         (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 1, "a"))).answer,
@@ -195,8 +204,14 @@ async def test_after_the_terminal_nothing_is_written(eventlog: EventLog, redis: 
     """CLOSED for everybody; DUP for the owner who asks about what is in."""
     generation_id, taken = await logs.running(eventlog)
     last = logs.completion(generation_id, taken.epoch, 2)
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"), last) == (ReplyCode.OK, 2)
-    before = await logs.whole_log(redis, keys, generation_id), await logs.meta_fields(redis, keys, generation_id)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"), last) == (
+        ReplyCode.OK,
+        2,
+    )
+    before = (
+        await logs.whole_log(redis, keys, generation_id),
+        await logs.meta_fields(redis, keys, generation_id),
+    )
     assert before[1]["terminal"] == f"{taken.epoch}-2"
     assert await logs.append(eventlog, last) == (ReplyCode.DUP, 2)
     assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).answer is ReplyCode.CLOSED

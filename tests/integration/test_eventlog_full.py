@@ -46,7 +46,12 @@ async def test_a_full_redis_still_lets_generations_end(small_redis: Redis, keys:
     assert await eventlog.cancel(two) == (ReplyCode.OK, "cancelled")
     assert (await eventlog.release(three, third.epoch, "worker_shutdown")).answer is ReplyCode.OK
     assert await eventlog.delete(three, logs.TENANT) is ReplyCode.OK
-    assert [kind for kind, _ in await logs.said(small_redis, keys, one)] == ["queued", "attempt", "token", "completed"]
+    assert [kind for kind, _ in await logs.said(small_redis, keys, one)] == [
+        "queued",
+        "attempt",
+        "token",
+        "completed",
+    ]
 
 
 async def _queued_before(eventlog: EventLog, redis: Redis) -> str:

@@ -18,7 +18,7 @@ from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import OneServer
 from tests.integration import logs
-from tests.integration.screens import Screen, running_hub
+from tests.integration.watched_hub import Screen, running_hub
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 

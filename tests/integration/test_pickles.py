@@ -12,11 +12,11 @@ from arq.constants import health_check_key_suffix, in_progress_key_prefix, job_k
 from redis.asyncio import Redis
 
 from outlive.shared.model.generation import new_id
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, Stack
 from tests.support.tenants import AUTH, api_key, bearer
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

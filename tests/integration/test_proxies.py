@@ -10,7 +10,7 @@ import pytest
 from tests.support.nginx import CONFIGURATION
 from tests.support.processes import ROOT
 from tests.support.programs import program
-from tests.support.reverse_proxy import make_certificate
+from tests.support.shipped_proxies import make_certificate
 
 HOSTS = ("api-1", "api-2", "outlive-api")
 PLACES = (CONFIGURATION / "place.conf", ROOT / "deploy/kubernetes/base/place.conf")

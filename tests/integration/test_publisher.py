@@ -9,7 +9,7 @@ from outlive.shared.model.events import Reasoning, Token
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import said
-from tests.integration.publishing import (
+from tests.integration.watched_publisher import (
     MAX,
     WITHIN_S,
     WatchedLog,

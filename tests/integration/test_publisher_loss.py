@@ -14,7 +14,7 @@ from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import TENANT, created, expire_lease, whole_log
-from tests.integration.publishing import (
+from tests.integration.watched_publisher import (
     LEASE_S,
     WITHIN_S,
     Tail,

@@ -12,7 +12,7 @@ from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.publication import Publication
 from tests.integration.logs import running, said, whole_log
-from tests.integration.publishing import (
+from tests.integration.watched_publisher import (
     LEASE_S,
     WITHIN_S,
     WatchedLog,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tests.support.provider import chunk, stream
+from tests.support.scripted_provider import chunk, stream
 from tests.support.transcript import whole
 
 INJECTIONS: Final = (

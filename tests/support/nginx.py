@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.support.processes import ROOT
 from tests.support.programs import program
-from tests.support.reverse_proxy import Proxy, exchanged, make_certificate
+from tests.support.shipped_proxies import Proxy, exchanged, make_certificate
 
 CONFIGURATION: Final = ROOT / "deploy" / "nginx"
 

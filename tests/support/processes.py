@@ -28,7 +28,7 @@ STOP_S: Final = 10.0
 """A process that takes longer to end than this hangs; `Stack` gives workers less time to drain."""
 
 _TAIL_BYTES: Final = 6_000
-_AS_INSTALLED: Final = {"PYTHONPATH": str(ROOT / "tests" / "support" / "without")}
+_AS_INSTALLED: Final = {"PYTHONPATH": str(ROOT / "tests" / "support" / "hidden_modules")}
 """For our own programs: what only tests bring is not there."""
 _PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
 from outlive.shared.model.cursor import Cursor
-from tests.support.wire import Ended, Exchange, Headers, exchange
+from tests.support.raw_http import Ended, Exchange, Headers, exchange
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _MAX_BLOCK_BYTES: Final = 8_388_608

@@ -17,9 +17,9 @@ from outlive.shared.store.plane import open_log_plane
 from tests.support.invariants import LogEntry
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import STOP_S, OsProcess, stop_all
+from tests.support.raw_http import Headers, Response, request
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
-from tests.support.wire import Headers, Response, request
 
 PROMPT: Final = "Why does the sea look blue?"
 

@@ -18,7 +18,7 @@ from outlive.shared.queue.queue import JOB_FUNCTION, Queue, deserialize, seriali
 from outlive.shared.store.connect import pool
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.arqworker import ArqWorker
-from tests.support.measuring import unread
+from tests.support.metrics_reading import unread
 
 pytestmark = pytest.mark.anyio
 

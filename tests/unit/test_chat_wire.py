@@ -20,7 +20,7 @@ from outlive.shared.model.events import (
     ToolCall,
     ToolCallDone,
 )
-from tests.support.handmade import EPOCH, USAGE, log_of
+from tests.support.handwritten_logs import EPOCH, USAGE, log_of
 from tests.support.sse import Frame, Parser
 
 STOP = Completed("stop", USAGE, 5, 5)

@@ -26,7 +26,7 @@ from outlive.shared.model.events import (
     ToolCallDone,
     ToolResult,
 )
-from tests.support.handmade import USAGE, log_of
+from tests.support.handwritten_logs import USAGE, log_of
 from tests.support.sse import Frame, Parser
 
 HEAD = Head(b'{"model":"demo","messages":[{"role":"user","content":"x"}]}', b'{"a":"b"}')

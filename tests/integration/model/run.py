@@ -24,7 +24,7 @@ from tests.integration.model.replica import Replica
 from tests.integration.model.viewer import Viewer
 from tests.integration.model.witness import Witness
 from tests.integration.model.worker import Worker, late_batch
-from tests.support.measuring import unread
+from tests.support.metrics_reading import unread
 from tests.support.transcript import Transcript
 
 _STEPS: Final = 80

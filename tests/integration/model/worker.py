@@ -16,7 +16,7 @@ from outlive.worker.publishing.outbox import Outbox, OutboxLimits
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.model.witness import LIMITS, Witness
-from tests.support.measuring import unread
+from tests.support.metrics_reading import unread
 
 _TEXTS: Final = ("a", "bc", "日本", "\U0001f600", "\n", "\u2028", " d ")
 _MAX_EVENTS: Final = 40

@@ -14,7 +14,7 @@ from outlive.shared.store.replicas import Replicas
 from outlive.worker.publishing.publisher import Publisher
 from outlive.worker.publishing.replication_hold import ReplicationHold
 from tests.integration.logs import said
-from tests.integration.publishing import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
+from tests.integration.watched_publisher import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 

@@ -5,10 +5,10 @@ from websockets.exceptions import InvalidStatus
 
 from outlive.shared.model.cursor import START, Cursor
 from tests.support.redis_server import RedisServer
-from tests.support.socket import open_socket
 from tests.support.sse import Frame, open_events
 from tests.support.stack import Stack, demo, unique
 from tests.support.transcript import Transcript
+from tests.support.websocket_viewer import open_socket
 
 pytestmark = pytest.mark.anyio
 

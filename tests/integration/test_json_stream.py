@@ -15,7 +15,7 @@ from outlive.worker.json_stream.partial_json import LOOK_S
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import said
-from tests.integration.publishing import WITHIN_S, WatchedLog, opened, settled
+from tests.integration.watched_publisher import WITHIN_S, WatchedLog, opened, settled
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.raw_http import Headers
 from tests.support.sse import Frame
-from tests.support.wire import Headers
 
 _NOT_EVENTS = frozenset({"heartbeat", "retry"})
 

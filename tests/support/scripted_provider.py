@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from tests.support.origin import Asked, Origin
+from tests.support.broken_origin import Asked, Origin
 
 Saying = bytes | Callable[[], AsyncIterator[bytes]]
 """A whole HTTP answer; or its pieces, without end if need be."""

@@ -22,7 +22,12 @@ async def test_a_look_follows_the_life_of_a_generation(eventlog: EventLog, reade
     """Queued, running, closed; times appear when they come to pass."""
     generation_id = await logs.created(eventlog)
     queued = await reader.meta(generation_id, logs.TENANT)
-    assert (queued.status, queued.model, queued.metadata, queued.attempt) == (Status.QUEUED, logs.MODEL, b'{"a":1}', 0)
+    assert (queued.status, queued.model, queued.metadata, queued.attempt) == (
+        Status.QUEUED,
+        logs.MODEL,
+        b'{"a":1}',
+        0,
+    )
     assert (queued.started_at, queued.finished_at, queued.terminal) == (None, None, None)
     taken = await eventlog.take(generation_id, "one")
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))

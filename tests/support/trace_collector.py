@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.support.origin import Asked, Origin, answer_of
+from tests.support.broken_origin import Asked, Origin, answer_of
 
 _KINDS = ("", "internal", "server", "client", "producer", "consumer")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support import node
+from tests.support import javascript
 from tests.support.sse import Parser
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +70,7 @@ async def test_any_stream_cut_anywhere_gives_what_the_specification_says() -> No
     chance = random.Random(6)
     streams = [stream_of(chance) for _ in range(STREAMS)]
     pieces = [[base64.b64encode(piece).decode() for piece in cut(chance, stream)] for stream in streams]
-    read = await node.run("parse.mjs", pieces)
+    read = await javascript.run("parse.mjs", pieces)
 
     for stream, found in zip(streams, read, strict=True):
         events = [(event["id"], event["type"], event["data"]) for event in found["events"]]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from prometheus_client.parser import text_string_to_metric_families
 
 from outlive.worker.metrics import WorkerMetrics
-from tests.support.wire import request
+from tests.support.raw_http import request
 
 
 def unread() -> WorkerMetrics:

@@ -16,7 +16,7 @@ from outlive.worker.publishing.outbox import OutboxLimits
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import LIMITS, running, said
-from tests.support.measuring import unread
+from tests.support.metrics_reading import unread
 from tests.support.waiting import until
 
 WITHIN_S: Final = 10.0

@@ -1,6 +1,6 @@
 """Owns what an error answer must look like."""
 
-from tests.support.wire import Response
+from tests.support.raw_http import Response
 
 
 def check_problem(answer: Response, status: int, code: str | None = None) -> None:

@@ -7,12 +7,12 @@ import pytest
 from redis.asyncio import Redis
 
 from outlive.shared.log.viewer_counts import EXPIRY_S
-from tests.support.problems import check_problem
+from tests.support.error_answers import check_problem
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import Stack, demo, unique
 from tests.support.waiting import until
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.support.wire import Headers, exchange
+from tests.support.raw_http import Headers, exchange
 
 _BOM: Final = b"\xef\xbb\xbf"
 _GARNISH: Final = (b": comment\n", b":\n", b"retry: 7\n", b"retry: soon\n", b"id: \0nul\n", b"nonsense\n", b"x: y\n")

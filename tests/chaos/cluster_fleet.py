@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from tests.chaos.fleet import LEASE_S, Fleet, Link
-from tests.chaos.tap import Tap
+from tests.chaos.redis_tap import Tap
 from tests.support.processes import OsProcess
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack

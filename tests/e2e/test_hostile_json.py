@@ -7,15 +7,15 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from tests.support.bombs import BEYOND_FLOATS, NO_JSON, ODD, nested
+from tests.support.error_answers import check_problem
+from tests.support.hostile_json import BEYOND_FLOATS, NO_JSON, ODD, nested
 from tests.support.invariants import check_invariants
-from tests.support.problems import check_problem
-from tests.support.provider import Provider, refused, stream
+from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_provider import Provider, refused, stream
 from tests.support.stack import Stack
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer
-from tests.support.wire import request
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ from outlive.shared.errors import LogUnavailable
 from outlive.shared.redis_url import Host
 from outlive.shared.store.connect import connect, connect_blocking, pool, translate
 from tests.support.ports import claim_port, release_port
-from tests.support.proxy import Cut, FaultProxy
 from tests.support.redis_server import RedisServer
+from tests.support.tcp_fault_proxy import Cut, FaultProxy
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
