@@ -257,3 +257,10 @@ class Problem(TypedDict):
     status: int
     detail: str
     code: str
+
+
+def sentences(errors: object) -> str:
+    """pydantic's complaints as text. What was sent is not repeated: it may be a secret, or huge."""
+    found = errors if isinstance(errors, list | tuple) else []
+    said = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}." for e in found[:5]]
+    return " ".join(said).replace("..", ".") or "The request is not valid."

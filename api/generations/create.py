@@ -5,6 +5,7 @@ the same Idempotency-Key finds the first still queued and repeats the second (R3
 """
 
 import asyncio
+import json
 import re
 from dataclasses import replace
 from hashlib import sha256
@@ -12,9 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from outlive.api.http.json_bodies import canonical
-from outlive.api.http.problems import sentences
-from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest
+from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest, sentences
 from outlive.api.services import Services
 from outlive.shared.errors import BadRequest, GenerationGone, IdempotencyConflict
 from outlive.shared.log.replies import CreateReply, ReplyCode
@@ -131,3 +130,12 @@ def _within(name: str, asked: float | None, default: float, most: float) -> floa
     if asked > most:
         raise BadRequest(f"{name} is above what this server allows, {most:g} s.")
     return asked
+
+
+def canonical(value: Any) -> bytes:
+    """The same bytes for the same JSON value, however it was written. Raises `BadRequest`."""
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except ValueError as error:
+        # NaN and Infinity, which Python reads and nobody else does.
+        raise BadRequest("The request body is not JSON.") from error

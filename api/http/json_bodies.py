@@ -4,7 +4,6 @@ Knows nothing of what a body means. FastAPI's own reading and writing is not use
 answers 500 where a text holds half an emoji, which providers and clients do send.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -59,15 +58,6 @@ async def read_object(request: Request) -> dict[str, Any]:
     if not _is_shallow(body):
         raise BadRequest(f"The request body is nested more than {_MAX_DEPTH} levels deep.")
     return body
-
-
-def canonical(value: Any) -> bytes:
-    """The same bytes for the same JSON value, however it was written. Raises `BadRequest`."""
-    try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-    except ValueError as error:
-        # NaN and Infinity, which Python reads and nobody else does.
-        raise BadRequest(_NOT_JSON) from error
 
 
 def _is_shallow(value: Any) -> bool:

@@ -15,7 +15,7 @@ from starlette.routing import Match
 
 from outlive.api.http.json_bodies import Json
 from outlive.api.http.ratelimit_headers import limits_told
-from outlive.api.schemas import Problem
+from outlive.api.schemas import Problem, sentences
 from outlive.api.services import services_of
 from outlive.shared.errors import (
     AtCapacity,
@@ -107,13 +107,6 @@ def refusal(request: Request, error: Exception) -> ProblemResponse:
         problem.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
     services_of(request).measures.refused(problem.code)
     return problem
-
-
-def sentences(errors: object) -> str:
-    """pydantic's complaints as text. What was sent is not repeated: it may be a secret, or huge."""
-    found = errors if isinstance(errors, list | tuple) else []
-    said = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}." for e in found[:5]]
-    return " ".join(said).replace("..", ".") or "The request is not valid."
 
 
 def install(app: FastAPI) -> None:

@@ -18,7 +18,7 @@ from outlive.api.generations.snapshot import Reduction
 from outlive.api.http import openapi
 from outlive.api.http.callers import MayCancel, MayView, MayWatch, Tenant
 from outlive.api.http.json_bodies import Json, read_object
-from outlive.api.http.problems import sentences, unavailable
+from outlive.api.http.problems import unavailable
 from outlive.api.http.ratelimit_headers import LimitedRoute
 from outlive.api.http.share_tokens import as_cookie, mint
 from outlive.api.http.sse_response import AwayResponse, EventsResponse
@@ -33,6 +33,7 @@ from outlive.api.schemas import (
     TokenRequest,
     Urls,
     Viewers,
+    sentences,
 )
 from outlive.api.services import Provided, Services
 from outlive.shared.errors import BadRequest, GenerationNotFound, LogUnavailable

@@ -1,0 +1,5 @@
+"""The command `outlive`."""
+
+
+def main() -> None:
+    """Run the command."""
