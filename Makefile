@@ -39,9 +39,9 @@ help:
 	@echo "make foreign     against an OpenAI-compatible server of somebody else's, in an environment of its own"
 	@echo "make clients     our client and others', in Node, Python and curl; from npm and elsewhere"
 	@echo "make browser     the page in a real Chromium"
-	@echo "make pictures    the pictures of the page that the README shows; make types: the client's .d.ts"
+	@echo "make pictures    the pictures of the page that README.md and docs/ show; make types: the client's .d.ts"
 	@echo "make bench       what one core carries, beside what people would use instead; PARTS='A C' for some of it"
-	@echo "make bench-details  overhead, pick-up, growing JSON, OpenAI's wires, a worker that keeps up; make bench-pictures: the README's from the last make bench"
+	@echo "make bench-details  overhead, pick-up, growing JSON, OpenAI's wires, a worker that keeps up; make bench-pictures: those of docs/benchmarks.md from the last make bench"
 	@echo "make fmt         format, and mend what can be mended by itself"
 	@echo "make clean       remove environments and caches, not ./data"
 
@@ -109,11 +109,11 @@ clients: $(SYNCED) $(NPM)
 browser: $(SYNCED) $(NPM) programs
 	$(BIN)/python -m pytest $(if $(WHICH),-m '$(WHICH)') tests/browser
 
-# All of them into dist/, for looking at; two of them are README's.
+# All of them into dist/, for looking at. README.md shows the reload, docs/page-and-client.md the other two.
 pictures: $(SYNCED) $(NPM)
 	@mkdir -p dist/pictures
 	PICTURES=dist/pictures $(BIN)/python -m pytest tests/browser -k 'accessible or picture'
-	cp dist/pictures/desktop-text.png dist/pictures/phone-dark-tools.png tests/browser/pictures/
+	cp dist/pictures/reload.png dist/pictures/desktop-text.png dist/pictures/phone-dark-tools.png docs/pictures/
 
 types: $(NPM)
 	tests/clients/node_modules/.bin/tsc -p tests/clients/tsconfig.types.json --outDir api/web/types
@@ -123,9 +123,9 @@ types: $(NPM)
 bench: $(SYNCED) $(LOAD)
 	$(BIN)/python -m tests.bench $(PARTS)
 
-# The README shows what is there.
+# docs/benchmarks.md shows what is there.
 bench-pictures:
-	cp dist/bench/viewers.png dist/bench/throughput.png tests/bench/pictures/
+	cp dist/bench/viewers.png dist/bench/throughput.png docs/pictures/
 
 # What single things cost, in more detail.
 bench-details: $(SYNCED)
