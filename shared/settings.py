@@ -214,7 +214,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     known = {PREFIX + name.upper(): name for name in Settings.model_fields if not name.startswith("openai_")}
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise SettingsError(f"There is no setting {', '.join(unknown)}; see Settings in README.md.")
+        raise SettingsError(f"There is no setting {', '.join(unknown)}; see docs/settings.md.")
     values: dict[str, Any] = {known[name]: value for name, value in environ.items() if name in known}
     values |= {name: value for name, value in environ.items() if name in provider and value}
     try:

@@ -1,6 +1,6 @@
 """Owns the two pictures: how latency grows with viewers, and throughput with what is offered.
 
-They go to `dist/bench`; the README shows copies of them (`make bench` says how to renew these).
+They go to `dist/bench`. `make bench-pictures` copies them to `docs/pictures`, for docs/benchmarks.md.
 """
 
 from collections.abc import Mapping, Sequence

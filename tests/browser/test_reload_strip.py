@@ -97,7 +97,8 @@ async def _write_strip(browser: Browser, pictures: list[bytes], bottom: int, pat
         "figure { margin: 0 } figcaption { padding: 4px 2px 10px }"
         "div { position: relative; border: 1px solid #c8ccd1; border-radius: 10px; overflow: hidden; "
         f"width: {WINDOW['width']}px; height: {WINDOW['height']}px }}"
-        "img { width: 100% } b { position: absolute; inset: 40% 0; text-align: center; font-size: 90px; color: #8c959f }"
+        "img { width: 100% }"
+        "b { position: absolute; inset: 40% 0; text-align: center; font-size: 90px; color: #8c959f }"
         "hr { position: absolute; left: 0; right: 0; margin: 0; border: 0; "
         "border-top: 2px dashed #d1242f }"
     )

@@ -1,14 +1,14 @@
-"""README's table of settings is what the code has."""
+"""The table in docs/settings.md lists the settings that the code has."""
 
 from pathlib import Path
 
 from outlive.shared.settings import PREFIX, Settings
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def settings_table() -> str:
-    """The table as it must stand in README.md."""
+    """The table that docs/settings.md must contain."""
     rows = ["| setting | default | |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         if not field.validation_alias:
@@ -17,9 +17,9 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_readme_lists_every_setting_with_its_default() -> None:
-    """`python -m tests.unit.test_readme` prints the table to paste."""
-    assert settings_table() in README.read_text()
+def test_the_page_lists_every_setting_with_its_default() -> None:
+    """`python -m tests.unit.test_settings_table` prints the table to paste."""
+    assert settings_table() in PAGE.read_text()
 
 
 if __name__ == "__main__":
