@@ -73,7 +73,7 @@ async def _picture(page: Tab) -> bytes:
 
 async def _bottom_of_text(page: Tab) -> int:
     """How many pixels below the window's top the text ends."""
-    bottom = await page.answer.locator(".markdown").evaluate("element => element.getBoundingClientRect().bottom")
+    bottom: float = await page.answer.locator(".markdown").evaluate("element => element.getBoundingClientRect().bottom")
     return round(bottom)
 
 

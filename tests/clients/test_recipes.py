@@ -15,7 +15,8 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.anyio
 
 SCRATCH: Final = "/tmp/"  # noqa: S108 - what the commands write to, replaced here
-BLOCKS: Final = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "docs" / "openai.md").read_text(), re.DOTALL | re.MULTILINE)
+PAGE: Final = ROOT / "docs" / "openai.md"
+BLOCKS: Final = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 COMMANDS: Final = {
     "python": [sys.executable, "-c"],
