@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from outlive.shared.settings import PREFIX, Settings
+from outlive.api.app import create_app
+from outlive.shared.settings import PREFIX, Settings, load
 
 ROOT: Final = Path(__file__).parents[2]
 NOT_OURS: Final = frozenset({"node_modules", "dist", "vendor"})
@@ -99,6 +100,14 @@ def test_each_module_that_a_page_runs_exists(page: Path) -> None:
     for name in shown:
         path = ROOT / name.removeprefix("outlive.").replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+
+
+def test_every_route_of_the_openapi_document_is_on_its_page() -> None:
+    """The page is what people read before they have an API running."""
+    page = (ROOT / "docs" / "http.md").read_text()
+    paths = create_app(load({})).openapi()["paths"]
+    routes = [f"`{method.upper()} {path}`" for path, methods in paths.items() for method in methods]
+    assert [route for route in routes if route not in page] == []
 
 
 def test_every_page_of_docs_is_in_the_index() -> None:
