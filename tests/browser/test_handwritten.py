@@ -138,7 +138,7 @@ async def test_a_value_grows_where_it_changes(page: Tab, stack: Stack, log: Even
 
 
 async def test_the_picture_of_tools_and_data(browser: Browser, stack: Stack, log: EventLog, look: Look) -> None:
-    """One answer with a call, its result and a value, half done, as docs/page-and-client.md shows it."""
+    """One answer with a call, its result and a value, half done, as README shows it."""
     author = await begin(stack, log, "Plan a walk from Amrum to Föhr", "data")
     done = {"place": "Amrum Nord", "date": "Saturday"}
     await author.say(

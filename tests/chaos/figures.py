@@ -52,5 +52,5 @@ COLUMNS = (
 
 
 def show(title: str, rows: Iterable[Row]) -> None:
-    """The table, as it can be pasted into docs/faults.md."""
+    """The table, as it can be pasted into README.md."""
     print_table(title, COLUMNS, [(row.fault, row.cells()) for row in rows])
