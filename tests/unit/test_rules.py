@@ -8,8 +8,9 @@ PROTOCOL = ROOT / "shared" / "PROTOCOL.md"
 
 
 def rules_stated() -> list[str]:
-    """R1, R2, ... as the protocol states them: bold, at the start of a line."""
-    return re.findall(r"^\*\*(R[1-9][0-9]*)\b", PROTOCOL.read_text("utf-8"), re.MULTILINE)
+    """R1, R2, ... as the protocol states them, each in its section: bold, at the start of a paragraph."""
+    stated = re.findall(r"\n\n\*\*(R[1-9][0-9]*)\*\* ", PROTOCOL.read_text("utf-8"))
+    return sorted(stated, key=lambda rule: int(rule[1:]))
 
 
 def rules_tested() -> dict[str, set[str]]:
