@@ -3,7 +3,6 @@
 // Pure: no I/O, no clock, no DOM. Grows in place, an event a time; the cost of an event does not
 // depend on how much was said before it.
 
-import { placeOf } from "./cursor.js";
 import { applyOps, copyOf } from "./ops.js";
 
 /** @typedef {import("./frames.js").OutliveEvent} OutliveEvent */
@@ -21,6 +20,8 @@ import { applyOps, copyOf } from "./ops.js";
 /** @typedef {{ target: string, path: string, message: string }} Violation */
 
 const TERMINALS = new Set(["completed", "failed", "cancelled"]);
+/** Into which `json` events fold. */
+const FOLDABLE = new Set(["token", "reasoning", "refusal", "tool_call"]);
 
 /** @param {string} type whether an event of this type is the last one */
 export function isTerminal(type) {
@@ -50,9 +51,6 @@ export class Answer {
   /** @type {Failure | null} */
   error = null;
 
-  /** @type {OutliveEvent[]} since the last reset, for a terminal that says how many of them count */
-  #kept = [];
-
   #clear() {
     const { cursor } = this;
     Object.assign(this, new Answer(), { cursor });
@@ -67,38 +65,22 @@ export class Answer {
    * Take in the next event. Types it does not know only move the cursor.
    * @param {OutliveEvent} event
    * @returns {this}
+   * @throws {RangeError} when the event does not fit what was taken in: something is missing, or too much
    */
   apply(event) {
     const { id, type, data } = event;
     if (type === "reset") {
       this.cursor = null;
-      this.#kept = [];
       this.#clear();
       return this;
     }
-    if (isTerminal(type) && data.cut && data.cut !== this.cursor) this.#cutTo(data.cut);
-    this.#kept.push(event);
+    // A viewer that has more than what counts is sent `reset` before such a terminal.
+    if (this.cursor && isTerminal(type) && data.cut && data.cut !== this.cursor) {
+      throw new RangeError(`the last event is ${this.cursor}, and ${data.cut} the last that counts`);
+    }
     this.#take(type, data);
     if (id) this.cursor = id;
     return this;
-  }
-
-  /** @param {string} cut forget what came after this event
-   * @throws {RangeError} when it is in the middle of a fold */
-  #cutTo(cut) {
-    const last = placeOf(cut);
-    const counts = this.#kept.filter(({ id, data }) => {
-      const place = placeOf(id ?? "");
-      if (!place || !last) return false;
-      const isBeyond = place.epoch > last.epoch || (place.epoch === last.epoch && place.seq > last.seq);
-      if (isBeyond && place.epoch === last.epoch && (data.from ?? place.seq) <= last.seq) {
-        throw new RangeError(`a folded event straddles the cut ${cut}`);
-      }
-      return !isBeyond;
-    });
-    this.#clear();
-    this.#kept = [];
-    for (const event of counts) this.apply(event);
   }
 
   /** @param {string} type @param {any} data */
@@ -136,7 +118,7 @@ export class Answer {
         this.#end(type, data);
     }
     // A folded event carries what became of the values meanwhile.
-    if (type !== "json" && Array.isArray(data.json)) data.json.forEach((/** @type {any} */ one) => this.#value(one));
+    if (FOLDABLE.has(type) && Array.isArray(data.json)) data.json.forEach((/** @type {any} */ one) => this.#value(one));
   }
 
   /** @param {{ index: number, id?: string, name?: string }} data @returns {ToolCall} */

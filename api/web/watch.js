@@ -126,9 +126,19 @@ function advances(progress, { id, type, data }) {
   const place = placeOf(id ?? "");
   if (place === null) return false;
   const step = stepTo(progress.cursor === null ? null : placeOf(progress.cursor), place, data);
-  if (step === "hole") throw new Broken();
+  if (step === "hole" || isBeyondCut(progress, type, data)) throw new Broken();
   if (step === "next") progress.cursor = id;
   return step === "next";
+}
+
+/**
+ * Whether we have more than what counts: the server, asked again, says `reset`.
+ * @param {{ cursor: string | null }} progress
+ * @param {string} type
+ * @param {any} data
+ */
+function isBeyondCut({ cursor }, type, data) {
+  return isTerminal(type) && Boolean(data?.cut) && data.cut !== cursor;
 }
 
 /** Aborts one connection: when it is silent, when the caller left, when the network is another one. */

@@ -101,6 +101,8 @@ def _joined(ops: Iterable[Op]) -> Iterable[Op]:
 
 
 def _apply(value: Any, op: Op) -> Any:
+    if op["path"] and op["path"][0] != "/":
+        raise _misfit(op)
     parts = [part.replace("~1", "/").replace("~0", "~") for part in op["path"].split("/")[1:]]
     if not parts:
         return _changed(op, value, present=value is not NOTHING)
@@ -136,7 +138,7 @@ def _changed(op: Op, before: Any, *, present: bool) -> Any:
             return op["value"]
         case "add" if not present and op["path"]:
             return op["value"]
-        case "append" if isinstance(before, str):
+        case "append" if isinstance(before, str) and isinstance(op["value"], str):
             return before + op["value"]
     raise _misfit(op)
 

@@ -110,3 +110,25 @@ async def test_leaving_ends_the_watching_and_not_the_answer(stack: Stack) -> Non
     assert len(told["events"]) == 3
     assert told["refused"] is None
     assert (await stack.snapshot(generation_id))["status"] == "running"
+
+
+@pytest.mark.rule("R38")
+async def test_a_terminal_that_cuts_what_was_seen_is_not_taken(stack: Stack) -> None:
+    """It is a hole like any other: the client asks again, is reset, and has the whole answer."""
+    frames = [
+        ("5-0", "queued", "{}"),
+        ("6-0", "attempt", '{"attempt":1,"reason":"started"}'),
+        ("6-1", "token", '{"text":"lost"}'),
+        ("7-0", "cancelled", '{"reason":"requested","usage":{},"chars":0,"events":2,"cut":"6-0"}'),
+    ]
+    body = "".join(f"id: {i}\nevent: {kind}\ndata: {data}\n\n" for i, kind, data in frames)
+    habits = Habits(refusals=[refusal(200, body, "Content-Type: text/event-stream")])
+    generation_id = await stack.create(demo(pace_s=0, tokens=5))
+    await stack.closed(generation_id)
+    async with proxy(stack.urls[0], habits) as road:
+        told = await javascript.run("watch.mjs", {"url": road.url, "id": generation_id})
+
+    assert [event["type"] for event in told["events"][:5]] == ["queued", "attempt", "token", "reset", "queued"]
+    assert road.paths[1].endswith("?after=6-1")
+    assert (told["refused"], told["answer"]["status"]) == (None, "completed")
+    assert told["answer"]["text"] == (await stack.snapshot(generation_id))["text"]

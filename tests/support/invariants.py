@@ -15,6 +15,7 @@ With the log at hand each viewer is held against it as well: everything between 
 last event was seen, nothing else, with the same bytes.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final, NoReturn
@@ -145,7 +146,8 @@ def _steps_fault(steps: Sequence[dict[str, Any]], told: Sequence[dict[str, Any]]
         return f"a fold over the values {targets}"
     for each in told:
         ops = [op for step in steps if step["target"] == each["target"] for op in step["ops"]]
-        if each["ops"] != compose(deepcopy(ops)):
+        # Through JSON, where two halves of a character become one.
+        if each["ops"] != json.loads(json.dumps(compose(deepcopy(ops)))):
             return f"the steps of {each['target']} in the fold compose to something else"
     return None
 

@@ -28,6 +28,7 @@ export class Answer {
      * Take in the next event. Types it does not know only move the cursor.
      * @param {OutliveEvent} event
      * @returns {this}
+     * @throws {RangeError} when the event does not fit what was taken in: something is missing, or too much
      */
     apply(event: OutliveEvent): this;
     #private;

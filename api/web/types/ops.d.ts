@@ -3,7 +3,7 @@
  * @param {any} value the value so far; undefined before the first op
  * @param {Op[]} ops
  * @returns {any} the value now
- * @throws {RangeError} when an op does not fit the value
+ * @throws {RangeError} when an op does not fit the value: a client that has lost its place must not guess
  */
 export function applyOps(value: any, ops: Op[]): any;
 /**
