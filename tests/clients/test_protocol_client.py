@@ -35,7 +35,7 @@ def test_it_fits_on_a_page() -> None:
 
 @pytest.mark.rule("R8", "R20")
 async def test_the_protocols_client_is_cut_resumes_and_has_the_whole_log(stack: Stack) -> None:
-    """Cut inside frames, and refused by a status that may pass: each event of the log once, in order, to the terminal."""
+    """Cut inside frames, refused by a status that may pass: each event of the log once, in order, to the terminal."""
     generation_id = await stack.create(demo(pace_s=0.01, tokens=150, reasoning=10, tools=1))
     habits = Habits(
         cut_after=(1_000, 3_000), pieces=(1, 700), retry_ms=20, refusals=[refusal(502, "<html>", "Retry-After: 0")]
