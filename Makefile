@@ -48,7 +48,7 @@ help:
 # exec and --end-with-parent: signals reach the launcher itself, and nothing stays behind when
 # this make is killed.
 up: $(SYNCED)
-	@exec $(BIN)/python -m outlive.deploy.local --end-with-parent $(if $(PORT),--port '$(PORT)') \
+	@exec $(BIN)/outlive up --end-with-parent $(if $(PORT),--port '$(PORT)') \
 		$(if $(DATA),--data '$(DATA)') $(if $(API),--api '$(API)') $(if $(WORKERS),--workers '$(WORKERS)')
 
 # Types are judged while programs are fetched. Faults are mostly waited for, so what others' programs

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     """Where a worker answers `/healthz`, `/readyz`, `/metrics`. Nowhere when not set: two on one machine need two."""
 
     tools: str = Field("", pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?$")
-    """Module whose `TOOLS` the worker runs itself, such as `outlive.deploy.demo_tools`; empty: none."""
+    """Module whose `@outlive.tool` functions workers run, such as `outlive.deploy.demo_tools`; empty: none."""
     tool_timeout_s: Seconds = 30.0
     """How long a tool may take if it names no time of its own. The model is told, and goes on."""
     tool_rounds: Count = 16

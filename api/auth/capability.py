@@ -26,7 +26,7 @@ _TYPE: Final = "outlive-generation"
 _MIN_BYTES: Final = 32
 _MALFORMED: Final = (
     "OUTLIVE_SIGNING_KEYS must be `<id>:<secret>`, several with commas between, each secret at least "
-    "32 bytes in base64url; `python -m outlive.api.keys signing-key` prints one."
+    "32 bytes in base64url; `outlive keys signing-key` prints one."
 )
 
 

@@ -24,8 +24,7 @@ _BELIEVED_S: Final = 5.0
 _MAX_BELIEVED: Final = 1_000
 _MAX_CHARS: Final = 8_192
 _NO_SIGNER: Final = (
-    "OUTLIVE_AUTH needs OUTLIVE_SIGNING_KEYS, the same on all API processes; "
-    "`python -m outlive.api.keys signing-key` prints one."
+    "OUTLIVE_AUTH needs OUTLIVE_SIGNING_KEYS, the same on all API processes; `outlive keys signing-key` prints one."
 )
 
 

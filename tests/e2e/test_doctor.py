@@ -1,4 +1,4 @@
-"""`python -m outlive.deploy.doctor`, against what is fit, what is not, and what is not there."""
+"""`outlive doctor`, against what is fit, what is not, and what is not there."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ SECRET = "canary-5d1f"
 
 async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
     """Its exit code, and what it said."""
-    doctor = OsProcess("doctor", [sys.executable, "-m", "outlive.deploy.doctor", *arguments], environ)
+    doctor = OsProcess("doctor", [sys.executable, "-m", "outlive", "doctor", *arguments], environ)
     doctor.spawn()
     try:
         code = await doctor.wait(30.0)
@@ -29,8 +29,8 @@ async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str
 async def test_a_redis_with_our_configuration_is_fit() -> None:
     """deploy/redis/redis.conf as it is: exit code 0, and a line for each thing that was looked at."""
     redis, model = RedisServer(), ModelProcess()
-    place = ["--port", "0", "--unixsocket", str(redis.socket_path), "--dir", str(redis.directory)]
-    redis.command = [str(redis_binary()), str(ROOT / "deploy/redis/redis.conf"), *place]
+    addresses = ["--port", "0", "--unixsocket", str(redis.socket_path), "--dir", str(redis.directory)]
+    redis.command = [str(redis_binary()), str(ROOT / "deploy/redis/redis.conf"), *addresses]
     await redis.start()
     await model.start()
     try:
@@ -96,7 +96,7 @@ async def test_a_wrong_password_is_told_from_a_redis_that_is_away(redis_server: 
     url = redis_server.url.replace("unix://", "unix://nobody:wrong@")
     code, said = await examine({"OUTLIVE_REDIS_URL": url}, "--no-upstream")
     assert code == 1
-    assert "refuses us" in said
+    assert "refuses the user or the password" in said
 
 
 async def test_a_setting_that_is_wrong_ends_it_with_2() -> None:

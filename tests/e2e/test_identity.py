@@ -51,9 +51,9 @@ def token(key: Any = RSA, kid: str | None = "one", algorithm: str = "RS256", **c
 
 
 async def command(stack: Stack, *arguments: str) -> tuple[int, str, str]:
-    """`python -m outlive.api.keys`, its exit code and what it printed."""
+    """`outlive keys`, its exit code and what it printed."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "outlive.api.keys", *arguments),
+        *(sys.executable, "-m", "outlive", "keys", *arguments),
         cwd=ROOT,
         env=os.environ | stack.environ,
         stdout=asyncio.subprocess.PIPE,

@@ -28,16 +28,16 @@ GONE_S = 15.0
 SOON_S = 30.0
 EVERYTHING = 8
 """Processes under a launcher: Redis, model, worker and API, and a leash for each."""
-PYTHON = [sys.executable, "-m", "outlive.deploy.local"]
+UP = [sys.executable, "-m", "outlive", "up"]
 
 
 class Launcher(OsProcess):
-    """`python -m outlive.deploy.local` on a port of its own; ready when it has said so."""
+    """`outlive up` on a port of its own; ready when it has said so."""
 
     def __init__(self, data: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         self.port = claim_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [*PYTHON, "--port", str(self.port), "--data", str(data), *arguments]
+        command = [*UP, "--port", str(self.port), "--data", str(data), *arguments]
         super().__init__("launcher", command, environ)
         self._ups_before = 0
 
@@ -124,7 +124,7 @@ async def test_one_command_brings_everything_up_and_interrupt_ends_all_of_it(lau
     assert await launcher.answers()
     assert "curl -N -H 'Accept: text/event-stream'" in launcher.output()
     family = started_by(launcher)
-    for part in ("-server", "outlive.deploy.demo_model", " outlive.worker", " outlive.api "):
+    for part in ("-server", "outlive demo-model", "outlive worker", "outlive api "):
         assert any(part in command for command in family.values()), part
     os.kill(launcher.pid, signal.SIGINT)
     assert await launcher.wait(GONE_S) == 0
@@ -148,7 +148,7 @@ async def test_nothing_outlives_a_killed_launcher(launcher: Launcher) -> None:
 
 async def test_nothing_outlives_a_killed_parent_when_asked_to(tmp_path: Path) -> None:
     port = claim_port()
-    command = " ".join([*PYTHON, "--end-with-parent", "--port", str(port), "--data", str(tmp_path)])
+    command = " ".join([*UP, "--end-with-parent", "--port", str(port), "--data", str(tmp_path)])
     parent = OsProcess("parent", ["/bin/sh", "-c", f"{command}; true"])
     parent.spawn()
     try:
@@ -164,9 +164,9 @@ async def test_nothing_outlives_a_killed_parent_when_asked_to(tmp_path: Path) ->
 
 async def test_every_child_that_dies_is_started_again(launcher: Launcher) -> None:
     for part, name in (
-        (" outlive.worker", "worker"),
-        ("outlive.deploy.demo_model", "model"),
-        (" outlive.api ", "api"),
+        ("outlive worker", "worker"),
+        ("outlive demo-model", "model"),
+        ("outlive api ", "api"),
         ("-server", "redis"),
     ):
         before = await until(partial(command_of, launcher, part), SOON_S, f"{name} runs")
@@ -177,11 +177,11 @@ async def test_every_child_that_dies_is_started_again(launcher: Launcher) -> Non
 
 
 async def test_command_whose_leash_was_killed_does_not_run_beside_its_successor(launcher: Launcher) -> None:
-    before = await until(partial(command_of, launcher, " outlive.worker"), SOON_S, "worker runs")
+    before = await until(partial(command_of, launcher, "outlive worker"), SOON_S, "worker runs")
     leash = process_table()[before][0]
     os.kill(leash, signal.SIGKILL)
     await all_gone({before: ""})
-    await until(partial(replaced, launcher, " outlive.worker", before), SOON_S, "another worker")
+    await until(partial(replaced, launcher, "outlive worker", before), SOON_S, "another worker")
 
 
 async def test_answers_survive_a_restart_on_the_same_data(tmp_path: Path) -> None:
@@ -288,14 +288,14 @@ async def test_child_that_ignores_the_signal_is_killed_with_all_it_started() -> 
 
 def test_socket_of_a_deep_data_directory_lies_in_a_short_private_one(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
-    place = redis_server.socket_path(deep)
+    outside = redis_server.socket_path(deep)
     try:
-        assert len(os.fsencode(place)) < 100
-        assert place == redis_server.socket_path(deep)
-        assert place != redis_server.socket_path(deep / "f")
-        assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+        assert len(os.fsencode(outside)) < 100
+        assert outside == redis_server.socket_path(deep)
+        assert outside != redis_server.socket_path(deep / "f")
+        assert stat.S_IMODE(outside.parent.stat().st_mode) == 0o700
     finally:
-        place.parent.rmdir()
+        outside.parent.rmdir()
         redis_server.socket_path(deep / "f").parent.rmdir()
 
 

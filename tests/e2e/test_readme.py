@@ -39,7 +39,7 @@ async def test_the_five_examples_stream_resume_cancel_run_a_tool_and_speak_opena
     port = claim_port()
     launcher = OsProcess(
         "launcher",
-        [sys.executable, "-m", "outlive.deploy.local", "--port", str(port), "--data", str(tmp_path / "data")],
+        [sys.executable, "-m", "outlive", "up", "--port", str(port), "--data", str(tmp_path / "data")],
         {},
     )
     await launcher.start()

@@ -49,7 +49,7 @@ async def test_each_role_works_with_its_own_user(server: RedisServer) -> None:
             process.environ = process.environ | {"OUTLIVE_REDIS_URL": url_of(server, role)}
     async with stack:
         making = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "outlive.api.keys", "create", "--tenant", "acme"),
+            *(sys.executable, "-m", "outlive", "keys", "create", "--tenant", "acme"),
             cwd=ROOT,
             env=os.environ | {"OUTLIVE_REDIS_URL": url_of(server, "keys")},
             stdout=asyncio.subprocess.PIPE,

@@ -36,7 +36,7 @@ async def provider(anyio_backend: str) -> AsyncIterator[HttpProcess]:
     }
     arguments = ["--config", str(CONFIG), "--telemetry", "False"]
     server = HttpProcess(
-        "litellm", "litellm.proxy.proxy_cli", "/health/liveliness", environ, arguments, python=str(PYTHON)
+        "litellm", ["litellm.proxy.proxy_cli"], "/health/liveliness", environ, arguments, python=str(PYTHON)
     )
     server.spawn()
     try:

@@ -89,9 +89,8 @@ def test_the_build_stage_makes_something_that_runs(tmp_path: Path) -> None:
     ran = subprocess.run([python, "-c", said], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) == len(list((ROOT / "shared/lua").glob("*.lua")))
-    for module in ("outlive.api", "outlive.deploy.demo_model"):
-        assert (
-            subprocess.run([python, "-m", module, "--help"], cwd=tmp_path, capture_output=True, check=False).returncode
-            == 0
-        )
+    for stage in ("api", "worker", "model"):
+        program, *arguments = json.loads(last(stage, "ENTRYPOINT"))
+        command = [str(environment / "bin" / program), *arguments, "--help"]
+        assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0, stage
     assert not (environment / "bin/ruff").exists()

@@ -13,11 +13,11 @@ from tests.support.programs import program
 from tests.support.shipped_proxies import make_certificate
 
 HOSTS = ("api-1", "api-2", "outlive-api")
-PLACES = (CONFIGURATION / "place.conf", ROOT / "deploy/kubernetes/base/place.conf")
+SITES = (CONFIGURATION / "site.conf", ROOT / "deploy/kubernetes/base/site.conf")
 
 
 def at_home(text: str, directory: Path) -> str:
-    """The same text without what only the place it is for has: other hosts, and certificates."""
+    """The same text without the hosts and certificates of the site it is for."""
     for host in HOSTS:
         text = text.replace(f"{host}:", "127.0.0.1:")
     return text.replace("/tls/", f"{directory}/")
@@ -29,14 +29,14 @@ def judge(command: Sequence[str]) -> None:
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
-@pytest.mark.parametrize("place", PLACES, ids=["compose", "kubernetes"])
-def test_nginx_takes_its_configuration(place: Path, tmp_path: Path) -> None:
-    """`nginx -t`, with each place we know."""
+@pytest.mark.parametrize("site", SITES, ids=["compose", "kubernetes"])
+def test_nginx_takes_its_configuration(site: Path, tmp_path: Path) -> None:
+    """`nginx -t`, with each site we ship."""
     make_certificate(tmp_path)
     # As Kubernetes names them.
     shutil.copy(tmp_path / "certificate.pem", tmp_path / "tls.crt")
     shutil.copy(tmp_path / "key.pem", tmp_path / "tls.key")
-    for file in (CONFIGURATION / "nginx.conf", CONFIGURATION / "outlive.conf", place):
+    for file in (CONFIGURATION / "nginx.conf", CONFIGURATION / "outlive.conf", site):
         (tmp_path / file.name).write_text(at_home(file.read_text(), tmp_path))
     judge([program("nginx"), "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "pid pid;"])
 

@@ -1,6 +1,6 @@
 """Owns nginx as tests run it: the configuration of deploy/nginx, on ports of a test's own.
 
-Knows of that configuration only that place.conf is the part which differs from place to place.
+Of that configuration it knows only that site.conf is the file that differs from site to site.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from tests.support.shipped_proxies import Proxy, exchanged, make_certificate
 
 CONFIGURATION: Final = ROOT / "deploy" / "nginx"
 
-_PLACE: Final = """
+_SITE: Final = """
 client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
 scgi_temp_path scgi;
 upstream outlive_api {{ {servers} keepalive 64; keepalive_timeout 60s; }}
@@ -36,9 +36,9 @@ class Nginx(Proxy):
     def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
         rules = (CONFIGURATION / "outlive.conf").read_text()
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in api_ports)
-        place = _PLACE.format(servers=servers, port=self.port, tls_port=self.tls_port)
+        site = _SITE.format(servers=servers, port=self.port, tls_port=self.tls_port)
         (self.directory / "outlive.conf").write_text(exchanged(rules, instead))
-        (self.directory / "place.conf").write_text(place)
+        (self.directory / "site.conf").write_text(site)
         shutil.copy(CONFIGURATION / "nginx.conf", self.directory)
         make_certificate(self.directory)
         command = [program("nginx"), "-p", str(self.directory), "-c", str(self.directory / "nginx.conf")]

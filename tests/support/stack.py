@@ -25,12 +25,12 @@ PROMPT: Final = "Why does the sea look blue?"
 
 
 class HttpProcess(OsProcess):
-    """A Python module that serves HTTP on a port of its own, kept across restarts."""
+    """A program that serves HTTP on a port of its own, kept across restarts."""
 
     def __init__(
         self,
         name: str,
-        module: str,
+        program: Sequence[str],
         ready_path: str,
         environ: Mapping[str, str],
         arguments: Sequence[str] = (),
@@ -40,7 +40,7 @@ class HttpProcess(OsProcess):
         self.url = f"http://127.0.0.1:{self.port}"
         self._ready_path = ready_path
         here = ["--host", "127.0.0.1", "--port", str(self.port)]
-        super().__init__(name, [python, "-m", module, *here, *arguments], environ)
+        super().__init__(name, [python, "-m", *program, *here, *arguments], environ)
 
     async def is_ready(self) -> bool:
         try:
@@ -57,17 +57,17 @@ class HttpProcess(OsProcess):
 
 
 class ApiProcess(HttpProcess):
-    """`python -m outlive.api` on a port of its own."""
+    """`outlive api` on a port of its own."""
 
     def __init__(self, name: str, environ: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
-        super().__init__(name, "outlive.api", "/readyz", environ, arguments)
+        super().__init__(name, ["outlive", "api"], "/readyz", environ, arguments)
 
 
 class WorkerProcess(OsProcess):
-    """`python -m outlive.worker`. It serves nothing that could be asked; its log says when it works."""
+    """`outlive worker`. It serves nothing that could be asked; its log says when it works."""
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
-        super().__init__(name, [sys.executable, "-m", "outlive.worker"], environ)
+        super().__init__(name, [sys.executable, "-m", "outlive", "worker"], environ)
 
     async def is_ready(self) -> bool:
         return self.has_printed("worker ready")
@@ -77,7 +77,7 @@ class ModelProcess(HttpProcess):
     """The demo model, and the way to its controls."""
 
     def __init__(self, name: str = "model", arguments: Sequence[str] = ()) -> None:
-        super().__init__(name, "outlive.deploy.demo_model", "/healthz", {}, arguments)
+        super().__init__(name, ["outlive", "demo-model"], "/healthz", {}, arguments)
 
     async def open_gate(self, name: str) -> None:
         """Let every stream past this gate, those that come later too."""

@@ -11,21 +11,23 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from outlive import tool
+
 _LOOK_EVERY_S: Final = 0.02
 _LONGEST_S: Final = 60.0
 """A thread cannot be stopped, and must not outlive the tests by long."""
 
 
-def asking(tool: str, **arguments: object) -> dict[str, Any]:
+def asking(name: str, /, **arguments: object) -> dict[str, Any]:
     """An entry of `tools` that makes the demo model call this tool with these arguments."""
-    properties = {name: {"const": value} for name, value in arguments.items()}
+    properties = {key: {"const": value} for key, value in arguments.items()}
     parameters = {"type": "object", "properties": properties, "required": list(properties)}
-    return {"type": "function", "function": {"name": tool, "parameters": parameters}}
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
-def bare(tool: str) -> dict[str, Any]:
+def bare(name: str) -> dict[str, Any]:
     """An entry that only names the tool."""
-    return {"type": "function", "function": {"name": tool}}
+    return {"type": "function", "function": {"name": name}}
 
 
 def notes(file: Path) -> list[str]:
@@ -33,6 +35,7 @@ def notes(file: Path) -> list[str]:
     return file.read_text().split() if file.exists() else []
 
 
+@tool
 def add(a: int, b: int) -> int:
     """Add two numbers.
 
@@ -43,18 +46,21 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+@tool
 def note(file: str) -> str:
     """Leave a note: the side effect that may happen only once."""
     _leave(file, "note")
     return "noted"
 
 
+@tool(repeatable=True)
 def note_again(file: str) -> str:
     """A note that may be left again."""
     _leave(file, "again")
     return "noted"
 
 
+@tool
 async def wait(file: str, gate: str) -> str:
     """Wait until the gate is there."""
     _leave(file, "began")
@@ -67,6 +73,7 @@ async def wait(file: str, gate: str) -> str:
     return "waited"
 
 
+@tool
 def block(file: str, gate: str) -> str:
     """The same, in a thread."""
     _leave(file, "began")
@@ -77,6 +84,7 @@ def block(file: str, gate: str) -> str:
     return "blocked"
 
 
+@tool
 async def meet(here: str, there: str) -> str:
     """Come, and wait until the other has come."""
     _leave(here, "here")
@@ -85,31 +93,37 @@ async def meet(here: str, there: str) -> str:
     return "met"
 
 
+@tool
 def meet_in_thread(here: str, there: str) -> str:
     """The same, in a thread."""
     return block(here, there) and "met"
 
 
+@tool
 def fail() -> str:
     """Raise."""
     raise LookupError("there is no such city")
 
 
+@tool
 def leave() -> None:
     """Try to end the worker."""
     sys.exit(3)
 
 
+@tool
 async def give_up() -> None:
     """Cancel itself."""
     raise asyncio.CancelledError
 
 
+@tool(timeout_s=0.2)
 async def hang() -> None:
     """Never answer. Its time is short."""
     await asyncio.sleep(_LONGEST_S)
 
 
+@tool(timeout_s=0.2)
 async def hang_on() -> None:
     """Never answer, and do not listen when told to stop. The second time it does, or the worker could not end."""
     with contextlib.suppress(asyncio.CancelledError):
@@ -117,11 +131,13 @@ async def hang_on() -> None:
     await asyncio.sleep(_LONGEST_S)
 
 
+@tool
 def long(size: int) -> str:
     """So many bytes."""
     return "x" * size
 
 
+@tool
 def unspeakable() -> object:
     """Return what JSON cannot say."""
     return object()
@@ -134,9 +150,3 @@ def _is_there(file: str) -> bool:
 def _leave(file: str, word: str) -> None:
     with Path(file).open("a") as notes_file:
         notes_file.write(f"{word}\n")
-
-
-TOOLS: Final[dict[Any, Any]] = {
-    add: {}, note: {}, note_again: {"repeatable": True}, wait: {}, block: {}, meet: {}, meet_in_thread: {}, fail: {},
-    leave: {}, give_up: {}, hang: {"timeout_s": 0.2}, hang_on: {"timeout_s": 0.2}, long: {}, unspeakable: {},
-}  # fmt: skip

@@ -20,7 +20,7 @@ def test_a_fit_server_is_one_fine_finding() -> None:
     """With its version, so that one can see which server answered."""
     (found,) = findings.of_server(FIT)
     assert found.grade is Grade.FINE
-    assert "7.2.4" in found.says
+    assert "7.2.4" in found.state
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_what_is_wrong_with_a_server_is_named(differs: dict[str, Any], grade: Gr
     """By the judgement that API and worker start by."""
     (found,) = findings.of_server(FIT | differs)
     assert found.grade is grade
-    assert word in found.says
+    assert word in found.state
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_what_is_wrong_with_a_server_is_named(differs: dict[str, Any], grade: Gr
 def test_whatever_is_not_fine_says_what_to_do(finding: Finding, grade: Grade) -> None:
     """And what is fine asks nothing of anybody."""
     assert finding.grade is grade
-    assert bool(finding.do) is (grade is not Grade.FINE)
+    assert bool(finding.remedy) is (grade is not Grade.FINE)

@@ -28,7 +28,7 @@ class ToolFailed(Exception):
 
 
 class Options(BaseModel):
-    """What `TOOLS` may say of a function."""
+    """What `@outlive.tool` may say of a function."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -1,7 +1,7 @@
 """Owns which tools a worker has, and which of them a request offers to its model.
 
-A module names its tools in `TOOLS`, a dict of function to options: nothing becomes callable by a
-model only because it is public. Read once, at start.
+A module marks its tools with `@outlive.tool`: a function that is merely public can be called by no
+model. Read once, at start.
 """
 
 import importlib
@@ -9,36 +9,39 @@ from collections.abc import Mapping
 from typing import Any
 
 from outlive.shared.errors import SettingsError
+from outlive.worker.tools.decorator import options_of
 from outlive.worker.tools.tool import Tool
 
 Registry = Mapping[str, Tool]
 
 
 def load_tools(module_name: str) -> dict[str, Tool]:
-    """The tools of this module, by name; none without one. Raises `SettingsError`."""
+    """The tools of this module by name, those it imports from other modules included; an empty name has
+    none. Raises `SettingsError`."""
     if not module_name:
         return {}
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        # Whatever the module does when it is imported, the operator reads one sentence.
+        # Whatever the module raises when it is imported, the operator reads one sentence.
         raise SettingsError(f"OUTLIVE_TOOLS: {module_name} cannot be imported: {error!r}.") from error
-    declared = getattr(module, "TOOLS", None)
-    if not isinstance(declared, Mapping):
-        raise SettingsError(f"OUTLIVE_TOOLS: {module_name} has no dict `TOOLS` of functions and their options.")
     tools: dict[str, Tool] = {}
-    for function, options in declared.items():
+    for function in vars(module).values():
+        options = options_of(function)
+        if options is None:
+            continue
         tool = Tool.of(function, options)
-        if tool.name in tools:
-            raise SettingsError(f"OUTLIVE_TOOLS: {module_name} has two tools named {tool.name}.")
-        tools[tool.name] = tool
+        if tools.setdefault(tool.name, tool).function is not function:
+            raise SettingsError(f"OUTLIVE_TOOLS: {module_name} has two tools named {tool.name}; rename one of them.")
+    if not tools:
+        raise SettingsError(f"OUTLIVE_TOOLS: {module_name} has no tools; mark its functions with @outlive.tool.")
     return tools
 
 
 def offer(request: dict[str, Any], registry: Registry) -> tuple[dict[str, Any], dict[str, Tool]]:
-    """The request with its bare entries completed, and the tools of ours that it offers by name.
+    """The request with its bare entries completed, and by name those of our tools that it offers.
 
-    A model may call a tool of ours only if its request names it, whatever else is registered.
+    A model may call one of our tools only if its request names that tool, whatever else is registered.
     """
     entries = request.get("tools")
     if not isinstance(entries, list):
@@ -55,6 +58,6 @@ def _completed(entry: Any, registry: Registry, offered: dict[str, Tool]) -> Any:
     if tool is None or not isinstance(function, dict):
         return entry
     offered[tool.name] = tool
-    # What the caller says of it stands: it may know better how its model is to be told.
-    said = {key: value for key, value in function.items() if value is not None}
-    return entry | {"type": "function", "function": tool.declaration | said}
+    # The caller's own words win: a caller may know better how to describe the tool to its model.
+    given = {key: value for key, value in function.items() if value is not None}
+    return entry | {"type": "function", "function": tool.declaration | given}
