@@ -1,8 +1,8 @@
-# Works with python3 (3.11 or newer), make and the package registries; all else is brought along.
+# Needs python3 (3.11 or newer), make and the package registries; it brings everything else along.
 #
-#   make up                                   everything, on http://127.0.0.1:8000/
+#   make up                                   start everything, on http://127.0.0.1:8000/
 #   make up PORT=8123 DATA=/some/dir API=2 WORKERS=2
-#   make test                                 all that must pass
+#   make test                                 all that must pass before a commit
 
 PYTHON ?= python3
 UV_WANTED = uv>=0.9,<1
@@ -10,13 +10,13 @@ UV_WANTED = uv>=0.9,<1
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 BIN = .venv/bin
 SYNCED = .venv/.synced
-# What the tests of the client and the page bring from npm.
+# What the tests of the client and the page install from npm.
 NPM = tests/clients/node_modules/.synced
 LITELLM = .tools/litellm
 LOAD = .build/viewers .build/appender
 CODE = src shared worker api deploy tests
 
-# This machine's Python, never one that uv fetches: what is tested is what is here.
+# The Python of this machine, never one that uv downloads: the tests are about what is installed here.
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = .venv
 
@@ -26,36 +26,39 @@ BESIDE_EACH_OTHER = --no-print-directory --jobs 2 --output-sync=target BESIDE=1
 ifndef BESIDE
 .NOTPARALLEL:
 endif
-.PHONY: help up test test-long check programs unit integration e2e chaos chaos-short others foreign types pictures browser clients bench bench-pictures bench-details fmt clean
+.PHONY: help up test test-long check programs unit integration e2e packaging chaos chaos-short others foreign types pictures browser clients bench bench-pictures bench-details fmt clean
 
 help:
 	@echo "make up          start everything here: PORT=8000 DATA=./data API=1 WORKERS=1"
-	@echo "make test        check and all tests but the long ones: what must pass before a commit"
-	@echo "make test-long   make test, and the tests that take their time"
-	@echo "make check       format, lint, types and import rules"
-	@echo "make programs    what tests run and is not ours, by apt-get: proxies, npm, Chromium"
-	@echo "make unit        pure tests, seconds     (also: make integration, make e2e)"
-	@echo "make chaos       every fault RUNS=5 times from SEED=1, and the table of what it cost; FAULT=words for some"
-	@echo "make foreign     against an OpenAI-compatible server of somebody else's, in an environment of its own"
-	@echo "make clients     our client and others', in Node, Python and curl; from npm and elsewhere"
-	@echo "make browser     the page in a real Chromium"
-	@echo "make pictures    the pictures of the page that README.md and docs/ show; make types: the client's .d.ts"
-	@echo "make bench       what one core carries, beside what people would use instead; PARTS='A C' for some of it"
-	@echo "make bench-details  overhead, pick-up, growing JSON, OpenAI's wires, a worker that keeps up; make bench-pictures: those of docs/benchmarks.md from the last make bench"
-	@echo "make fmt         format, and mend what can be mended by itself"
+	@echo "make test        run the checks and all tests except the long ones; must pass before a commit"
+	@echo "make test-long   run make test and the long tests"
+	@echo "make check       check format, lint, types and import rules"
+	@echo "make programs    install the programs that tests run (proxies, npm, Chromium) with apt-get"
+	@echo "make unit        run the pure tests, in seconds (also: make integration, make e2e)"
+	@echo "make packaging   build the wheel, install it and run it, beside redis-py 5, 7 and 8 too"
+	@echo "make chaos       cause every fault RUNS=5 times from SEED=1 and print what it cost; FAULT=words selects some"
+	@echo "make foreign     run against LiteLLM, an OpenAI-compatible server, in an environment of its own"
+	@echo "make clients     test our client and other SSE clients in Node, Python and curl"
+	@echo "make browser     test the page in a real Chromium"
+	@echo "make pictures    take the pictures of the page that README.md and docs/ show"
+	@echo "make types       write the client's .d.ts files"
+	@echo "make bench       measure what one core carries, beside the alternatives; PARTS='A C' selects some"
+	@echo "make bench-details   measure overhead, pick-up, growing JSON, OpenAI's wires, scaling, writing"
+	@echo "make bench-pictures  copy the pictures of the last make bench to docs/pictures"
+	@echo "make fmt         format, and repair what can be repaired automatically"
 	@echo "make clean       remove environments and caches, not ./data"
 
-# exec and --end-with-parent: signals reach the launcher itself, and nothing stays behind when
-# this make is killed.
+# exec and --end-with-parent: signals reach the launcher itself, and no process stays behind when this
+# make is killed.
 up: $(SYNCED)
 	@exec $(BIN)/outlive up --end-with-parent $(if $(PORT),--port '$(PORT)') \
 		$(if $(DATA),--data '$(DATA)') $(if $(API),--api '$(API)') $(if $(WORKERS),--workers '$(WORKERS)')
 
-# Types are judged while programs are fetched. Faults are mostly waited for, so what others' programs
-# say of us, Chromium among them, is tried beside them; but not where the machine's time is what is judged.
+# The checks run while programs are installed. Chaos tests mostly wait, so the tests with foreign programs,
+# Chromium among them, run beside them; but not the tests that judge the time this machine takes.
 test:
 	@$(MAKE) $(BESIDE_EACH_OTHER) check programs
-	@$(MAKE) --no-print-directory unit integration e2e
+	@$(MAKE) --no-print-directory unit integration e2e packaging
 	@$(MAKE) $(BESIDE_EACH_OTHER) chaos-short others
 	@$(MAKE) --no-print-directory browser WHICH=alone
 
@@ -71,8 +74,8 @@ check: $(SYNCED)
 	$(BIN)/mypy --strict -p outlive -p tests
 	$(BIN)/lint-imports
 
-# Debian's own, as root, when one is missing; who is not root, or has no Debian, is told by the
-# tests that are skipped. Quick when all is there.
+# Debian's packages, installed as root when one is missing. Without root or Debian, the tests that need one
+# are skipped and say so. Quick when nothing is missing.
 programs:
 	@missing=; for program in nginx haproxy caddy curl openssl faketime npm chromium; do \
 		PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
@@ -81,18 +84,18 @@ programs:
 			apt-get install -qq --no-install-recommends $$missing >/dev/null; fi
 	@command -v promtool .tools/promtool >/dev/null || ! command -v apt-get >/dev/null || $(MAKE) --no-print-directory .tools/promtool
 
-# Prometheus' judge of rules alone, out of Debian's package (19 MB): installed, it would start a server.
+# Only Prometheus' checker of rules, out of Debian's package (19 MB), which would start a server if installed.
 .tools/promtool:
 	@mkdir -p .tools && echo '*' > .tools/.gitignore
 	@cd .tools && apt-get download -qq prometheus 2>/dev/null && dpkg-deb --fsys-tarfile prometheus_*.deb \
 		| tar -xO ./usr/bin/promtool > promtool.new && chmod +x promtool.new && mv promtool.new promtool; \
-		rm -f prometheus_*.deb promtool.new; test -x promtool || echo "promtool is not to be had; alerts are judged without it." >&2
+		rm -f prometheus_*.deb promtool.new; test -x promtool || echo "promtool cannot be downloaded, so the alerts are tested without it." >&2
 
-# Three files at a time: real processes are waited for more than they work.
-unit integration e2e: $(SYNCED)
+# Three files at a time: these tests mostly wait for processes.
+unit integration e2e packaging: $(SYNCED)
 	$(BIN)/python -m pytest -m "not long" --numprocesses 3 --dist loadfile tests/$@
 
-# Every fault once. Its table is printed at the end, as `make chaos` prints it of many runs.
+# Every fault once. The table is printed at the end, as `make chaos` prints it for many runs.
 chaos-short: $(SYNCED) programs
 	$(BIN)/python -m pytest -m "not long" tests/chaos
 
@@ -109,7 +112,8 @@ clients: $(SYNCED) $(NPM)
 browser: $(SYNCED) $(NPM) programs
 	$(BIN)/python -m pytest $(if $(WHICH),-m '$(WHICH)') tests/browser
 
-# All of them into dist/, for looking at. README.md shows the reload, docs/page-and-client.md the other two.
+# All pictures go to dist/, so that you can look at them. README.md shows the reload, docs/page-and-client.md two
+# others.
 pictures: $(SYNCED) $(NPM)
 	@mkdir -p dist/pictures
 	PICTURES=dist/pictures $(BIN)/python -m pytest tests/browser -k 'accessible or picture'
@@ -118,16 +122,16 @@ pictures: $(SYNCED) $(NPM)
 types: $(NPM)
 	tests/clients/node_modules/.bin/tsc -p tests/clients/tsconfig.types.json --outDir api/web/types
 
-# Nothing is asserted: what is fast enough depends on the machine, and a reader judges. One core for the
-# server, another for its load; best with nothing else running. Pictures go to dist/bench.
+# Asserts nothing: what is fast enough depends on the machine, and a reader judges. One core for the server,
+# another for its load; run nothing else meanwhile. Pictures go to dist/bench.
 bench: $(SYNCED) $(LOAD)
 	$(BIN)/python -m tests.bench $(PARTS)
 
-# docs/benchmarks.md shows what is there.
+# docs/benchmarks.md shows the pictures in that folder.
 bench-pictures:
 	cp dist/bench/viewers.png dist/bench/throughput.png docs/pictures/
 
-# What single things cost, in more detail.
+# The cost of single things, in more detail.
 bench-details: $(SYNCED)
 	$(BIN)/python -m tests.bench.overhead
 	$(BIN)/python -m tests.bench.pickup
@@ -136,7 +140,7 @@ bench-details: $(SYNCED)
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.writing
 
-# The load must cost far less than what it measures, so it is C.
+# The load must cost far less than what it measures, so it is written in C.
 .build/%: tests/bench/programs/%.c tests/bench/programs/clock.h
 	@mkdir -p .build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -o $@ $<
@@ -149,28 +153,28 @@ clean:
 	rm -rf .venv .tools .build tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One environment for all targets: two that differ would undo each other's work each time.
+# One environment for all targets: two different ones would undo each other's work every time.
 $(SYNCED): pyproject.toml uv.lock | $(UV)
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)'
 	@touch $@
 
-# 600 MB and ten seconds, once. Apart from ours, because it pins half of what we use. After a change
-# of litellm.in: uv pip compile --universal --python-version 3.11 --no-annotate --no-header.
+# 600 MB and ten seconds, once. Separate from ours, because it pins half of our dependencies. After a change
+# of litellm.in run: uv pip compile --universal --python-version 3.11 --no-annotate --no-header.
 $(LITELLM)/.synced: tests/foreign/litellm.txt | $(UV)
 	@$(UV) venv --quiet --clear --python '$(PYTHON)' $(LITELLM)
 	@$(UV) pip sync --quiet --python $(LITELLM)/bin/python $<
 	@touch $@
 
-# No scripts of packages run: none of these needs one.
+# Install scripts of packages do not run: none of these packages needs one.
 $(NPM): tests/clients/package.json tests/clients/package-lock.json | programs
 	@cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-# Only when there is no uv on PATH. pip --target is for Pythons that come without ensurepip.
+# Only when there is no uv on PATH. pip --target is for Pythons without ensurepip.
 .tools/uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; name one with PYTHON=." >&2; exit 1; }
+		|| { echo "Python 3.11 or newer is needed, and $(PYTHON) is not; name one with PYTHON=." >&2; exit 1; }
 	@mkdir -p .tools && echo '*' > .tools/.gitignore
 	@{ $(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install --quiet '$(UV_WANTED)'; } \
 		|| $(PYTHON) -m pip install --quiet --target .tools/uv '$(UV_WANTED)' \
-		|| { echo "uv cannot be installed: $(PYTHON) needs its venv module or pip." >&2; exit 1; }
+		|| { echo "uv cannot be installed: $(PYTHON) has neither the venv module nor pip; install one of them." >&2; exit 1; }

@@ -5,6 +5,7 @@ Whatever can be known to be wrong is refused in one sentence, before the port is
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ def run(host: str, port: int, environ: Mapping[str, str], *, processes: int) -> 
     # is a success.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
+    # Further processes are started by `python -c`, which without this has the current folder first on its path.
+    os.environ["PYTHONSAFEPATH"] = "1"
     with sock:
         limits = RequestLimits(settings.max_head_bytes, settings.request_s, settings.stall_s)
         serve("outlive.api.app:app_from_environ", sock, limits, workers=processes)

@@ -40,10 +40,14 @@ launched: Final[deque["OsProcess"]] = deque(maxlen=64)
 class OsProcess:
     """One process, its output in a file. Can be started again after it ended."""
 
-    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None, *, folder: Path = ROOT
+    ) -> None:
+        """`folder` is the current folder of the process."""
         self.name = name
         self.command = list(command)
         self.environ = dict(environ or {})
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._output: Path | None = None
         self._last_output = ""
@@ -86,7 +90,7 @@ class OsProcess:
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command,
-                cwd=ROOT,
+                cwd=self._folder,
                 env=_clean_environ() | (_AS_INSTALLED if self.command[0] == sys.executable else {}) | self.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
