@@ -1,6 +1,6 @@
-"""Owns what tests hold the model by: gates that streams wait at, and the record of requests.
+"""Owns the controls for tests: gates that streams wait at, and the record of requests.
 
-Knows neither HTTP nor what is said.
+Knows neither HTTP nor the contents of answers.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _METADATA_CHARS: Final = 2_000
 
 
 class Gates:
-    """Named gates. All are closed at first; once opened a gate stays open."""
+    """Named gates. All are closed at first; a gate that was opened stays open."""
 
     def __init__(self) -> None:
         self._gates: dict[str, asyncio.Event] = {}
@@ -30,31 +30,31 @@ class Gates:
         await self._gate(name).wait()
 
     def open(self, name: str) -> None:
-        """Let everybody past gate `name`. Raises `Refused` when there are too many gates."""
+        """Open gate `name` for all streams. Raises `Refused` when there are too many gates."""
         self._gate(name).set()
 
     def _gate(self, name: str) -> asyncio.Event:
         gate = self._gates.get(name)
         if gate is None:
-            # An opened gate may not be forgotten, so a full record can only refuse.
+            # A gate that was opened must not be forgotten, so all that is left is to refuse.
             if len(self._gates) >= _MAX_GATES:
-                raise Refused(429, f"There are {_MAX_GATES} gates already; start the server again.")
+                raise Refused(429, f"There are {_MAX_GATES} gates already; restart the demo model.")
             gate = self._gates[name] = asyncio.Event()
         return gate
 
 
-class Seen:
-    """What became of one request.
+class RequestRecord:
+    """The course of one request.
 
-    Times are kept twice: wall time for people, and the monotonic clock for differences. On Linux
-    and macOS the latter is the whole machine's, so a test may compare it with its own.
+    Each time is kept twice: wall time for people, the monotonic clock for differences. On Linux and macOS all
+    processes of a machine share the monotonic clock, so a test may compare it with its own.
     """
 
     def __init__(self, n: int, request: Request) -> None:
         self.n = n
         self.model = request.model[:_METADATA_CHARS]
-        # Not the request itself: a thousand large ones would be kept.
-        self._asked = {
+        # Not the request itself: a thousand large ones would fill the memory.
+        self._request = {
             "model": self.model,
             "stream": request.stream,
             "user": request.user[:_SHOWN_CHARS] if isinstance(request.user, str) else None,
@@ -70,20 +70,20 @@ class Seen:
         self.at_gate: str | None = None
 
     def first_token(self) -> None:
-        """The first delta goes out now."""
+        """The first delta is sent now."""
         self._first_token = self._first_token or _now()
 
     def close(self, end: End) -> None:
-        """It is over. Only the first reason counts."""
+        """The request has ended. Only the first reason counts."""
         if self.end == "open":
             self.end, self._closed = end, _now()
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
+        """The record, as tests read it."""
         opened, first, closed = self._opened, self._first_token or (None, None), self._closed or (None, None)
         return {
             "n": self.n,
-            **self._asked,
+            **self._request,
             "opened_at": opened[0],
             "opened_monotonic": opened[1],
             "first_token_at": first[0],
@@ -98,25 +98,25 @@ class Seen:
 
 
 class Ledger:
-    """The last requests, oldest first."""
+    """The records of the last requests, oldest first."""
 
     def __init__(self) -> None:
         self._numbers = count(1)
-        self._seen: deque[Seen] = deque(maxlen=_MAX_REQUESTS)
+        self._records: deque[RequestRecord] = deque(maxlen=_MAX_REQUESTS)
 
-    def open(self, request: Request) -> Seen:
-        """A request begins."""
-        seen = Seen(next(self._numbers), request)
-        self._seen.append(seen)
-        return seen
+    def open(self, request: Request) -> RequestRecord:
+        """Record that a request begins."""
+        record = RequestRecord(next(self._numbers), request)
+        self._records.append(record)
+        return record
 
     def times(self, model: str) -> int:
-        """How often this very name was asked, as far as is remembered."""
-        return sum(seen.model == model for seen in self._seen)
+        """The number of recorded requests with exactly this model name."""
+        return sum(record.model == model for record in self._records)
 
     def as_json(self) -> dict[str, Any]:
-        """All that is remembered."""
-        return {"requests": [seen.as_json() for seen in self._seen]}
+        """All records."""
+        return {"requests": [record.as_json() for record in self._records]}
 
 
 def _now() -> tuple[float, float]:

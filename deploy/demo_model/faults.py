@@ -1,7 +1,7 @@
-"""Owns what goes wrong with a stream when that is asked for: `fault=NAME` in the model's name.
+"""Owns the faults of streams that a request asks for: `fault=NAME` in the model's name.
 
-Knows HTTP and the socket below it, not what is said. `answer` puts something else in the place of
-a stream, `happen` breaks one that has begun. Whatever comes after the fault is not played.
+Knows HTTP and the socket below it, not the contents of answers. `replace_stream` sends something else than
+a stream, `Breaker.cause` breaks a stream that has begun. What comes after the fault is not played.
 """
 
 import asyncio
@@ -18,34 +18,36 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 STATUSES: Final = ("400", "401", "404", "408", "409", "429", "500", "503")
 INSTEAD: Final = (*STATUSES, "endless_500", "html", "json_error", "whole", "gzip")
-"""In the place of a stream."""
+"""Sent instead of a stream."""
 WITHIN: Final = (
     "stall", "comments", "reset", "half_close", "bad_framing", "cut", "half_line", "error", "bad_json", "bad_utf8",
     "not_a_chunk", "empty_choices", "endless_line", "large_event",
 )  # fmt: skip
 """After `after` deltas."""
 AT_THE_END: Final = ("no_done", "silent_end")
-"""With the finish reason out."""
+"""When the finish reason has been sent."""
 
 _COMMENT_S: Final = 0.05
 _LARGE_BYTES: Final = 2 * 1024 * 1024
 _BOMB_BYTES: Final = 64 * 1024 * 1024
 _FILL: Final = b"x" * 16_384
-_SAID: Final = {
-    # A provider that repeats the key it refuses: whoever shows this message must hide it.
+_MESSAGES: Final = {
+    # Some providers repeat the key they refuse, so a message like this must not reach viewers.
     "401": "Incorrect API key provided: sk-proj-demo1234********wxyz. You can find your API key in your account.",
     "429": "Rate limit reached for requests.",
 }
 
 
 class Over(Exception):
-    """The fault has happened, and nothing may follow."""
+    """The fault was caused, and nothing may follow."""
 
 
-async def answer(fault: str, send: Send, *, retry_after_s: float | None, retry_after_date_s: float | None) -> NoReturn:
-    """A response that is no stream, and then `Over`."""
+async def replace_stream(
+    fault: str, send: Send, *, retry_after_s: float | None, retry_after_date_s: float | None
+) -> NoReturn:
+    """Send a response that is not a stream. Raises `Over` after it."""
     headers = [(b"content-type", b"text/html" if fault == "html" else b"application/json")]
-    body = json.dumps({"error": {"message": _SAID.get(fault, "The demo model was asked to fail."), "code": None}})
+    body = json.dumps({"error": {"message": _MESSAGES.get(fault, "The demo model was asked to fail."), "code": None}})
     match fault:
         case "html":
             body = "<html><body><h1>Welcome to our network</h1></body></html>"
@@ -69,15 +71,15 @@ async def answer(fault: str, send: Send, *, retry_after_s: float | None, retry_a
 
 
 class Breaker:
-    """Breaks one stream in the way that was asked for."""
+    """Breaks one stream in the way its request asks for."""
 
     def __init__(self, send: Send, transport: asyncio.Transport) -> None:
         self._send = send
         self._transport = transport
 
-    async def happen(self, fault: str) -> None:
-        """Returns where the stream goes on, raises `Over` where it has ended, and otherwise stays
-        until the client leaves."""
+    async def cause(self, fault: str) -> None:
+        """Return if the stream can continue, raise `Over` if it has ended, else stay until the client
+        leaves."""
         match fault:
             case "empty_choices":
                 await _send(self._send, b'data: {"choices":[]}\n\ndata: {"id":"x","choices":null}\n\n')
@@ -101,16 +103,16 @@ class Breaker:
                 raise Over
 
     async def _break_http(self, fault: str) -> NoReturn:
-        """What ASGI has no words for, on the socket itself."""
+        """Faults that ASGI cannot express, written to the socket itself."""
         if fault == "bad_framing":
             self._transport.write(b"a kilobyte\r\ndata: {}\n\n\r\n")
         else:
-            # A chunk of 1 kB is announced, and some of it sent.
+            # Announce a chunk of 1 kB, and send a part of it.
             self._transport.write(b'400\r\ndata: {"choices":[{"index":0,"del')
         if fault == "reset":
-            # Lingering for no time is how a socket says RST instead of FIN.
-            below = self._transport.get_extra_info("socket")
-            below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # With a linger time of 0 the kernel sends RST instead of FIN.
+            raw_socket = self._transport.get_extra_info("socket")
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         if fault == "half_close":
             self._transport.write_eof()
@@ -130,12 +132,12 @@ _LAST_BYTES: Final = {
 
 async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
-    # To a client that has left, uvicorn's send returns at once: without this an endless body would
-    # be sent for ever, and nobody would ever hear that the client left.
+    # After the client has left, uvicorn's send returns at once. Without this pause an endless body would be
+    # sent for ever, and the task that waits for the disconnect would never run.
     await asyncio.sleep(0)
 
 
 async def _for_ever() -> NoReturn:
     """Until the client leaves, which cancels this."""
     await asyncio.get_running_loop().create_future()
-    raise AssertionError("nobody answers that")
+    raise AssertionError("nothing sets the result of this future")

@@ -1,7 +1,7 @@
-"""Owns HTTP: what is asked for where, and how it is refused.
+"""Owns HTTP: the routes, and the responses that refuse a request.
 
-Plain ASGI: with hundreds of streams every layer between a delta and the socket is felt. Knows
-nothing of what is said, or how it is worded on the wire.
+Plain ASGI: with hundreds of streams every layer between a delta and the socket costs time. Knows neither
+the contents of answers nor their shape on the wire.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from outlive.deploy.demo_model import faults, openai_shapes
-from outlive.deploy.demo_model.control import Gates, Ledger, Seen
+from outlive.deploy.demo_model.control import Gates, Ledger, RequestRecord
 from outlive.deploy.demo_model.faults import Breaker, Send
 from outlive.deploy.demo_model.model_options import Refused, Request
 from outlive.deploy.demo_model.player import Gathered, Sink, Streamed, play
@@ -33,7 +33,7 @@ class App:
     """The demo model as an ASGI application."""
 
     def __init__(self, key: str | None = None) -> None:
-        """`key`: the only one that is let in; all are without it."""
+        """`key`: the only API key that is accepted; without it every key is."""
         self._authorization = None if key is None else f"Bearer {key}".encode()
         self._gates = Gates()
         self._ledger = Ledger()
@@ -42,9 +42,9 @@ class App:
         try:
             await self._route(scope, receive, send)
         except Refused as refused:
-            await _answer(send, openai_shapes.error(refused), refused.status)
+            await _respond(send, openai_shapes.error(refused), refused.status)
         except Exception:
-            # uvicorn then answers 500, or closes the socket of what has begun.
+            # Then uvicorn sends 500, or closes the socket if the response has begun.
             log.exception("%s %s failed", scope["method"], scope["path"])
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,14 +55,14 @@ class App:
             case "POST", ["v1", "chat", "completions"]:
                 await self._complete(receive, send, Breaker(send, scope["extensions"][SOCKET]["transport"]))
             case "GET", ["v1", "models"]:
-                await _answer(send, openai_shapes.models())
+                await _respond(send, openai_shapes.models())
             case "GET", ["healthz"]:
-                await _answer(send, openai_shapes.encode({"status": "ok"}))
+                await _respond(send, openai_shapes.encode({"status": "ok"}))
             case "GET", ["control", "requests"]:
-                await _answer(send, openai_shapes.encode(self._ledger.as_json()))
+                await _respond(send, openai_shapes.encode(self._ledger.as_json()))
             case "POST", ["control", "gates", name, "open"]:
                 self._gates.open(name)
-                await _answer(send, openai_shapes.encode({"gate": name, "open": True}))
+                await _respond(send, openai_shapes.encode({"gate": name, "open": True}))
             case _:
                 raise Refused(404, f"Invalid URL ({method} {path})", code="unknown_url")
 
@@ -70,40 +70,40 @@ class App:
         request = Request.parse(await _body(receive))
         if request.wish.times is not None and self._ledger.times(request.model) >= request.wish.times:
             request = request.without_fault()
-        seen = self._ledger.open(request)
+        record = self._ledger.open(request)
         try:
             async with asyncio.TaskGroup() as tasks:
-                answering = tasks.create_task(self._say(request, seen, send, breaker))
-                # Watched beside the playing, because a silent stream would notice a client that
-                # left only at its next write. Comes back after a whole response as well.
+                playing = tasks.create_task(self._play(request, record, send, breaker))
+                # Receives while the stream is played, because a silent stream would notice that the client
+                # left only at its next write. Also returns after a whole response.
                 while (await receive())["type"] != "http.disconnect":
                     pass
-                seen.close("client_closed")
-                answering.cancel()
+                record.close("client_closed")
+                playing.cancel()
         finally:
-            seen.close("failed")
+            record.close("failed")
 
-    async def _say(self, request: Request, seen: Seen, send: Send, breaker: Breaker) -> None:
+    async def _play(self, request: Request, record: RequestRecord, send: Send, breaker: Breaker) -> None:
         with suppress(faults.Over):
-            await self._try_to_say(request, seen, send, breaker)
-        seen.close("finished")
+            await self._try_to_play(request, record, send, breaker)
+        record.close("finished")
 
-    async def _try_to_say(self, request: Request, seen: Seen, send: Send, breaker: Breaker) -> None:
+    async def _try_to_play(self, request: Request, record: RequestRecord, send: Send, breaker: Breaker) -> None:
         wish = request.wish
         if wish.fault in faults.INSTEAD:
-            await faults.answer(
+            await faults.replace_stream(
                 wish.fault, send, retry_after_s=wish.retry_after_s, retry_after_date_s=wish.retry_after_date_s
             )
-        completion_id = f"chatcmpl-{seen.n:024x}"
+        completion_id = f"chatcmpl-{record.n:024x}"
         sink: Sink
         if request.stream:
             chunks = openai_shapes.Chunks(completion_id, request.model, include_usage=request.include_usage)
-            sink = Streamed(chunks, send, seen, breaker, wish.fault)
+            sink = Streamed(chunks, send, record, breaker, wish.fault)
             await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
         else:
             whole = openai_shapes.Whole(completion_id, request.model, with_usage=wish.usage == 1)
-            sink = Gathered(whole, lambda body: _answer(send, body), seen)
-        await play(write(request), sink, self._gates, seen)
+            sink = Gathered(whole, lambda body: _respond(send, body), record)
+        await play(write(request), sink, self._gates, record)
 
 
 async def _body(receive: Receive) -> Any:
@@ -112,7 +112,7 @@ async def _body(receive: Receive) -> Any:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refused(400, "The client left before its request was whole.")
+            raise Refused(400, "The client left before its request was complete.")
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > _MAX_BODY_BYTES:
@@ -123,7 +123,7 @@ async def _body(receive: Receive) -> Any:
         raise Refused(400, "We could not parse the JSON body of your request.") from None
 
 
-async def _answer(send: Send, body: bytes, status: int = 200) -> None:
+async def _respond(send: Send, body: bytes, status: int = 200) -> None:
     headers = [*_JSON, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,6 @@
-"""Owns what a request asks for: the body of a chat completion, and the wishes in its model name.
+"""Owns the parsing of a request: the body of a chat completion, and the options in its model name.
 
-Pure. Everything is checked here, so that what comes after never meets a bad request.
+Pure. Everything is checked here, so that the other modules never get a bad request.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from outlive.deploy.demo_model.faults import AT_THE_END, INSTEAD, WITHIN
 
 MODEL: Final = "demo"
 
-TOLD: Final = ("apart", "mixed", "named", "numbered", "bare", "zero")
+CALL_STYLES: Final = ("apart", "mixed", "named", "numbered", "bare", "zero")
 FINISH_REASONS: Final = ("stop", "length", "tool_calls", "content_filter", "none")
 FAULTS: Final = (*INSTEAD, *WITHIN, *AT_THE_END)
 
 
 class Refused(Exception):
-    """An answer other than 200, as OpenAI words it."""
+    """A response other than 200, in OpenAI's words."""
 
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -27,19 +27,19 @@ class Refused(Exception):
         self.code = code
 
 
-def _number(most: float, default: float | None = 0.0) -> Any:
-    return field(default=default, metadata={"most": most})
+def _number(maximum: float, default: float | None = 0.0) -> Any:
+    return field(default=default, metadata={"max": maximum})
 
 
-def _count(most: int, default: int | None = 0) -> Any:
-    return field(default=default, metadata={"most": most})
+def _count(maximum: int, default: int | None = 0) -> Any:
+    return field(default=default, metadata={"max": maximum})
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The parameters in a model name; see the package's docstring.
 
-    The upper limits are far above any use: they only keep a slip from running for a week.
+    The upper limits are far above any use. They only keep a typing mistake from running for a week.
     """
 
     pace_s: float = _number(3600.0, 0.02)
@@ -77,27 +77,27 @@ class Wish:
             key, equals, text = part.partition("=")
             if key not in known or not equals or not text:
                 raise _bad_model(f"`{part}` in the model name is not a parameter this server knows.")
-            most = known[key].metadata.get("most")
-            values[key] = text if most is None else _within(key, text, most)
+            maximum = known[key].metadata.get("max")
+            values[key] = text if maximum is None else _within(key, text, maximum)
         wish = cls(**values)
         if wish.finish is not None and wish.finish not in FINISH_REASONS:
-            raise _bad_model(f"`finish={wish.finish}` is none of {', '.join(FINISH_REASONS)}.")
+            raise _bad_model(f"`finish={wish.finish}` is not one of {', '.join(FINISH_REASONS)}.")
         if wish.fault is not None and wish.fault not in FAULTS:
-            raise _bad_model(f"`fault={wish.fault}` is none of {', '.join(FAULTS)}.")
-        if wish.told not in TOLD:
-            raise _bad_model(f"`told={wish.told}` is none of {', '.join(TOLD)}.")
+            raise _bad_model(f"`fault={wish.fault}` is not one of {', '.join(FAULTS)}.")
+        if wish.told not in CALL_STYLES:
+            raise _bad_model(f"`told={wish.told}` is not one of {', '.join(CALL_STYLES)}.")
         if wish.chars == 0:
-            raise _bad_model("`chars=0` would never end; ask for 1 or more.")
+            raise _bad_model("`chars=0` would never end; use 1 or more.")
         return wish
 
 
-def _within(key: str, text: str, most: float) -> float | int:
+def _within(key: str, text: str, maximum: float) -> float | int:
     try:
-        value = type(most)(text)
+        value = type(maximum)(text)
     except ValueError:
         value = -1
-    if not 0 <= value <= most:
-        raise _bad_model(f"`{key}={text}` is not a number from 0 to {most}.")
+    if not 0 <= value <= maximum:
+        raise _bad_model(f"`{key}={text}` is not a number from 0 to {maximum}.")
     return value
 
 
@@ -115,7 +115,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One chat completion, understood."""
+    """One request for a chat completion, parsed."""
 
     model: str
     wish: Wish
@@ -141,18 +141,18 @@ class Request:
             raise Refused(400, "You must provide a model parameter.", param="model")
         wish = Wish.parse(model)
         if wish.fault and body.get("stream") is not True:
-            raise Refused(400, "Only streams have faults here.", param="stream")
+            raise Refused(400, "Faults need `stream: true`.", param="stream")
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
             raise Refused(400, "`messages` must be a list of at least one message.", param="messages")
         if body.get("n") not in (None, 1):
             raise Refused(400, "This server gives one choice per request: `n` must be 1.", param="n")
         tools, calls = _tools(body, wish, answered=_turns(messages) >= wish.turns)
-        said = [m for m in messages if m.get("role") == "user"]
+        prompts = [m for m in messages if m.get("role") == "user"]
         return cls(
             model=model,
             wish=wish,
-            prompt=_text(said[-1].get("content")) if said else "",
+            prompt=_text(prompts[-1].get("content")) if prompts else "",
             prompt_tokens=sum(len(_text(m.get("content")).split()) + 3 for m in messages),
             stream=body.get("stream") is True,
             include_usage=wish.usage == 1 and _asks_usage(body.get("stream_options")),
@@ -166,7 +166,7 @@ class Request:
         )
 
     def without_fault(self) -> Self:
-        """The same, answered well."""
+        """The same request without its fault."""
         return replace(self, wish=replace(self.wish, fault=None))
 
 
@@ -179,9 +179,9 @@ def _text(content: Any) -> str:
 
 
 def _turns(messages: list[dict[str, Any]]) -> int:
-    """How often the model has called tools since it was last spoken to."""
-    asked = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=0)
-    return sum(bool(m.get("tool_calls")) for m in messages[asked:])
+    """How often the model has called tools since the last user message."""
+    last_prompt = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=0)
+    return sum(bool(m.get("tool_calls")) for m in messages[last_prompt:])
 
 
 def _asks_usage(options: Any) -> bool:
@@ -225,7 +225,7 @@ def _tools(body: Mapping[str, Any], wish: Wish, *, answered: bool) -> tuple[tupl
 
 
 def _json_schema(response_format: Any) -> Mapping[str, Any] | None:
-    """The schema to satisfy, empty if any JSON object will do; None when text is wanted."""
+    """The schema to satisfy, empty for any JSON object; None for text."""
     kind = response_format.get("type") if isinstance(response_format, dict) else None
     if kind in (None, "text"):
         return None
@@ -233,7 +233,7 @@ def _json_schema(response_format: Any) -> Mapping[str, Any] | None:
         return {}
     schema = _part(response_format, "json_schema").get("schema") if kind == "json_schema" else None
     if not isinstance(schema, dict):
-        raise Refused(400, "`response_format` is not one this server knows.", param="response_format")
+        raise Refused(400, "This server does not know this `response_format`.", param="response_format")
     return schema
 
 

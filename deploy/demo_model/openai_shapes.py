@@ -1,7 +1,7 @@
 """Owns the shapes of OpenAI's wire: chunks, whole completions, errors, the list of models.
 
-Pure, but for the date on a completion. A chunk is encoded around its delta: the rest of it is the
-same bytes for a whole stream, and encoding it for each delta would be most of a busy server's work.
+Pure, except for the date of a completion. Only the delta of a chunk is encoded: the rest of a chunk is the
+same bytes for the whole stream, and encoding it for each delta would be the main work of a busy server.
 """
 
 import json
@@ -21,7 +21,7 @@ _ERROR_TYPES: Final = {404: "not_found_error", 429: "rate_limit_error", 500: "se
 
 
 def encode(value: Any) -> bytes:
-    """JSON. A prompt may hold lone surrogates, which only escapes can carry."""
+    """JSON. A prompt may hold lone surrogates, which only escapes can express."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -36,18 +36,18 @@ class Chunks:
         self._include_usage = include_usage
         self._head = b"data: " + encode(head)[:-1] + b',"choices":['
         self._delta = self._head + b'{"index":0,"delta":'
-        # OpenAI puts a null usage on every chunk but the one that has it.
+        # OpenAI puts a null usage on every chunk but the last.
         self._end = b"]" + (b',"usage":null' if include_usage else b"") + b"}\n\n"
         self._delta_end = b',"logprobs":null,"finish_reason":null}' + self._end
         self._content = self._delta + b'{"content":'
         self._content_end = b"}" + self._delta_end
 
     def first(self) -> bytes:
-        """Who speaks."""
+        """The frame with the role."""
         return self._of({"role": "assistant", "content": "", "refusal": None})
 
     def delta(self, delta: Delta) -> bytes:
-        """One piece of what is said."""
+        """The frame of one delta."""
         if isinstance(delta, Say):
             if delta.kind == "content":
                 return self._content + encode(delta.text) + self._content_end
@@ -55,7 +55,7 @@ class Chunks:
         return self._of({"tool_calls": [_call(delta)]})
 
     def finish(self, finish: Finish) -> bytes:
-        """Everything after the last delta, `[DONE]` included."""
+        """The frames after the last delta, `[DONE]` included."""
         if finish.reason == "none":
             return b""
         choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish.reason}
@@ -69,7 +69,7 @@ class Chunks:
 
 
 class Whole:
-    """One completion that is not streamed: gathers the deltas of the same script."""
+    """One completion that is not streamed: collects the deltas of the same script."""
 
     def __init__(self, completion_id: str, model: str, *, with_usage: bool) -> None:
         self._head = _head(completion_id, model, "chat.completion")
@@ -78,7 +78,7 @@ class Whole:
         self._calls: list[tuple[Call, list[str]]] = []
 
     def add(self, delta: Delta) -> None:
-        """One piece of what is said."""
+        """Add one delta."""
         if isinstance(delta, Say):
             self._texts.setdefault(delta.kind, []).append(delta.text)
         elif delta.id is not None:
@@ -98,7 +98,7 @@ class Whole:
 
 
 def usage(finish: Finish) -> dict[str, Any]:
-    """What it cost: one token per delta."""
+    """The usage: one token per delta."""
     return {
         "prompt_tokens": finish.prompt_tokens,
         "completion_tokens": finish.completion_tokens,
@@ -109,14 +109,14 @@ def usage(finish: Finish) -> dict[str, Any]:
 
 
 def error(refused: Refused) -> bytes:
-    """The body of an answer other than 200."""
+    """The body of a response other than 200."""
     kind = _ERROR_TYPES.get(refused.status, "invalid_request_error")
-    told = {"message": refused.message, "type": kind, "param": refused.param, "code": refused.code}
-    return encode({"error": told})
+    fields = {"message": refused.message, "type": kind, "param": refused.param, "code": refused.code}
+    return encode({"error": fields})
 
 
 def models() -> bytes:
-    """The one model there is."""
+    """The list of the one model."""
     return encode({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "outlive"}]})
 
 
@@ -131,11 +131,11 @@ def _head(completion_id: str, model: str, kind: str) -> dict[str, Any]:
 
 
 def _call(call: Call) -> dict[str, Any]:
-    place = {} if call.index is None else {"index": call.index}
+    position = {} if call.index is None else {"index": call.index}
     if call.id is not None:
-        return place | _whole_call(call, call.arguments)
+        return position | _whole_call(call, call.arguments)
     name = {} if call.name is None else {"name": call.name}
-    return place | {"function": name | {"arguments": call.arguments}}
+    return position | {"function": name | {"arguments": call.arguments}}
 
 
 def _whole_call(call: Call, arguments: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Owns the words: what the demo model answers, and how text falls into pieces.
+"""Owns the words of the demo model, and how text is cut into pieces.
 
-Pure, and the same for the same prompt and seed, so two runs of one request can be compared.
+Pure, and the same for the same prompt and seed, so that two runs of one request can be compared.
 """
 
 import random
@@ -11,7 +11,7 @@ from typing import Final
 
 _ECHO_CHARS: Final = 160
 
-# About the size of a model's tokens; joined again they are the text, to the last blank.
+# About the size of a model's tokens. Joined again they are exactly the text.
 _PIECE: Final = re.compile(r"\s*\S{1,6}|\s+")
 
 _OPENINGS: Final = (
@@ -78,11 +78,11 @@ _REFUSALS: Final = "I am sorry, but I was asked to refuse, so I cannot help with
 
 
 class Voice:
-    """Everything that can be said to one prompt with one seed."""
+    """All texts for one prompt and one seed."""
 
     def __init__(self, prompt: str, seed: int) -> None:
         self._prompt = " ".join(prompt.split()) or "nothing at all"
-        # As bytes: a prompt may hold lone surrogates, which `random` cannot encode by itself.
+        # As bytes, because a prompt may hold lone surrogates, which `random` cannot encode.
         self._key = f"{seed}\0{prompt}".encode("utf-8", "surrogatepass")
 
     def answer(self) -> str:
@@ -97,16 +97,16 @@ class Voice:
         )
 
     def endless(self) -> Iterator[str]:
-        """The answer, and then sentences without end."""
+        """The answer, followed by an endless sequence of sentences."""
         chance = random.Random(self._key)
         return chain([self.answer()], (self._sentence(chance) for _ in iter(int, 1)))
 
     def reasons(self) -> Iterator[str]:
-        """Reasoning without end."""
+        """Endless reasoning."""
         return chain([f"The question is: {self._prompt[:_ECHO_CHARS]}. "], (_REASONS for _ in iter(int, 1)))
 
     def refusals(self) -> Iterator[str]:
-        """A refusal without end."""
+        """An endless refusal."""
         return (_REFUSALS for _ in iter(int, 1))
 
     def word(self, name: str) -> str:
@@ -135,10 +135,10 @@ def pieces(texts: Iterator[str], chars: int | None) -> Iterator[str]:
 
 
 def in_parts(text: str, count: int) -> Iterator[str]:
-    """`text` in exactly `count` pieces of nearly the same length; it must have as many characters."""
+    """`text` in exactly `count` pieces of nearly the same length; it must have at least `count` characters."""
     whole, more = divmod(len(text), count)
-    at = 0
+    start = 0
     for i in range(count):
-        end = at + whole + (i < more)
-        yield text[at:end]
-        at = end
+        end = start + whole + (i < more)
+        yield text[start:end]
+        start = end

@@ -1,4 +1,4 @@
-"""Owns the connection to the socket below HTTP, for faults that ASGI cannot say."""
+"""Owns the access to the socket below HTTP, for faults that ASGI cannot express."""
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -6,7 +6,7 @@ SOCKET = "demo_model.socket"
 
 
 class LentSocket(HttpToolsProtocol):
-    """uvicorn's protocol; lends the app its transport as an ASGI extension."""
+    """uvicorn's protocol, which gives the application its transport as an ASGI extension."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

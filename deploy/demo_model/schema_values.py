@@ -1,14 +1,14 @@
-"""Owns making up a value that satisfies a JSON schema.
+"""Owns invented values: each satisfies a JSON schema.
 
-Pure. It follows the keywords that tool and answer schemas use (OpenAI's strict subset, local
-`$ref` included), not the whole of JSON Schema.
+Pure. Knows the keywords that schemas of tools and answers use (OpenAI's strict subset, local `$ref`
+included), not all of JSON Schema.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-# Below this depth optional parts are left out, so that a schema that refers to itself ends.
-_DEEPEST: Final = 8
+# Below this depth optional parts are left out, so that a schema that refers to itself comes to an end.
+_MAX_DEPTH: Final = 8
 
 
 def example(schema: Mapping[str, Any], word: Callable[[str], str]) -> Any:
@@ -20,7 +20,7 @@ def _value(root: Mapping[str, Any], schema: Any, name: str, word: Callable[[str]
     if not isinstance(schema, Mapping):
         return None
     if "$ref" in schema:
-        schema = _resolve(root, str(schema["$ref"])) if depth <= 2 * _DEEPEST else {}
+        schema = _resolve(root, str(schema["$ref"])) if depth <= 2 * _MAX_DEPTH else {}
         return _value(root, schema, name, word, depth + 1)
     if "const" in schema:
         return schema["const"]
@@ -37,12 +37,12 @@ def _typed(
 ) -> Any:
     kind = schema.get("type", "object" if "properties" in schema else None)
     if isinstance(kind, list):
-        kind = "null" if depth > _DEEPEST and "null" in kind else kind[0]
+        kind = "null" if depth > _MAX_DEPTH and "null" in kind else kind[0]
     match kind:
         case "object":
             return _object(root, schema, word, depth)
         case "array":
-            count = schema.get("minItems", 0 if depth > _DEEPEST else min(2, schema.get("maxItems", 2)))
+            count = schema.get("minItems", 0 if depth > _MAX_DEPTH else min(2, schema.get("maxItems", 2)))
             return [_value(root, schema.get("items", {}), name, word, depth + 1) for _ in range(count)]
         case "integer" | "number":
             return _number(schema, whole=kind == "integer")
@@ -57,7 +57,7 @@ def _typed(
 
 def _pick(options: Sequence[Any], depth: int) -> Any:
     nulls = [option for option in options if isinstance(option, Mapping) and option.get("type") == "null"]
-    return nulls[0] if depth > _DEEPEST and nulls else options[0]
+    return nulls[0] if depth > _MAX_DEPTH and nulls else options[0]
 
 
 def _object(root: Mapping[str, Any], schema: Mapping[str, Any], word: Callable[[str], str], depth: int) -> Any:
@@ -65,7 +65,7 @@ def _object(root: Mapping[str, Any], schema: Mapping[str, Any], word: Callable[[
     return {
         key: _value(root, part, key, word, depth + 1)
         for key, part in schema.get("properties", {}).items()
-        if key in required or depth <= _DEEPEST
+        if key in required or depth <= _MAX_DEPTH
     }
 
 
@@ -79,8 +79,8 @@ def _number(schema: Mapping[str, Any], *, whole: bool) -> float | int:
 
 
 def _resolve(root: Mapping[str, Any], ref: str) -> Any:
-    found: Any = root
+    schema: Any = root
     for part in ref.removeprefix("#").split("/"):
         if part:
-            found = found.get(part, {}) if isinstance(found, Mapping) else {}
-    return found
+            schema = schema.get(part, {}) if isinstance(schema, Mapping) else {}
+    return schema

@@ -1,7 +1,7 @@
-"""Owns what is said and when: one request becomes a sequence of steps.
+"""Owns the script of an answer: one request becomes a sequence of steps.
 
-Pure: no clock, no socket. Steps are made one by one, so an answer of a million tokens costs
-nothing until somebody reads it. Whoever plays them takes the time.
+Pure: no clock, no socket. Steps are made one by one, so an answer of a million tokens costs nothing until
+it is read. `player` waits between the steps.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from outlive.deploy.demo_model.schema_values import example
 
 Kind = Literal["content", "reasoning_content", "refusal"]
 
-# JSON and arguments come in small pieces, as from a real model: a key is seldom whole in one.
+# JSON and arguments come in small pieces, as from a real model: one piece seldom holds a whole key.
 _JSON_CHARS: Final = 5
 
 
@@ -33,7 +33,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One delta of a tool call; `id` and `name` usually stand on the first of each call."""
+    """One delta of a tool call; usually only the first of each call has `id` and `name`."""
 
     index: int | None
     id: str | None
@@ -43,28 +43,28 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Time passes."""
+    """A pause."""
 
     s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Nothing goes on until this gate is open."""
+    """Nothing is sent until this gate is open."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something goes wrong; see `faults`."""
+    """A fault; see `faults`."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end, and what it cost: the last step of every script."""
+    """The end and the usage: the last step of every script."""
 
     reason: str
     prompt_tokens: int
@@ -84,16 +84,16 @@ def write(request: Request) -> Iterator[Step]:
     if wish.first_s:
         yield Wait(wish.first_s)
     yield from _reached(stops, 0)
-    said = counted = reasoned = 0
+    sent = counted = reasoned = 0
     cut = False
     for delta in _deltas(request):
-        if said == request.limit:
+        if sent == request.limit:
             cut = True
             break
-        if said and wish.pace_s:
+        if sent and wish.pace_s:
             yield Wait(wish.pace_s)
         yield delta
-        said += 1
+        sent += 1
         if isinstance(delta, Say) and delta.kind == "reasoning_content":
             reasoned += 1
             continue
@@ -101,11 +101,12 @@ def write(request: Request) -> Iterator[Step]:
         yield from _reached(stops, counted)
     yield from (stop for _, stop in stops)
     true_reason = "length" if cut else "tool_calls" if request.calls else "stop"
-    yield Finish(wish.finish or true_reason, request.prompt_tokens, said, reasoned)
+    yield Finish(wish.finish or true_reason, request.prompt_tokens, sent, reasoned)
 
 
 def _stops(request: Request) -> deque[tuple[int, Stop]]:
-    """What else happens, and after how many deltas. The gate first: whoever opens it chooses when."""
+    """The gate and the fault, each with the number of deltas before it. At the same number the gate comes
+    first, so that a test can choose the moment of the fault."""
     wish = request.wish
     stops: list[tuple[int, Stop]] = [(wish.gate_after, Gate(wish.gate))] if wish.gate else []
     if wish.fault in WITHIN:
@@ -139,7 +140,7 @@ def _content(request: Request, voice: Voice) -> Iterator[str]:
         document = _document(request, voice)
         if wish.tokens is None:
             return pieces(iter([document]), wish.chars or _JSON_CHARS)
-        # Blanks are allowed there and keep the document valid at any wished number of pieces.
+        # Blanks after it keep the document valid for any number of pieces.
         return in_parts(document.ljust(wish.tokens), wish.tokens) if wish.tokens else iter(())
     if wish.echo:
         return pieces(iter([request.prompt]), wish.chars)
@@ -157,26 +158,26 @@ def _document(request: Request, voice: Voice) -> str:
 
 
 def _calls(request: Request, voice: Voice) -> Iterator[Call]:
-    """All calls, told as compatible servers are known to tell them."""
-    told = [list(_call(request, voice, index)) for index in range(request.calls)]
-    # Whoever reads one body instead of a stream is shown nothing of this.
-    how = request.wish.told if request.stream else "apart"
-    if how == "apart":
-        yield from chain.from_iterable(told)
-    elif how in ("bare", "zero"):
-        for piece in chain.from_iterable(told):
-            yield replace(piece, index=0 if how == "zero" else None)
+    """All calls, in one of the styles in which compatible servers are known to stream them."""
+    calls = [list(_call(request, voice, index)) for index in range(request.calls)]
+    # A body that is not streamed does not show the style.
+    style = request.wish.told if request.stream else "apart"
+    if style == "apart":
+        yield from chain.from_iterable(calls)
+    elif style in ("bare", "zero"):
+        for piece in chain.from_iterable(calls):
+            yield replace(piece, index=0 if style == "zero" else None)
     else:
-        for row in zip_longest(*told):
-            for first, piece in zip((call[0] for call in told), row, strict=True):
+        for row in zip_longest(*calls):
+            for first, piece in zip((call[0] for call in calls), row, strict=True):
                 if piece is not None:
-                    yield _renamed(piece, first, how)
+                    yield _renamed(piece, first, style)
 
 
-def _renamed(piece: Call, first: Call, how: str) -> Call:
-    if how == "named":
+def _renamed(piece: Call, first: Call, style: str) -> Call:
+    if style == "named":
         return replace(piece, id=first.id, name=first.name)
-    return replace(piece, id=None) if how == "numbered" else piece
+    return replace(piece, id=None) if style == "numbered" else piece
 
 
 def _call(request: Request, voice: Voice, index: int) -> Iterator[Call]:
