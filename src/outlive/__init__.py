@@ -3,7 +3,7 @@
 What applications import. Importing it loads neither the server's libraries nor redis-py.
 """
 
-from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
 from outlive.shared.errors import (
     AtCapacity,
@@ -52,4 +52,14 @@ __all__ = [
     "tool",
 ]
 
-__version__ = _version("outlive")
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """The version, read when it is asked for: `importlib.metadata` takes longer to import than all the rest."""
+        if name != "__version__":
+            raise AttributeError(f"module 'outlive' has no attribute {name!r}")
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("outlive")

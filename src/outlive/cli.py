@@ -22,7 +22,6 @@ from typing import Final, NoReturn
 
 import click
 
-from outlive import __version__
 from outlive.shared.errors import OutliveError, SettingsError, UnfitRedis
 
 _USAGE_ERROR: Final = 2
@@ -66,6 +65,8 @@ def outlive() -> None:
 @outlive.command()
 def version() -> None:
     """Print the version."""
+    from outlive import __version__
+
     click.echo(f"outlive {__version__}")
 
 

@@ -16,7 +16,7 @@ SECRET = "canary-5d1f"
 
 
 async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
-    """Its exit code, and what it said."""
+    """Its exit code, and what it printed."""
     doctor = OsProcess("doctor", [sys.executable, "-m", "outlive", "doctor", *arguments], environ)
     doctor.spawn()
     try:
@@ -34,15 +34,15 @@ async def test_a_redis_with_our_configuration_is_fit() -> None:
     await redis.start()
     await model.start()
     try:
-        code, said = await examine({
+        code, printed = await examine({
             "OUTLIVE_REDIS_URL": redis.url, "OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "none"
         })  # fmt: skip
     finally:
         await model.stop()
         await redis.stop()
-    assert code == 0, said
-    assert all(f" {about}: " in said for about in ("redis", "latency", "clock", "provider", "open files")), said
-    assert said.count("fine") == 5, said
+    assert code == 0, printed
+    assert all(f" {about}: " in printed for about in ("redis", "latency", "clock", "provider", "open files")), printed
+    assert printed.count("fine") == 5, printed
 
 
 async def test_every_upstream_is_asked_with_its_own_key(redis_server: RedisServer) -> None:
@@ -52,17 +52,17 @@ async def test_every_upstream_is_asked_with_its_own_key(redis_server: RedisServe
     here = {"base_url": f"{model.url}/v1", "models": ["*"]}
     upstreams = {"good": here | {"key_env": "GOOD"}, "bad": here | {"key_env": "BAD"}, "lost": here | {"key_env": "NO"}}
     try:
-        code, said = await examine({
+        code, printed = await examine({
             "OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_UPSTREAMS": json.dumps(upstreams),
             "GOOD": SECRET, "BAD": f"not-{SECRET}",
         })  # fmt: skip
     finally:
         await model.stop()
     assert code == 1
-    assert "fine     provider good: It takes the key" in said
-    assert "wrong    provider bad: It refuses the key" in said
-    assert "wrong    provider lost: The upstream `lost` has no key: the variable NO" in said
-    assert SECRET not in said
+    assert "fine     provider good: It takes the key" in printed
+    assert "wrong    provider bad: It refuses the key" in printed
+    assert "wrong    provider lost: The upstream `lost` has no key: the variable NO" in printed
+    assert SECRET not in printed
 
 
 async def test_a_redis_that_evicts_is_wrong() -> None:
@@ -70,37 +70,37 @@ async def test_a_redis_that_evicts_is_wrong() -> None:
     redis = RedisServer(options=["--maxmemory-policy", "allkeys-lru"])
     await redis.start()
     try:
-        code, said = await examine({"OUTLIVE_REDIS_URL": redis.url}, "--no-upstream")
+        code, printed = await examine({"OUTLIVE_REDIS_URL": redis.url}, "--no-upstream")
     finally:
         await redis.stop()
     assert code == 1
-    assert "set it to noeviction" in said
-    assert "provider" not in said
+    assert "set it to noeviction" in printed
+    assert "provider" not in printed
 
 
 async def test_what_is_not_there_is_said_without_its_secrets() -> None:
     """Neither the password in the URL nor the key is repeated, and nothing is a traceback."""
-    code, said = await examine({
+    code, printed = await examine({
         "OUTLIVE_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1:1/0",
         "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
         "OPENAI_API_KEY": SECRET,
     })  # fmt: skip
     assert code == 1
-    assert said.count("wrong") == 2
-    assert SECRET not in said
-    assert "Traceback" not in said
+    assert printed.count("wrong") == 2
+    assert SECRET not in printed
+    assert "Traceback" not in printed
 
 
 async def test_a_wrong_password_is_told_from_a_redis_that_is_away(redis_server: RedisServer) -> None:
     """They are mended in different places."""
     url = redis_server.url.replace("unix://", "unix://nobody:wrong@")
-    code, said = await examine({"OUTLIVE_REDIS_URL": url}, "--no-upstream")
+    code, printed = await examine({"OUTLIVE_REDIS_URL": url}, "--no-upstream")
     assert code == 1
-    assert "refuses the user or the password" in said
+    assert "refuses the user or the password" in printed
 
 
 async def test_a_setting_that_is_wrong_ends_it_with_2() -> None:
     """As API and worker do."""
-    code, said = await examine({"OUTLIVE_LEASES_S": "1"})
+    code, printed = await examine({"OUTLIVE_LEASES_S": "1"})
     assert code == 2
-    assert "OUTLIVE_LEASES_S" in said
+    assert "OUTLIVE_LEASES_S" in printed

@@ -32,7 +32,7 @@ UP = [sys.executable, "-m", "outlive", "up"]
 
 
 class Launcher(OsProcess):
-    """`outlive up` on a port of its own; ready when it has said so."""
+    """`outlive up` on a port of its own; ready when it says so."""
 
     def __init__(self, data: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         self.port = claim_port()
@@ -134,9 +134,9 @@ async def test_one_command_brings_everything_up_and_interrupt_ends_all_of_it(lau
 async def test_curl_line_works_as_printed(launcher: Launcher) -> None:
     line = next(line for line in launcher.output().splitlines() if line.strip().startswith("curl "))
     shell = await asyncio.create_subprocess_shell(f"{line} -sS", stdout=asyncio.subprocess.PIPE)
-    said, _ = await asyncio.wait_for(shell.communicate(), SOON_S)
+    printed, _ = await asyncio.wait_for(shell.communicate(), SOON_S)
     assert shell.returncode == 0
-    assert b"event: completed" in said
+    assert b"event: completed" in printed
 
 
 async def test_nothing_outlives_a_killed_launcher(launcher: Launcher) -> None:
@@ -227,7 +227,7 @@ async def test_taken_port_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "said"),
+    ("arguments", "environ", "words"),
     [
         ([], {"OUTLIVE_LEASE_S": "soon"}, "OUTLIVE_LEASE_S"),
         ([], {"OUTLIVE_LEESE_S": "10"}, "There is no setting OUTLIVE_LEESE_S"),
@@ -240,9 +240,9 @@ async def test_taken_port_is_refused(tmp_path: Path) -> None:
     ],
 )
 async def test_what_cannot_work_is_refused_in_one_sentence(
-    tmp_path: Path, arguments: list[str], environ: dict[str, str], said: str
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], words: str
 ) -> None:
-    await refused(Launcher(tmp_path, *arguments, environ=environ), said)
+    await refused(Launcher(tmp_path, *arguments, environ=environ), words)
 
 
 async def test_redis_that_cannot_start_ends_everything_with_its_last_words(tmp_path: Path) -> None:
@@ -260,28 +260,28 @@ async def test_redis_that_cannot_start_ends_everything_with_its_last_words(tmp_p
 
 async def test_child_that_always_dies_is_given_up_after_its_tries() -> None:
     reading, writing = os.pipe()
-    said: list[str] = []
+    lines: list[str] = []
     given_up: list[str] = []
-    child = Child(Command("moth", ["/bin/sh", "-c", "echo ouch; exit 7"], os.environ, tries=3), reading, said.append)
+    child = Child(Command("moth", ["/bin/sh", "-c", "echo ouch; exit 7"], os.environ, tries=3), reading, lines.append)
     await child.run(given_up.append)
     assert given_up == ["moth ended at once 3 times in a row (exit code 7); its last words: ouch"]
-    assert said.count("moth | ouch") == 3
-    assert "moth ended (exit code 7); starting it again in 0.2 s" in said
-    assert "moth ended (exit code 7); starting it again in 0.4 s" in said
+    assert lines.count("moth | ouch") == 3
+    assert "moth ended (exit code 7); starting it again in 0.2 s" in lines
+    assert "moth ended (exit code 7); starting it again in 0.4 s" in lines
     os.close(reading)
     os.close(writing)
 
 
 async def test_child_that_ignores_the_signal_is_killed_with_all_it_started() -> None:
     reading, writing = os.pipe()
-    said: list[str] = []
+    lines: list[str] = []
     script = "trap '' TERM; sleep 600 & echo $!; while :; do wait; done"
-    child = Child(Command("mule", ["/bin/sh", "-c", script], os.environ), reading, said.append)
+    child = Child(Command("mule", ["/bin/sh", "-c", script], os.environ), reading, lines.append)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(child.run(said.append))
-        await until(lambda: said, SOON_S, "the child's first line")
+        tasks.create_task(child.run(lines.append))
+        await until(lambda: lines, SOON_S, "the child's first line")
         await child.end(0.2)
-    await all_gone({int(said[0].removeprefix("mule | ")): ""})
+    await all_gone({int(lines[0].removeprefix("mule | ")): ""})
     os.close(reading)
     os.close(writing)
 
@@ -299,13 +299,13 @@ def test_socket_of_a_deep_data_directory_lies_in_a_short_private_one(tmp_path: P
         redis_server.socket_path(deep / "f").parent.rmdir()
 
 
-async def refused(launcher: Launcher, said: str) -> None:
-    """It ends with an error, at once, having said one line and started nothing."""
+async def refused(launcher: Launcher, words: str) -> None:
+    """It ends with an error, at once, having printed one line and started nothing."""
     launcher.spawn()
     code = await launcher.wait(SOON_S)
     output = launcher.output().strip()
     await launcher.stop()
     assert code != 0
-    assert said in output
+    assert words in output
     assert len(output.splitlines()) == 1, output
     assert output.endswith(".")

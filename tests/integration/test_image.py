@@ -25,16 +25,16 @@ def stages() -> dict[str, list[Line]]:
     """Name of a stage -> its lines, those of the stages it is made from included."""
     text = (ROOT / "deploy/Dockerfile").read_text()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    found: dict[str, list[Line]] = {}
+    stages: dict[str, list[Line]] = {}
     here: list[Line] = []
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         word, _, rest = line.partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            here = found[name] = list(found.get(base, []))
+            here = stages[name] = list(stages.get(base, []))
         else:
             here.append((word, rest.strip()))
-    return found
+    return stages
 
 
 def last(stage: str, word: str) -> str:
@@ -82,15 +82,15 @@ def test_the_build_stage_makes_something_that_runs(tmp_path: Path) -> None:
     shutil.rmtree(source)
 
     # What is read beside the code comes along too: scripts for Redis, and the page.
-    said = "import outlive.api.app, outlive.deploy.demo_model.http_app, outlive.worker.main;"
-    said += "from importlib.resources import files;"
-    said += "print(len([f for f in files('outlive.shared').joinpath('lua').iterdir() if f.name.endswith('.lua')]))"
+    program = "import outlive.api.app, outlive.deploy.demo_model.http_app, outlive.worker.main;"
+    program += "from importlib.resources import files;"
+    program += "print(len([f for f in files('outlive.shared').joinpath('lua').iterdir() if f.name.endswith('.lua')]))"
     python = str(environment / "bin/python")
-    ran = subprocess.run([python, "-c", said], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = subprocess.run([python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) == len(list((ROOT / "shared/lua").glob("*.lua")))
     for stage in ("api", "worker", "model"):
-        program, *arguments = json.loads(last(stage, "ENTRYPOINT"))
-        command = [str(environment / "bin" / program), *arguments, "--help"]
-        assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0, stage
+        command, *arguments = json.loads(last(stage, "ENTRYPOINT"))
+        help_of_it = [str(environment / "bin" / command), *arguments, "--help"]
+        assert subprocess.run(help_of_it, cwd=tmp_path, capture_output=True, check=False).returncode == 0, stage
     assert not (environment / "bin/ruff").exists()

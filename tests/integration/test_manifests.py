@@ -54,8 +54,8 @@ def pods(resources: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def compose() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-    return found
+    file: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return file
 
 
 def seconds(duration: str) -> float:
@@ -146,8 +146,8 @@ def test_whatever_is_set_is_a_setting() -> None:
 def test_keys_of_providers_are_for_workers_alone() -> None:
     """Every variable that an upstream says its key is in is the worker's, by reference, and none of it the API's."""
     resources = built("overlays/upstreams")
-    told = next(one["data"] for one in resources if one["metadata"]["name"].startswith("outlive-settings"))
-    upstreams = load(told).providers
+    settings = next(one["data"] for one in resources if one["metadata"]["name"].startswith("outlive-settings"))
+    upstreams = load(settings).providers
     wanted = {upstream.key_env for upstream in upstreams.values()} - {None}
     given = {
         name: {one["name"] for one in pod["containers"][0].get("env", ()) if "secretKeyRef" in one.get("valueFrom", {})}

@@ -16,7 +16,7 @@ from outlive import tool
 def add(a: int, b: int) -> int:
     return a + b
 
-loaded = {name.partition(".")[0] for name in sys.modules}
+loaded = {"importlib.metadata"} & set(sys.modules) | {name.partition(".")[0] for name in sys.modules}
 missing = [name for name in outlive.__all__ if not hasattr(outlive, name)]
 raised = str(outlive.SettingsError("no"))
 import redis
@@ -25,7 +25,19 @@ print(json.dumps({
     "version": outlive.__version__, "redis": redis.__version__,
 }))
 """
-HEAVY = {"fastapi", "starlette", "openai", "arq", "redis", "pydantic", "httpx", "aiohttp", "uvicorn", "click"}
+HEAVY = {
+    "importlib.metadata",
+    "fastapi",
+    "starlette",
+    "openai",
+    "arq",
+    "redis",
+    "pydantic",
+    "httpx",
+    "aiohttp",
+    "uvicorn",
+    "click",
+}
 SERVER_COMMANDS = (["up"], ["api"], ["worker"], ["doctor"], ["keys", "list"], ["demo-model"])
 
 

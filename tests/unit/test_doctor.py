@@ -12,15 +12,11 @@ FIT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def grades(found: list[Finding]) -> list[Grade]:
-    return [finding.grade for finding in found]
-
-
 def test_a_fit_server_is_one_fine_finding() -> None:
     """With its version, so that one can see which server answered."""
-    (found,) = findings.of_server(FIT)
-    assert found.grade is Grade.FINE
-    assert "7.2.4" in found.state
+    (finding,) = findings.of_server(FIT)
+    assert finding.grade is Grade.FINE
+    assert "7.2.4" in finding.state
 
 
 @pytest.mark.parametrize(
@@ -35,9 +31,9 @@ def test_a_fit_server_is_one_fine_finding() -> None:
 )
 def test_what_is_wrong_with_a_server_is_named(differs: dict[str, Any], grade: Grade, word: str) -> None:
     """By the judgement that API and worker start by."""
-    (found,) = findings.of_server(FIT | differs)
-    assert found.grade is grade
-    assert word in found.state
+    (finding,) = findings.of_server(FIT | differs)
+    assert finding.grade is grade
+    assert word in finding.state
 
 
 @pytest.mark.parametrize(
