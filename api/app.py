@@ -4,6 +4,7 @@ One app is one process's worth. It starts also while Redis is away, and says so 
 """
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -116,7 +117,7 @@ def _build(settings: Settings) -> Services:
         admission=Admission(
             settings,
             Quota(planes.queue, keys, expiry_s=settings.max_deadline_s),
-            MemoryHeadroom(planes.servers, share=settings.memory_share),
+            MemoryHeadroom(planes.servers, share=settings.memory_share, monotonic=time.monotonic),
         ),
         planes=planes,
         eventlog=EventLog(redis, keys, LogLimits.of(settings)),

@@ -6,6 +6,7 @@ A tenant is whatever has a key; it may have several, so that one can be replaced
 import asyncio
 import base64
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ def create(environ: Mapping[str, str], tenant: str, name: str) -> str:
     """Store a new key and return its text, which cannot be had again. Raises `OutliveError`."""
 
     async def add() -> str:
-        key, text = new_key(tenant, name)
+        key, text = new_key(tenant, name, now_s=time.time())
         async with _api_keys(environ) as keys:
             await keys.add(key)
         return text

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, cast
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, Metrics
+from outlive.shared.telemetry.metrics import EVENTS, ROUNDS_S, Metrics
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's own word: it decides by it, when it is imported, whether to count into files."""
@@ -55,7 +55,7 @@ class ApiMetrics(Metrics):
         self._append_to_viewer = self.histogram(
             "append_to_viewer_seconds",
             "From an append to the loop turn that writes it to viewers, by a probe.",
-            TURNS_S,
+            ROUNDS_S,
         )
         self._lag = self.gauge("reader_lag_events", "Events the feed that is furthest behind lacks.", mode="livemax")
         self._problems = self.counter("problems", "Requests answered with a problem, by its code.", "code")

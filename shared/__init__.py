@@ -1,4 +1,4 @@
-"""What the worker and the API must agree on: the log, its protocol, and the words for both.
+"""What may speak to Redis, and the words that the worker and the API agree on.
 
-Imports neither `worker` nor `api`. Start with PROTOCOL.md.
+Imports neither `worker` nor `api`. PROTOCOL.md is the place to start; the packages are layers, `model` lowest.
 """

@@ -1,4 +1,4 @@
-"""Owns the one exception tree and the stable codes users meet.
+"""Owns the one exception tree and the stable error codes that users meet.
 
     OutliveError
     ├── BadRequest                 the caller's mistake; nothing was changed
@@ -6,27 +6,27 @@
     │   ├── PayloadTooLarge
     │   ├── ModelNotFound
     │   └── IdempotencyConflict
-    ├── Unauthenticated            who asks says not who he is, or not so that we believe it
-    ├── Forbidden                  a token for one generation, used for more than it says
-    ├── LimitReached               more than this caller may have or ask at once; `retry_after_s`
+    ├── Unauthenticated            no credential, or not a valid one
+    ├── Forbidden                  a token for one generation, used for more than its rights
+    ├── LimitReached               the caller has reached a limit of theirs; `headers` has Retry-After
     │   ├── TooManyRequests
     │   ├── TooManyGenerations
     │   └── TooManyViewers
-    ├── IssuerUnavailable          whoever vouches for callers does not answer; try again
+    ├── IssuerUnavailable          the issuer of the caller's token does not respond; try again
     ├── GenerationNotFound
     ├── GenerationGone
-    ├── LogUnavailable             Redis did not answer, or refused; try again
-    │   ├── LogFull                Redis refused a write for want of memory
-    │   └── NoRoom                 nothing new is begun, so that what runs can be told to its end
-    ├── LostPlace                  this worker may no longer write; `answer` says why
-    ├── UpstreamError              the provider; becomes the generation's `failed {code}`
-    │   ├── UpstreamRefused        theirs and final: asking again gives the same
-    │   └── UpstreamBroken         theirs and passing: another attempt may do
-    ├── SettingsError              said at start, in one sentence
-    └── UnfitRedis                 the same, about the server
+    ├── LogUnavailable             Redis did not reply, or refused; try again
+    │   ├── LogFull                Redis has no memory for a write
+    │   └── AtCapacity             the API starts nothing new, so that running answers can finish
+    ├── OwnershipLost              this worker may no longer write; `reply` is the log's reply code
+    ├── UpstreamError              the provider failed; becomes the generation's `failed {code}`
+    │   ├── UpstreamRefused        final: the provider would refuse the same request again
+    │   └── UpstreamBroken         passing: another attempt may succeed
+    ├── SettingsError              a setting is wrong; the process does not start
+    └── UnfitRedis                 a Redis server is not fit; the process does not start
 
-Pure. A class docstring is its default message. Libraries' exceptions are translated at the rims
-(`connect.py`, `worker/upstream`), always with `from`. Programming errors are not caught.
+Pure. A class's docstring is its default message. `store/connect.py` and `worker/upstream` translate the exceptions of
+libraries into these, always with `from`. Nothing catches programming errors.
 """
 
 from collections.abc import Mapping
@@ -47,112 +47,113 @@ class OutliveError(Exception):
 
 
 class BadRequest(OutliveError):
-    """The request is not valid."""
+    """The request is not valid; correct it and send it again."""
 
     code = "bad_request"
 
     def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
-        """`param` is the part of the request that is not valid, where one can be named."""
+        """`param` names the part of the request that is not valid, if it is one part."""
         super().__init__(message)
         self.param = param
 
 
 class MalformedCursor(BadRequest):
-    """The event id to resume from is not `<epoch>-<seq>`; send the last id you got, or none."""
+    """The event id to resume from is not `<epoch>-<seq>`; send the last id you got, or leave it out."""
 
     code = "malformed_cursor"
 
 
 class PayloadTooLarge(BadRequest):
-    """The request body is larger than this server accepts."""
+    """The request body is larger than this server accepts; send a smaller one."""
 
     code = "payload_too_large"
 
 
 class ModelNotFound(BadRequest):
-    """No upstream of this server serves this model."""
+    """No upstream of this server serves this model; ask for one that it serves."""
 
     code = "model_not_found"
 
 
 class IdempotencyConflict(BadRequest):
-    """This Idempotency-Key was used before with another body; use a new key for a new request."""
+    """This Idempotency-Key was used before with another body; send a new key with a new request."""
 
     code = "idempotency_conflict"
 
 
 class Unauthenticated(OutliveError):
-    """Send an API key or a token as `Authorization: Bearer ...`; none was sent, or it is not valid here."""
+    """The request has no valid credential; send an API key or a token as `Authorization: Bearer ...`."""
 
     code = "unauthenticated"
 
 
 class Forbidden(OutliveError):
-    """This token was made for less than that."""
+    """This token does not allow that; use an API key, or a token with that right."""
 
     code = "forbidden"
 
 
 class LimitReached(OutliveError):
-    """A limit is reached."""
+    """A limit is reached; wait as long as Retry-After says."""
 
     code = "limit_reached"
 
     def __init__(self, *, retry_after_s: int, headers: Mapping[str, str] | None = None) -> None:
+        """`headers` go into the HTTP response beside Retry-After."""
         super().__init__()
         self.headers = {"Retry-After": str(retry_after_s), **(headers or {})}
 
 
 class TooManyRequests(LimitReached):
-    """Too many requests within a minute; Retry-After says when the next one counts for a new minute."""
+    """Too many requests within a minute; wait as long as Retry-After says, until a new minute begins."""
 
     code = "rate_limited"
 
 
 class TooManyGenerations(LimitReached):
-    """As many generations as you may have at once are queued or run; wait for one to end, or cancel one."""
+    """You have as many queued and running generations as you may have; wait for one to end, or cancel one."""
 
     code = "too_many_generations"
 
 
 class TooManyViewers(LimitReached):
-    """As many as may watch this generation at once, or watch from your address, do so."""
+    """This generation, or your address, has as many viewers as it may have; close one, or try again later."""
 
     code = "too_many_viewers"
 
 
 class IssuerUnavailable(OutliveError):
-    """The issuer of tokens cannot be reached, so this one cannot be judged; try again shortly."""
+    """The issuer of this token cannot be reached, so the token cannot be checked; try again shortly."""
 
     code = "issuer_unavailable"
 
 
 class GenerationNotFound(OutliveError):
-    """There is no such generation."""
+    """There is no such generation; check the id and the credential."""
 
     code = "not_found"
 
 
 class GenerationGone(OutliveError):
-    """This generation existed, but its log was deleted or its retention has passed."""
+    """This generation was deleted, or its retention has passed; create a new one."""
 
     code = "gone"
 
 
 class LogUnavailable(OutliveError):
-    """Redis cannot be reached or refuses to serve; try again shortly."""
+    """Redis cannot be reached, or refuses to serve; try again shortly."""
 
     code = "log_unavailable"
 
 
 class LogFull(LogUnavailable):
-    """Redis is out of memory, so nothing new is accepted; try again later."""
+    """Redis is out of memory, so this server accepts nothing new; try again later."""
 
     code = "capacity"
 
 
 class AtCapacity(LogUnavailable):
-    """This server is full, so nothing new is begun for now; what runs goes on. Try again later."""
+    """This server is full, so it starts nothing new; running answers go on. Try again later."""
 
     code = "capacity"
 
@@ -162,17 +163,19 @@ class OwnershipLost(OutliveError):
 
     code = "lost_place"
 
-    def __init__(self, answer: str) -> None:
-        super().__init__(f"the log answered {answer}")
-        self.answer = answer
+    def __init__(self, reply: str) -> None:
+        """`reply` is the log's reply code, one of `replies.LOST`."""
+        super().__init__(f"this attempt may no longer write: the log replied {reply}")
+        self.reply = reply
 
 
 class UpstreamError(OutliveError):
-    """The provider failed. `code` is what viewers see in `failed`."""
+    """The provider failed."""
 
     retryable: ClassVar[bool] = False
 
     def __init__(self, code: str, message: str) -> None:
+        """`code` and `message` are those of the viewers' `failed` event."""
         super().__init__(message)
         self.failed_code = code
 
@@ -187,17 +190,18 @@ class UpstreamBroken(UpstreamError):
     retryable = True
 
     def __init__(self, code: str, message: str, *, retry_after_s: float | None = None) -> None:
+        """`retry_after_s` is how long the provider wants us to wait, if it said so."""
         super().__init__(code, message)
         self.retry_after_s = retry_after_s
 
 
 class SettingsError(OutliveError):
-    """A setting is wrong."""
+    """A setting is wrong; see Settings in README.md."""
 
     code = "settings"
 
 
 class UnfitRedis(OutliveError):
-    """This Redis server cannot keep what Outlive promises."""
+    """This Redis server cannot keep what Outlive promises; see its version and configuration."""
 
     code = "unfit_redis"

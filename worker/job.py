@@ -78,8 +78,8 @@ class Job:
         while again:
             token = uuid.uuid4().hex
             taken = await self._take(generation_id, token)
-            again = taken.answer is ReplyCode.OK and await self._trace_attempt(generation_id, token, taken)
-        if taken.answer not in (ReplyCode.OK, ReplyCode.HELD):
+            again = taken.code is ReplyCode.OK and await self._trace_attempt(generation_id, token, taken)
+        if taken.code not in (ReplyCode.OK, ReplyCode.HELD):
             await self._leave(generation_id)
 
     async def _take(self, generation_id: str, token: str) -> TakeReply:
@@ -88,7 +88,7 @@ class Job:
         async def take() -> TakeReply:
             await self._publisher.settled(generation_id)
             taken = await self._log.take(generation_id, token)
-            if taken.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
+            if taken.code in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
                 await fail_lost(self._log, self._measures, generation_id, taken.reason)
             return taken
 
@@ -123,8 +123,8 @@ class Job:
         try:
             return await self._guard(attempt, publication)
         except OwnershipLost as lost:
-            span.fail(lost.answer)
-            log.info("place lost: the log answered %s", lost.answer)
+            span.fail(lost.reply)
+            log.info("place lost: the log replied %s", lost.reply)
             return False
         finally:
             if publication.is_over:
@@ -132,10 +132,11 @@ class Job:
                 self._linger.keep(publication)
             else:
                 self._publisher.forget(publication)
+            if publication.cancelled_at is not None:
+                # The upstream's socket is closed by now.
+                self._measures.closed_socket(asyncio.get_running_loop().time() - publication.cancelled_at)
             if publication.is_closed:
                 await self._leave(generation_id)
-                if not publication.is_over:
-                    await self._measure_cancel(generation_id)
 
     def _count(self, terminal: Terminal | None, span: Span) -> None:
         code = terminal.code if isinstance(terminal, Failed) else ""
@@ -144,13 +145,6 @@ class Job:
             log.info("generation %s%s", terminal.type, f": {code}" if code else "")
         if code:
             span.fail(code)
-
-    async def _measure_cancel(self, generation_id: str) -> None:
-        """The upstream's socket is closed by now, because somebody else closed the log."""
-        with suppress(LogUnavailable):
-            since_s = await self._log.since_cancel_s(generation_id)
-            if since_s is not None:
-                self._measures.closed_socket(since_s)
 
     async def _leave(self, generation_id: str) -> None:
         with suppress(LogUnavailable):
@@ -197,7 +191,7 @@ class Job:
         reply = await _insist(
             partial(self._log.release, publication.outbox.generation_id, taken.epoch, "upstream_interrupted")
         )
-        return reply.answer is ReplyCode.OK
+        return reply.code is ReplyCode.OK
 
     async def _hand_over(self, publication: Publication) -> None:
         """Give the generation to another worker at once, at no cost to its attempts."""
@@ -208,7 +202,7 @@ class Job:
                 async with asyncio.timeout(_SETTLE_S):
                     await publication.settled()
             reply = await self._log.release(generation_id, publication.outbox.epoch, "worker_shutdown")
-            if reply.answer is ReplyCode.OK:
+            if reply.code is ReplyCode.OK:
                 await self._queue.enqueue(generation_id, reply.delivery)
         except LogUnavailable:
             log.warning("could not be handed over; its lease runs out instead")

@@ -15,7 +15,7 @@ from outlive.shared.log.eventlog import EventLog, LogLimits
 from outlive.shared.log.reader import LogReader
 from outlive.shared.log.sweep import Sweep
 from outlive.shared.queue.queue import Queue
-from outlive.shared.runtime.gc_tuning import look_seldom
+from outlive.shared.runtime.gc_tuning import tune_gc
 from outlive.shared.settings import Settings
 from outlive.shared.store.connect import connect_blocking, pool
 from outlive.shared.store.keyspace import Keys
@@ -96,7 +96,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
                     tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
                 ]
                 claiming = tasks.create_task(worker.claim_for_ever(), name="claim")
-                look_seldom()
+                tune_gc()
                 log.info("worker ready, %d slots, %d tools", settings.slots, len(tools))
                 await stop.wait()
                 worker.stop_claiming()

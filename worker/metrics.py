@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from prometheus_client import GCCollector, ProcessCollector
 
-from outlive.shared.telemetry.metrics import EVENTS, TURNS_S, WAITS_S, Metrics
+from outlive.shared.telemetry.metrics import EVENTS, ROUNDS_S, WAITS_S, Metrics
 
 
 class WorkerMetrics(Metrics):
@@ -44,7 +44,7 @@ class WorkerMetrics(Metrics):
         self._batch = self.histogram(
             "append_batch_events", "Events the publisher sent to Redis at once, of all generations.", EVENTS
         )
-        self._append = self.histogram("append_seconds", "How long Redis took to answer such a batch.", TURNS_S)
+        self._append = self.histogram("append_seconds", "How long Redis took to answer such a batch.", ROUNDS_S)
         self._cancelled = self.histogram(
             "cancel_to_socket_closed_seconds",
             "From a cancel in the log to the provider's socket closed, by Redis's clock.",

@@ -71,7 +71,7 @@ class FeedChecks:
 
     async def _look(self) -> None:
         feeds = [f for f in self._feeds.values() if f.ending is None and f.generation_id not in self._filling]
-        looks = await self._reader.looks([(f.generation_id, f.last) for f in feeds])
+        looks = await self._reader.metas_at([(f.generation_id, f.last) for f in feeds])
         lags = [feed.lag(meta.last) for feed, (meta, _) in zip(feeds, looks, strict=True) if isinstance(meta, Meta)]
         self._measures.lagged(max(lags, default=0))
         now = asyncio.get_running_loop().time()

@@ -58,7 +58,7 @@ class TailReader:
         self._reading_version: int | None = None
         self._client_id: int | None = None
         self._added = asyncio.Event()
-        self._pace = Pace(_REST_EACH_S)
+        self._pace = Pace(_REST_EACH_S, monotonic=time.monotonic, thread_time=time.thread_time)
         self.away_since: float | None = None
         """Loop time since when Redis has not answered; None while it does."""
 

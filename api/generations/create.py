@@ -7,6 +7,7 @@ the same Idempotency-Key finds the first still queued and repeats the second (R3
 import asyncio
 import json
 import re
+import time
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -19,7 +20,7 @@ from outlive.shared.errors import BadRequest, GenerationGone, IdempotencyConflic
 from outlive.shared.log.replies import CreateReply, ReplyCode
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import CLOSED, ECHO, NewGeneration, Status, derived_id, new_id
-from outlive.shared.model.schema_check import asked_schema, fault_of
+from outlive.shared.model.schema_check import asked_schema, schema_error
 from outlive.shared.model.usage import estimate_prompt
 from outlive.shared.queue.quota import Reservation
 from outlive.shared.settings import Settings
@@ -66,7 +67,7 @@ def described(
     beside = {ECHO: echo, NAME: asked.upstream}
     stored = upstream | {name: value for name, value in beside.items() if value is not None}
     return NewGeneration(
-        id=new_id() if idempotency_key is None else derived_id(tenant, idempotency_key),
+        id=new_id(time.time_ns() // 1_000_000) if idempotency_key is None else derived_id(tenant, idempotency_key),
         tenant=tenant,
         model=asked.model,
         request=encode_json(stored),
@@ -84,7 +85,7 @@ async def check_schema(body: dict[str, Any]) -> None:
     """Refuse a `response_format` whose schema is none: no answer could be held against it. Raises
     `BadRequest`. In a thread, because a large schema takes its time."""
     schema = asked_schema(body)
-    if schema is not None and (fault := await asyncio.to_thread(fault_of, schema)):
+    if schema is not None and (fault := await asyncio.to_thread(schema_error, schema)):
         raise BadRequest(f"response_format holds no JSON schema: {fault}")
 
 
@@ -103,16 +104,16 @@ async def _make(services: Services, new: NewGeneration) -> Made:
     if place is Reservation.FULL and (await services.reader.metas([new.id]))[0] is None:
         raise services.admission.refuse_full()
     reply: CreateReply = await services.eventlog.create(new)
-    if place is Reservation.NEW and (reply.answer in _NOTHING_MADE or reply.status in CLOSED):
+    if place is Reservation.NEW and (reply.code in _NOTHING_MADE or reply.status in CLOSED):
         # Repeated, refused or over: whatever it is, it holds no place.
         await services.queue.leave(new.id)
-    if reply.answer is ReplyCode.CONFLICT:
+    if reply.code is ReplyCode.CONFLICT:
         raise IdempotencyConflict
-    if reply.answer is ReplyCode.GONE:
+    if reply.code is ReplyCode.GONE:
         raise GenerationGone
     if reply.status == Status.QUEUED:
         await services.queue.enqueue(new.id, _FIRST_DELIVERY, lasts_s=new.deadline_s)
-    return Made(new, reply.status, reply.created_at, is_new=reply.answer is ReplyCode.NEW)
+    return Made(new, reply.status, reply.created_at, is_new=reply.code is ReplyCode.NEW)
 
 
 def _check_upstream(asked: GenerationRequest, settings: Settings) -> None:

@@ -14,10 +14,10 @@ from outlive.shared.model.generation import Meta, Status
 async def cancel(services: Services, generation_id: str) -> Status:
     """How it ended, now or before. Raises `GenerationGone`, `LogUnavailable`."""
     reply = await services.eventlog.cancel(generation_id)
-    if reply.answer is ReplyCode.GONE:
+    if reply.code is ReplyCode.GONE:
         raise GenerationGone
     status = Status(reply.status)
-    if reply.answer is ReplyCode.OK:
+    if reply.code is ReplyCode.OK:
         services.measures.ended(status, "")
     with suppress(LogUnavailable):
         await services.queue.leave(generation_id)

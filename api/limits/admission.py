@@ -49,7 +49,7 @@ class Admission:
         place = await self._quota.reserve(
             new.id,
             new.tenant,
-            most=self._settings.tenant_generations,
+            max_active=self._settings.tenant_generations,
             max_waiting=self._settings.max_queued,
             lasts_s=new.deadline_s,
         )

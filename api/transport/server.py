@@ -20,7 +20,7 @@ from uvicorn.supervisors import multiprocess
 from outlive.api.fanout.hub import Hub
 from outlive.api.metrics import shared_between_processes
 from outlive.api.transport.uvicorn_protocols import CuttableWebSocket, LimitedHttp, RequestLimits
-from outlive.shared.runtime.gc_tuning import look_seldom
+from outlive.shared.runtime.gc_tuning import tune_gc
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class DrainingServer(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        look_seldom()
+        tune_gc()
         if self.started and sockets:
             log.info("serves %s", url_of(sockets[0]))
 

@@ -1,8 +1,8 @@
-"""Owns the verbs on a generation's log: who may begin, write, renew, hand over, end, delete.
+"""Owns the verbs on a generation's log: create, take, append, renew, release, finish, delete.
 
-Each verb is one atomic Lua script in `lua/` (PROTOCOL.md, Verbs); this file gives them Python
-shapes. Safety rests on the epoch alone, never on leases or on clocks agreeing (R4). Reading is
-`reader.py`'s. Every verb may be repeated after a lost reply, and raises `LogUnavailable`.
+Each verb is one atomic Lua script in `lua/` (PROTOCOL.md, Verbs); this file gives it a Python signature. Safety rests
+on the epoch alone, never on leases or on clocks that agree (R4). `reader.py` reads. A caller may repeat every verb
+after a lost reply. Every verb raises `LogUnavailable`.
 """
 
 import random
@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 from outlive.shared.errors import LogUnavailable, OutliveError
-from outlive.shared.log.replies import CreateReply, DeliveryReply, FinishReply, ReplyCode, SeqReply, TakeReply
-from outlive.shared.log.reply_shapes import answer_of, delivery_reply, seq_reply, take_reply
+from outlive.shared.log.replies import (
+    CreateReply,
+    DeliveryReply,
+    FinishReply,
+    ReplyCode,
+    SeqReply,
+    TakeReply,
+    code_of,
+)
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import EventType
 from outlive.shared.model.generation import NewGeneration
@@ -30,24 +37,26 @@ _APPEND_TERMINAL: Final = scripts.load("append", allow_oom=True)
 _RENEW: Final = scripts.load("renew", allow_oom=True)
 _RELEASE: Final = scripts.load("release", allow_oom=True)
 _REQUEUE: Final = scripts.load("requeue", allow_oom=True)
-_TURN: Final = scripts.load("turn", on_log=False, allow_oom=True)
+_MAY_SWEEP: Final = scripts.load("may_sweep", on_log=False, allow_oom=True)
 _OVERDUE: Final = scripts.load("overdue", on_log=False, allow_oom=True)
 _FINISH: Final = scripts.load("finish", allow_oom=True)
 _DELETE: Final = scripts.load("delete", allow_oom=True)
-_SINCE_CANCEL: Final = scripts.load("since_cancel", allow_oom=True)
 
-# Keeps two takes apart that a failover lost both, when the promoted server's clock is behind.
+MAX_CALL_EVENTS: Final = 256
+"""Events in one append. One call must not hold Redis for longer than about a millisecond."""
+_MAX_CALL_GENERATIONS: Final = 64
+"""Generations in one append, for the same reason."""
+
+# If a failover lost two takes and the promoted server's clock is behind, this keeps their epochs apart.
 _EPOCH_NOISE: Final = 65_536
-_OVERDUE_AT_ONCE: Final = 32
-# One call must not hold Redis for longer than about a millisecond.
-_CALL_GENERATIONS: Final = 64
-_CALL_EVENTS: Final = 256
+_MAX_OVERDUE: Final = 32
+"""Ids per deadline key in one sweep."""
 _TOMBSTONE_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """What all processes on one log must agree on."""
+    """Limits that all processes on one log must agree on."""
 
     lease_s: float
     max_attempts: int
@@ -79,7 +88,7 @@ class Batch(NamedTuple):
 
 
 class Renewal(NamedTuple):
-    """One attempt that goes on, and how long it may, by its worker's monotonic clock."""
+    """One attempt that goes on; `remaining_s` until its deadline, by its worker's monotonic clock."""
 
     generation_id: str
     epoch: int
@@ -92,24 +101,25 @@ class EventLog:
     def __init__(self, redis: Client, keys: Keys, limits: LogLimits) -> None:
         self._redis = redis
         self._keys = keys
-        # A script on a cluster may touch the keys of one partition only.
         self.is_spread = isinstance(redis, Cluster)
-        """Over nodes, of which one may be away alone."""
+        """Whether the logs are spread over nodes, of which one may be away alone. A script may then touch the keys of
+        one partition only."""
         self._lease_ms = _ms(limits.lease_s)
         self.max_attempts = limits.max_attempts
         self._horizon_ms = _ms(limits.max_deadline_s + limits.max_retention_s + _TOMBSTONE_S)
 
     async def ping(self) -> None:
-        """Whether Redis answers; all of a cluster are asked, and one is enough."""
+        """Returns when Redis replies; of a cluster's primaries one is enough."""
         with translated():
             await self._redis.ping()
 
     def silent_s(self, generation_id: str) -> float | None:
-        """On a cluster: how long ago this generation's node last failed to answer; None if it never did."""
+        """On a cluster: how long ago this generation's node last failed to reply; None if it never did."""
         return self._redis.silent_s(self._keys.meta(generation_id)) if isinstance(self._redis, Cluster) else None
 
     async def create(self, new: NewGeneration) -> CreateReply:
-        """NEW; EXISTING when this id has the same body; CONFLICT when another; GONE after its end."""
+        """NEW; EXISTING when this id has the same body, CONFLICT when it has another; GONE when it is deleted or past
+        its retention."""
         queued = encode_json({"id": new.id, "model": new.model})[:-1]
         args: list[scripts.Word] = [
             new.id, new.body_hash, queued, new.request, _noise(), self._lease_ms, _ms(new.deadline_s),
@@ -118,76 +128,74 @@ class EventLog:
             new.trace,
         ]  # fmt: skip
         keys = [*self._keys.of_script(new.id), self._keys.index(partition_of(new.id), new.tenant)]
-        answer, *rest = await scripts.run(self._redis, scripts.Call(_CREATE, keys, args))
-        if not rest:
-            return CreateReply(answer_of(answer))
-        return CreateReply(answer_of(answer), rest[0].decode(), int(rest[1]) / 1000)
+        return CreateReply.parse(await scripts.run(self._redis, scripts.Call(_CREATE, keys, args)))
 
     async def take(self, generation_id: str, token: str) -> TakeReply:
-        """Begin an attempt. `token` names this execution, so that repeating it begins no second one."""
-        return take_reply(
+        """Begin an attempt. `token` names this execution, so a repeated take begins no second attempt."""
+        return TakeReply.parse(
             await self._run(_TAKE, generation_id, token, _noise(), self._lease_ms, self.max_attempts, 0, "", "", 0)
         )
 
     async def heal(self, generation_id: str, token: str, taken: TakeReply) -> ReplyCode:
-        """After BEHIND: write again the beginning of the attempt `taken` describes, as it was."""
+        """After BEHIND: write the beginning of this attempt again, as it was. `taken` is the reply to its take."""
         reply = await self._run(
             _TAKE, generation_id, token, 0, self._lease_ms, self.max_attempts,
             taken.epoch, taken.attempt, taken.reason, taken.counted,
         )  # fmt: skip
-        return answer_of(reply[0])
+        return code_of(reply)
 
     async def append(self, batches: Sequence[Batch]) -> list[SeqReply | OutliveError]:
         """Append each batch behind the fence, all in one pipeline; one reply each, in order.
 
-        A reply that is an error (`LogFull`, say) stands for every batch of one call; none of them
-        was written. Raises `LogUnavailable` when the pipeline broke: then any part may be in the log.
+        An error in place of a reply (`LogFull`, say) means that Redis refused this batch and wrote nothing of it.
+        Raises `LogUnavailable` when the pipeline broke: then any part of it may be in the log.
         """
         calls = list(_calls_of(batches, partition_of if self.is_spread else lambda _: 0))
         replies = await scripts.run_many(self._redis, [self._append_call([batches[i] for i in call]) for call in calls])
-        found: dict[int, SeqReply | OutliveError] = {}
+        by_batch: dict[int, SeqReply | OutliveError] = {}
         for call, reply in zip(calls, replies, strict=True):
-            answers = [reply] * len(call) if isinstance(reply, OutliveError) else map(seq_reply, reply)
-            found.update(zip(call, answers, strict=True))
-        return [found[i] for i in range(len(batches))]
+            of_call = [reply] * len(call) if isinstance(reply, OutliveError) else map(SeqReply.parse, reply)
+            by_batch.update(zip(call, of_call, strict=True))
+        return [by_batch[i] for i in range(len(batches))]
 
     async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | OutliveError]:
-        """Renew these leases in one pipeline; one reply each, in order."""
+        """Renew these leases in one pipeline; one reply each, in order. An error in place of a reply means that Redis
+        refused this renewal."""
         calls = [
             scripts.Call(_RENEW, self._keys.of_script(i), (i, epoch, self._lease_ms, _ms(remaining_s)))
             for i, epoch, remaining_s in renewals
         ]
         replies = await scripts.run_many(self._redis, calls)
-        return [reply if isinstance(reply, OutliveError) else seq_reply(reply) for reply in replies]
+        return [reply if isinstance(reply, OutliveError) else SeqReply.parse(reply) for reply in replies]
 
     async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
-        """Hand over: whoever takes next begins a new attempt for `reason`."""
-        return delivery_reply(await self._run(_RELEASE, generation_id, epoch, reason))
+        """Hand over: the next take begins a new attempt for `reason`."""
+        return DeliveryReply.parse(await self._run(_RELEASE, generation_id, epoch, reason))
 
     async def overdue(self, period_s: float) -> list[str]:
-        """Ids of open generations that should have moved by now, a bounded number at a time. Of all
-        processes that ask within one period, the first is told."""
+        """Ids of open generations that should have moved by now, a bounded number at a time. Only the first process
+        that asks within a period gets any."""
         try:
-            if not await scripts.run(self._redis, scripts.Call(_TURN, [self._keys.swept], [_ms(period_s)])):
+            if not await scripts.run(self._redis, scripts.Call(_MAY_SWEEP, [self._keys.swept], [_ms(period_s)])):
                 return []
         except LogUnavailable:
-            # The generations of a cluster's other nodes do not wait for this one: then everybody looks.
+            # The generations of a cluster's other nodes do not wait for this one: then every process sweeps.
             if not self.is_spread:
                 raise
-        args = (_OVERDUE_AT_ONCE, self._lease_ms)
+        args = (_MAX_OVERDUE, self._lease_ms)
         deadlines = [self._keys.deadlines(partition) for partition in range(PARTITIONS)]
         calls = [
             scripts.Call(_OVERDUE, k, args) for k in ([[key] for key in deadlines] if self.is_spread else [deadlines])
         ]
         replies = await scripts.run_many(self._redis, calls)
-        return [found.decode() for reply in replies if not isinstance(reply, OutliveError) for found in reply]
+        return [each.decode() for reply in replies if not isinstance(reply, OutliveError) for each in reply]
 
     async def requeue(self, generation_id: str) -> DeliveryReply:
-        """The sweep's question about one overdue generation; OK to exactly one asker."""
-        return delivery_reply(await self._run(_REQUEUE, generation_id, self._lease_ms, self.max_attempts))
+        """Ask what to do about one overdue generation. Exactly one sweeper gets OK."""
+        return DeliveryReply.parse(await self._run(_REQUEUE, generation_id, self._lease_ms, self.max_attempts))
 
     async def fail(self, generation_id: str, code: str, message: str, *, retryable: bool) -> FinishReply:
-        """Close as failed, on behalf of an owner that is not there to do it."""
+        """Close as failed, on behalf of an owner that is gone."""
         return await self._finish(
             generation_id, EventType.FAILED, {"code": code, "message": message, "retryable": retryable}
         )
@@ -196,21 +204,15 @@ class EventLog:
         """Close as cancelled; ALREADY with the status when something else closed it first."""
         return await self._finish(generation_id, EventType.CANCELLED, {"reason": reason})
 
-    async def since_cancel_s(self, generation_id: str) -> float | None:
-        """How long ago it was cancelled, by Redis's clock; None if it ended otherwise or not at all."""
-        ms = await self._run(_SINCE_CANCEL, generation_id)
-        return None if ms is None else int(ms) / 1000
-
     async def delete(self, generation_id: str, tenant: str) -> ReplyCode:
-        """Remove the log and leave a tombstone for a day."""
+        """Remove the log and leave a tombstone for a day. OK, or GONE when there was nothing left to remove."""
         keys = [*self._keys.of_script(generation_id), self._keys.index(partition_of(generation_id), tenant)]
         reply = await scripts.run(self._redis, scripts.Call(_DELETE, keys, [generation_id]))
-        return answer_of(reply[0])
+        return code_of(reply)
 
-    async def _finish(self, generation_id: str, status: EventType, words: dict[str, Any]) -> FinishReply:
-        head = encode_json(words)[:-1] + b","
-        answer, *rest = await self._run(_FINISH, generation_id, _noise(), status.value, head)
-        return FinishReply(answer_of(answer), rest[0].decode() if rest else "")
+    async def _finish(self, generation_id: str, status: EventType, data: dict[str, Any]) -> FinishReply:
+        head = encode_json(data)[:-1] + b","
+        return FinishReply.parse(await self._run(_FINISH, generation_id, _noise(), status.value, head))
 
     def _append_call(self, batches: Sequence[Batch]) -> scripts.Call:
         terminal = batches[0].terminal
@@ -225,8 +227,8 @@ class EventLog:
             script = _APPEND_TERMINAL if len(batches[0].entries) == 1 else _APPEND
             return scripts.Call(script, self._keys.of_script(batches[0].generation_id), args)
         keys = self._keys
-        places = [key(batch.generation_id) for batch in batches for key in (keys.meta, keys.log)]
-        return scripts.Call(_APPEND, places, args)
+        pairs = [key(batch.generation_id) for batch in batches for key in (keys.meta, keys.log)]
+        return scripts.Call(_APPEND, pairs, args)
 
     async def _run(self, script: scripts.Script, generation_id: str, *args: scripts.Word) -> Any:
         return await scripts.run(
@@ -235,15 +237,15 @@ class EventLog:
 
 
 def _calls_of(batches: Sequence[Batch], group_of: Callable[[str], int]) -> Iterator[list[int]]:
-    """Which batches, by index, go together in one script call: all of a group that fit, but a terminal
-    alone. The batches of one generation stay in order."""
+    """Which batches, by index, share one script call: as many of a group as fit, except a terminal, which is alone in
+    its call. The batches of one generation stay in order."""
     calls: dict[int, list[int]] = {}
     events: Counter[int] = Counter()
     for i, batch in enumerate(batches):
         group = group_of(batch.generation_id)
         call = calls.get(group, [])
-        full = len(call) == _CALL_GENERATIONS or events[group] + len(batch.entries) > _CALL_EVENTS
-        if call and (batch.terminal or full):
+        is_full = len(call) == _MAX_CALL_GENERATIONS or events[group] + len(batch.entries) > MAX_CALL_EVENTS
+        if call and (batch.terminal or is_full):
             yield calls.pop(group)
             events[group] = 0
         if batch.terminal:

@@ -1,10 +1,11 @@
-"""Owns the list of a tenant's generations, newest first: the order, and a page of it.
+"""Owns the list of a tenant's generations, newest first: the order, and one page of it.
 
-Knows ids and times of creation only; what became of each is `reader.py`'s. A place in the list
-is a time and an id, not a count, so that a page stays the same while newer ones are made and
-others are deleted. Raises `LogUnavailable`.
+Knows ids and times of creation only; `reader.py` reads what became of each. A position in the list is a time and an
+id, not a count. So a page stays the same while clients create newer generations and delete others. Raises
+`LogUnavailable`.
 """
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Self
 
 from outlive.shared.errors import BadRequest
@@ -14,11 +15,11 @@ from outlive.shared.store.connect import translated
 from outlive.shared.store.keyspace import PARTITIONS, Keys
 
 _MAX_DIGITS: Final = 15
-_MALFORMED: Final = "`before` is not a `next` of this list."
+_MALFORMED: Final = "`before` is not a `next` of this list; send the `next` of the last page you got, or leave it out."
 
 
 class ListPosition(NamedTuple):
-    """One generation's place. Orders by time; ids tell apart what was made in one millisecond."""
+    """One generation's position. Orders by time, and within one millisecond by id."""
 
     created_ms: int
     id: str
@@ -43,10 +44,9 @@ class Listing:
         self._keys = keys
 
     async def page(self, tenant: str, before: ListPosition | None, count: int) -> list[ListPosition]:
-        """The `count` newest before a place, newest first; fewer when the list ends there.
+        """The `count` newest before a position, newest first; fewer at the end of the list.
 
-        One pipeline over all partitions. Each is asked for the whole page, because all of it may
-        be in one of them.
+        One pipeline asks each partition for the whole page, because one partition may hold all of it.
         """
         indexes = [self._keys.index(partition, tenant) for partition in range(PARTITIONS)]
         latest = "+inf" if before is None else f"({before.created_ms}"
@@ -55,9 +55,14 @@ class Listing:
                 for index in indexes:
                     pipe.zrevrangebyscore(index, latest, "-inf", start=0, num=count, withscores=True)
                 if before is not None:
-                    # What was made in the very same millisecond: a handful.
+                    # Those created in the very same millisecond: a handful.
                     for index in indexes:
                         pipe.zrangebyscore(index, before.created_ms, before.created_ms, withscores=True)
                 replies = await pipe.execute()
-        places = [ListPosition(int(score), member.decode()) for reply in replies for member, score in reply]
-        return sorted((place for place in places if before is None or place < before), reverse=True)[:count]
+        positions = [ListPosition(int(score), member.decode()) for reply in replies for member, score in reply]
+        return page_of(positions, before, count)
+
+
+def page_of(positions: Iterable[ListPosition], before: ListPosition | None, count: int) -> list[ListPosition]:
+    """The `count` newest of these that come after `before` in the list, newest first."""
+    return sorted((each for each in positions if before is None or each < before), reverse=True)[:count]

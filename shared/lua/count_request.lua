@@ -1,5 +1,5 @@
--- count_request (queue plane): one request more within this minute, which begins with its first.
--- Answers how many there were, and in how many ms the minute ends.
+-- count_request (queue plane): count one more request. The minute begins with its first request.
+-- Replies with { requests in this minute, milliseconds until it ends }.
 local COUNT = KEYS[1]
 
 local count = redis.call('INCR', COUNT)

@@ -1,16 +1,16 @@
--- create: the one way a generation comes to be. NEW, EXISTING (same body), CONFLICT (other body),
--- GONE (deleted, or its retention has passed).
+-- create: the only script that makes a generation. Replies with NEW or EXISTING (same body), each with the status and
+-- the time of creation in ms, CONFLICT (another body), or GONE (deleted, or its retention has passed).
 local INDEX = KEYS[6]
 local id, body_hash, queued, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local random, lease_ms, deadline_ms, retention_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local on_interrupt, prompt_tokens, tenant, model, metadata = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 local horizon_ms, trace = tonumber(ARGV[14]), ARGV[15]
 
-local was = redis.call('HMGET', META, 'status', 'hash', 'created')
-if was[1] then
-  if was[1] == 'deleted' or (CLOSED[was[1]] and redis.call('EXISTS', LOG) == 0) then return { 'GONE' } end
-  if was[2] ~= body_hash then return { 'CONFLICT' } end
-  return { 'EXISTING', was[1], was[3] }
+local existing = redis.call('HMGET', META, 'status', 'hash', 'created')
+if existing[1] then
+  if existing[1] == 'deleted' or (CLOSED[existing[1]] and redis.call('EXISTS', LOG) == 0) then return { 'GONE' } end
+  if existing[2] ~= body_hash then return { 'CONFLICT' } end
+  return { 'EXISTING', existing[1], existing[3] }
 end
 
 local now = now_ms()
@@ -23,7 +23,7 @@ redis.call('HSET', META, 'status', 'queued', 'epoch', epoch, 'seq', 0, 'attempt'
 redis.call('SET', REQUEST, request)
 redis.call('XADD', LOG, epoch .. '-0', 'type', 'queued', 'data', queued .. string.format(',"created_at":%.3f}', now / 1000))
 redis.call('ZADD', DEADLINES, int(math.min(now + lease_ms, now + deadline_ms)), id)
--- Bounded by age: nothing older than the horizon can still have a log to list.
+-- This bounds the index: no generation older than the horizon still has a log.
 redis.call('ZREMRANGEBYSCORE', INDEX, '-inf', int(now - horizon_ms))
 redis.call('ZADD', INDEX, int(now), id)
 redis.call('PEXPIRE', INDEX, int(horizon_ms))

@@ -1,5 +1,5 @@
--- delete: nothing of the generation stays but a tombstone, which a late writer cannot pass. The
--- tenant stays with it: a foreign generation must look unknown, not gone.
+-- delete: remove all keys of the generation but leave a tombstone, which no late writer can pass. The tombstone keeps
+-- the tenant, because to any other tenant the generation must look unknown, not gone.
 local INDEX = KEYS[6]
 local id = ARGV[1]
 

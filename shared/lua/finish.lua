@@ -1,5 +1,6 @@
--- finish: somebody other than the owner ends it (cancel, deadline, attempts used up). A new epoch
--- fences the owner; `cut` is the last event that counts, with the totals the log knows.
+-- finish: end a generation on behalf of somebody other than its owner (cancel, deadline, attempts used up). A new epoch
+-- fences the owner. `cut` is the last event that counts; the totals are those in meta.
+-- Replies with OK or ALREADY, each with the status the generation ended with, or GONE.
 local id, random, status, head = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 
 local m = redis.call('HMGET', META, 'status', 'epoch', 'seq', 'attempt', 'chars', 'tokens', 'prompt_tokens', 'retention')

@@ -1,5 +1,6 @@
--- release: hand-over. The lease ends now and appends no longer renew it; the reason waits in meta
--- for the next take. An epoch above meta's is a take a failover has lost: still ours to give up.
+-- release: the owner hands the generation over. Its lease ends now, and appends no longer renew it. The reason waits in
+-- meta for the next take. An epoch above meta's means that a failover lost the owner's take; it may still release.
+-- Replies with OK and the number of the next delivery, or GONE, CLOSED, FENCED.
 local id, epoch, reason = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
 local m = redis.call('HMGET', META, 'status', 'epoch', 'deliveries')

@@ -1,6 +1,8 @@
--- requeue: the sweep found this generation overdue. Moves its deadline by one lease and counts a
--- delivery, so that of many sweepers exactly one enqueues. From then on the owner counts as lost, however
--- long the delivery waits, unless it writes or renews first.
+-- requeue: a sweep asks what to do about an overdue generation. OK moves its deadline score by one lease and counts a
+-- delivery, so exactly one of many sweepers enqueues. From then on the owner counts as lost, however long the delivery
+-- waits, unless it appends or renews first.
+-- Replies with OK and the number of that delivery; INTERRUPTED or EXHAUSTED and a reason; NOT_DUE, PAST_DEADLINE,
+-- CLOSED or GONE.
 local id, lease_ms, max_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local m = redis.call('HMGET', META, 'status', 'lease', 'attempt', 'counted', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'deliveries', 'grace')
@@ -11,14 +13,14 @@ if not status or status == 'deleted' or CLOSED[status] then
 end
 local now = now_ms()
 local lease, deadline = tonumber(m[2]), tonumber(m[7])
--- A server whose clock fell back must not strand a generation for the difference.
+-- If the server's clock fell back, the generation must not wait for the difference.
 if deadline > now + tonumber(m[8]) then
   deadline = now + tonumber(m[8])
   redis.call('HSET', META, 'deadline', int(deadline))
 end
 if now >= deadline then
-  -- Somebody looks every second: a deadline missed by more than a lease means that nobody could, or that
-  -- the clock has jumped. An owner that lives has one lease to say how much time is left (renew).
+  -- Sweeps run every second. A deadline missed by more than a lease means that none could run, or that the clock
+  -- jumped. A living owner gets one lease to say how much time it has left (renew).
   local grace = tonumber(m[10])
   if not grace and now - deadline > lease_ms then
     grace = now + lease_ms
@@ -32,8 +34,8 @@ if is_leased(lease, now, lease_ms) then
   redis.call('ZADD', DEADLINES, int(math.min(lease, deadline)), id)
   return { 'NOT_DUE' }
 end
--- Somebody looks four times in a lease: one that was missed by half of itself, or that a clock ahead has
--- written, ran out while nobody could look. Then its owner could not renew it either, and has half a lease to.
+-- Sweeps run four times per lease. A lease that expired more than half a lease ago, or that a clock ahead has written,
+-- expired while no sweep could run. Its owner could not renew it either, so the owner gets half a lease to do so.
 if tonumber(m[3]) > 0 and lease > 0 and (now - lease > lease_ms / 2 or lease > now + lease_ms) then
   lease = math.min(now + math.floor(lease_ms / 2), deadline)
   redis.call('HSET', META, 'lease', int(lease))

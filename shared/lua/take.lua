@@ -1,4 +1,6 @@
--- take: a worker begins an attempt, or (heal) writes again the beginning a failover has lost.
+-- take: a worker begins an attempt, or (heal) writes again the beginning that a failover lost.
+-- Replies with OK and, unless it healed: epoch, attempt, counted attempts, ms until the deadline, ms since create, reason,
+-- on_interrupt, traceparent, request; INTERRUPTED or EXHAUSTED and a reason; HELD, FENCED, CLOSED or GONE.
 local id, token, random = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease_ms, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
 local heal_epoch, heal_attempt, heal_reason, heal_counted = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -29,7 +31,7 @@ end
 local remaining = int(math.min(tonumber(m[9]) - now, tonumber(m[10])))
 local age, trace = int(math.max(now - tonumber(m[11]), 0)), m[12] or ''
 if m[6] == token and token ~= '' then
-  -- The reply to this very take was lost: say it again, write nothing.
+  -- This very take is repeated because its reply was lost: reply again, write nothing.
   local reason = redis.call('HGET', META, 'last_reason')
   return { 'OK', m[2], m[3], m[4], remaining, age, reason, m[8], trace, redis.call('GET', REQUEST) }
 end
@@ -40,7 +42,7 @@ if attempt > 0 then
   reason = m[7] or 'worker_lost'
   if m[8] == 'fail' then return { 'INTERRUPTED', reason } end
 end
--- A hand-over is nobody's fault: four deploys in a row must not use up the attempts.
+-- A hand-over does not count: four deploys in a row must not use up the attempts.
 if reason ~= 'worker_shutdown' then counted = counted + 1 end
 if counted > max_attempts then return { 'EXHAUSTED', reason } end
 epoch = next_epoch(epoch, now, random)

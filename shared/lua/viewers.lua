@@ -1,4 +1,4 @@
--- viewers: how many there are on all other API processes that are alive. Drops what the dead left.
+-- viewers: the number of viewers on all other API processes that are alive. Drops the counts of dead ones.
 local process = ARGV[2]
 
 local now, viewers = now_ms(), 0

@@ -1,5 +1,5 @@
--- watched: one API process says how many viewers it has. A count is forgotten by itself when its
--- process says it no more; the field carries its own expiry, because a hash has only one.
+-- watched: one API process reports its number of viewers. A count expires when its process stops reporting it. The
+-- field carries its own expiry, because a hash has only one for all fields. Replies with OK or GONE.
 local process, count, expiry_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 if redis.call('EXISTS', LOG) == 0 then return { 'GONE' } end

@@ -1,11 +1,10 @@
-"""Owns what a generation is besides its log: its id, its request, its state.
+"""Owns a generation besides its log: its id, its request, its state.
 
-Pure. `NewGeneration` is what `create` takes, `Meta` what a look at the log's meta gives back.
+Pure. `create` takes a `NewGeneration`; reading the log's meta gives a `Meta`.
 """
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,16 +18,16 @@ ID_PREFIX: Final = "gen_"
 _ID_HEX: Final = 32
 
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|:+=/-]{0,127}", re.ASCII)
-"""What issuers put into `sub`, and nothing that has a meaning in a Redis key or a pattern."""
+"""Issuers put these characters into `sub`; none of them means anything in a Redis key or pattern."""
 
 OnInterrupt = Literal["restart", "fail"]
 
 ECHO: Final = "outlive"
-"""The member of a stored request that is not the provider's: what the API wants to say again of it."""
+"""The member of a stored request that the provider never gets: the API's own notes about the request."""
 
 
 class Status(StrEnum):
-    """Where a generation is in its life. The last three are final."""
+    """The state of a generation. The last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -40,24 +39,23 @@ class Status(StrEnum):
 CLOSED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
-def new_id(now_ms: int | None = None) -> str:
-    """`gen_` + uuid7 hex (RFC 9562): 74 random bits, and ids made later sort later."""
-    stamp = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+def new_id(now_ms: int) -> str:
+    """`gen_` + uuid7 hex (RFC 9562): 74 random bits, and later ids sort later. `now_ms` since 1970."""
     random = int.from_bytes(os.urandom(10))
     value = (
-        (stamp & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+        (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
     )
     return ID_PREFIX + UUID(int=value).hex
 
 
 def derived_id(tenant: str, idempotency_key: str) -> str:
-    """The one id of this tenant's key. No second key has to be kept in step with the log (R3)."""
+    """The one id of this tenant's key, so no second record has to be kept in step with the log (R3)."""
     digest = sha256(f"{len(tenant)}:{tenant}{idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()
     return ID_PREFIX + digest[:_ID_HEX]
 
 
 def is_id(text: str) -> bool:
-    """Whether this can be an id of ours at all; checked before it becomes part of a key."""
+    """Whether this can be the id of a generation. Ask before it becomes part of a key."""
     digits = text.removeprefix(ID_PREFIX)
     return len(text) == len(ID_PREFIX) + _ID_HEX == len(ID_PREFIX) + len(digits) and set(digits) <= set(
         "0123456789abcdef"
@@ -65,13 +63,13 @@ def is_id(text: str) -> bool:
 
 
 def is_tenant(text: str) -> bool:
-    """Whether this can be a tenant's name; checked before it becomes part of a key."""
+    """Whether this can be the name of a tenant. Ask before it becomes part of a key."""
     return _TENANT.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class NewGeneration:
-    """Everything `create` needs. `request` is the JSON sent upstream, `metadata` the caller's JSON."""
+    """Everything `create` needs. `request` is the JSON for the provider, `metadata` the caller's JSON."""
 
     id: str
     tenant: str
@@ -84,12 +82,12 @@ class NewGeneration:
     deadline_s: float
     retention_s: float
     trace: str = ""
-    """W3C traceparent under which its attempts are traced; empty: none."""
+    """W3C traceparent under which its attempts are traced, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """One look at a log's meta. Times are Redis time in seconds; None: not yet."""
+    """A log's meta as it was when read. Times are Redis time in seconds; None: not yet."""
 
     tenant: str
     status: Status
@@ -113,11 +111,11 @@ META_FIELDS: Final = (
 )  # fmt: skip
 
 DELETED: Final = "deleted"
-"""The status a tombstone has instead of a `Status`."""
+"""The status of a tombstone, which has no `Status`."""
 
 
 def meta_of(fields: Mapping[str, bytes]) -> Meta:
-    """Meta from its hash fields (`META_FIELDS`); the generation is not a tombstone."""
+    """Meta from its hash fields (`META_FIELDS`). Not for a tombstone."""
     terminal = fields.get("terminal")
     return Meta(
         tenant=fields["tenant"].decode(),

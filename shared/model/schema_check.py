@@ -1,8 +1,8 @@
-"""Owns what a JSON schema says: whether it is a schema at all, and what a value breaks of it.
+"""Owns the check of a JSON schema, and of a value against one.
 
-Pure. Schema and value come from strangers, so the work is bounded: every keyword applied is a
-step, and steps are counted, because references make a small schema endless. Regular expressions
-are not tried: one can run for years, and nothing could stop it. Nothing is ever fetched.
+Pure. Schema and value come from strangers, so the work is bounded. Every keyword that is applied is a step, and steps
+are counted, because references make a small schema endless. Regular expressions are never run: one can take years, and
+nothing could stop it. Nothing is ever fetched.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,26 +19,26 @@ from referencing.jsonschema import EMPTY_REGISTRY
 from outlive.shared.model.json_ops import child
 
 MAX: Final = 16
-"""Findings told; who has so many has seen the point."""
+"""Findings per value; more would not help the reader."""
 
 _CHARS: Final = 200
-"""Of a path or a message: jsonschema quotes the value, which may be megabytes."""
+"""Length of a path or a message: jsonschema quotes the value, which may be megabytes."""
 
 _MAX_STEPS: Final = 1_000_000
 """Two or three seconds at the worst. A document of 100 kB takes some 100,000."""
 
 _MAX_COST: Final = 6_500
-"""Of a schema, before it is asked whether it is one: two or three seconds at the worst. OpenAI takes 5,000 properties
-and 1,000 values of an `enum`."""
+"""Cost of checking a schema against its meta-schema: two or three seconds at the worst. OpenAI accepts 5,000
+properties and 1,000 values of an `enum`."""
 
 _STEPS: Final = {"$ref": 20, "$dynamicRef": 20, "$recursiveRef": 20}
-"""What takes longer than others."""
+"""Keywords that cost more than one step."""
 
 _MAX_COMPARED: Final = 100
-"""`uniqueItems` compares each with each, so longer arrays are not asked."""
+"""`uniqueItems` compares each element with each, so longer arrays are not checked."""
 
-_UNTRIED: Final = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
-"""They run regular expressions, or ask which of them have matched."""
+_SKIPPED: Final = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
+"""Keywords that run regular expressions, or depend on which of them matched."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[Any] | None]
 
@@ -46,7 +46,7 @@ _steps_left: ContextVar[list[int]] = ContextVar("steps left")
 
 
 class Finding(NamedTuple):
-    """One thing a value breaks; `path` is a JSON Pointer to where."""
+    """One place where a value breaks its schema; `path` is a JSON Pointer to it."""
 
     path: str
     message: str
@@ -57,7 +57,7 @@ class _TooManySteps(Exception):
 
 
 def asked_schema(request: Mapping[str, Any]) -> Any:
-    """The schema a Chat Completions request wants its answer to keep; None when it wants no JSON."""
+    """The schema that a Chat Completions request wants its answer to keep; None when it asks for no JSON."""
     wanted = request.get("response_format")
     if not isinstance(wanted, dict):
         return None
@@ -71,19 +71,19 @@ def asked_schema(request: Mapping[str, Any]) -> Any:
     return True if schema is None else schema
 
 
-def fault_of(schema: Any) -> str | None:
-    """Why this is no JSON schema; None when it is one. Takes its time: not for an event loop."""
+def schema_error(schema: Any) -> str | None:
+    """Why this is not a valid JSON schema; None when it is one. Takes up to seconds: not for an event loop."""
     if _cost(schema) > _MAX_COST:
-        return "schema: it is larger than can be checked."
+        return "schema: it is larger than this server checks; use fewer properties or values."
     validator = _validator_of(schema)
     for error in validator(validator.META_SCHEMA, registry=REGISTRY).iter_errors(schema):
-        found = _finding(error)
-        return f"{found.path or 'schema'}: {found.message}"
+        finding = _finding(error)
+        return f"{finding.path or 'schema'}: {finding.message}"
     return None
 
 
 def findings(schema: Any, value: Any) -> list[Finding]:
-    """What the value breaks of the schema, `MAX` at most. Takes its time: not for an event loop."""
+    """Where the value breaks the schema, at most `MAX`. Takes up to seconds: not for an event loop."""
     return list(islice(_find(schema, value), MAX))
 
 
@@ -91,27 +91,27 @@ def _find(schema: Any, value: Any) -> Iterator[Finding]:
     _steps_left.set([_MAX_STEPS])
     validator = _bounded(_validator_of(schema))
     try:
-        # Without `$schema`: a part of the schema that names its draft would be checked uncounted.
+        # Without `$schema`: jsonschema would check a part that names its draft without counting steps.
         for error in validator(_undrafted(schema), registry=EMPTY_REGISTRY).iter_errors(value):
             yield _finding(error)
     except Unresolvable as error:
-        yield Finding("", f"The schema refers to something that is not in it: {error}"[:_CHARS])
+        yield Finding("", f"The schema refers to a part that it does not contain: {error}"[:_CHARS])
     except (_TooManySteps, RecursionError, ArithmeticError):
-        yield Finding("", "The schema asks for more than can be checked.")
+        yield Finding("", "The value could not be checked: the schema takes too many steps.")
 
 
 def _cost(schema: Any) -> float:
-    """A third of a millisecond for each object; and older drafts compare each of some lists with each."""
-    found, waiting = 0.0, [schema]
-    while waiting and found <= _MAX_COST:
+    """A third of a millisecond for each object; older drafts compare each element of some lists with each."""
+    cost, waiting = 0.0, [schema]
+    while waiting and cost <= _MAX_COST:
         part = waiting.pop()
         if isinstance(part, dict):
-            found += 1
+            cost += 1
             waiting.extend(part.values())
         elif isinstance(part, list):
-            found += len(part) ** 2 / 1_000
+            cost += len(part) ** 2 / 1_000
             waiting.extend(part)
-    return found
+    return cost
 
 
 def _finding(error: ValidationError) -> Finding:
@@ -136,13 +136,13 @@ def _undrafted(schema: Any) -> Any:
 
 @cache
 def _bounded(validator: Any) -> Any:
-    """This draft's validator, counting its steps."""
-    keywords = validator.VALIDATORS | dict.fromkeys(_UNTRIED, _pass)
-    for name, is_asked in _ASKED.items():
+    """This draft's validator with counted steps."""
+    keywords = validator.VALIDATORS | dict.fromkeys(_SKIPPED, _pass)
+    for name, is_bounded in _ONLY_IF.items():
         if name in keywords:
-            keywords[name] = _asked(keywords[name], is_asked)
+            keywords[name] = _only_if(is_bounded, keywords[name])
     counted = {name: _counted(name, keyword) for name, keyword in keywords.items()}
-    return validators.extend(validator, counted)  # type: ignore[no-untyped-call]  # the stubs say nothing of it
+    return validators.extend(validator, counted)  # type: ignore[no-untyped-call]  # the stubs lack it
 
 
 def _counted(name: str, keyword: Keyword) -> Keyword:
@@ -156,17 +156,17 @@ def _counted(name: str, keyword: Keyword) -> Keyword:
     return count
 
 
-_ASKED: Final[dict[str, Callable[[Any, Any], bool]]] = {
+_ONLY_IF: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "uniqueItems": lambda instance, _: not isinstance(instance, list) or len(instance) <= _MAX_COMPARED,
     "additionalProperties": lambda _, schema: "patternProperties" not in schema,
 }
 
 
-def _asked(keyword: Keyword, is_asked: Callable[[Any, Any], bool]) -> Keyword:
-    def ask(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Any] | None:
-        return keyword(validator, wanted, instance, schema) if is_asked(instance, schema) else None
+def _only_if(is_bounded: Callable[[Any, Any], bool], keyword: Keyword) -> Keyword:
+    def check(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Any] | None:
+        return keyword(validator, wanted, instance, schema) if is_bounded(instance, schema) else None
 
-    return ask
+    return check
 
 
 def _pass(validator: Any, wanted: Any, instance: Any, schema: Any) -> None:

@@ -1,7 +1,8 @@
-"""Owns what one tenant has and asks at a time, counted on the queue plane for all API processes.
+"""Owns the counts of one tenant's generations and requests, on the queue plane for all API processes.
 
-A place is reserved before a generation is made and given back when it is closed (`Queue.leave`); what
-is lost between expires with the generation's deadline. Decides no limits. Raises `LogUnavailable`.
+The API makes a reservation before it creates a generation. `Queue.leave` gives it back when the generation is closed. A
+reservation that was lost in between expires with the generation's deadline. Decides no limits. Raises
+`LogUnavailable`.
 """
 
 from enum import StrEnum
@@ -17,25 +18,26 @@ _RESERVE: Final = scripts.load("reserve", on_log=False)
 _COUNT_REQUEST: Final = scripts.load("count_request", on_log=False, allow_oom=True)
 
 _SLACK_S: Final = 10.0
-"""A place is kept a little beyond the deadline, until the sweep has ended what had it."""
+"""A reservation outlives the deadline a little, until the sweep has ended its generation."""
 
 WINDOW_S: Final = 60
+"""Length of a minute, as `lua/count_request.lua` counts it."""
 
 
 class Reservation(StrEnum):
-    """What became of asking for one."""
+    """Result of asking for a reservation."""
 
     NEW = "NEW"
     HELD = "HELD"
     """This generation has one already."""
     FULL = "FULL"
-    """The tenant has all of his."""
+    """The tenant has as many as they may have."""
     BACKLOG = "BACKLOG"
-    """Too much waits for a worker, whoever it is that asks."""
+    """Too many deliveries of all tenants wait for a worker."""
 
 
 class Rate(NamedTuple):
-    """Requests within a minute that ends in `left_s`."""
+    """Requests within the current minute, which ends in `left_s`."""
 
     asked: int
     left_s: float
@@ -51,28 +53,29 @@ class Quota:
         self._expiry_ms = round((expiry_s + _SLACK_S) * 1000)
 
     async def reserve(
-        self, generation_id: str, tenant: str, *, most: int, max_waiting: int, lasts_s: float
+        self, generation_id: str, tenant: str, *, max_active: int, max_waiting: int, lasts_s: float
     ) -> Reservation:
-        """A place among the tenant's `most`, unless `max_waiting` deliveries wait already."""
+        """Reserve one of the tenant's `max_active` generations for `lasts_s`, unless `max_waiting` deliveries wait
+        already."""
         keys = [self._keys.active_of(tenant), self._keys.holder(generation_id), self._keys.queue]
         lasts_ms = round((lasts_s + _SLACK_S) * 1000)
-        args = (generation_id, tenant, most, max_waiting, lasts_ms, self._expiry_ms)
+        args = (generation_id, tenant, max_active, max_waiting, lasts_ms, self._expiry_ms)
         reply: bytes = await scripts.run(self._redis, scripts.Call(_RESERVE, keys, args))
         return Reservation(reply.decode())
 
     async def waiting(self) -> int:
-        """Deliveries nobody has claimed yet, whoever it is that asked."""
+        """How many deliveries of all tenants wait for a worker."""
         with translated():
             return int(await self._redis.zcard(self._keys.queue))
 
     async def count_request(self, subject: str) -> Rate:
-        """One more by this tenant, or by the holders of tokens for this generation."""
+        """Count one more request of `subject`: a tenant, or the generation whose token the client sent."""
         reply = await scripts.run(self._redis, scripts.Call(_COUNT_REQUEST, [self._keys.requests(subject)], ()))
         return Rate(int(reply[0]), int(reply[1]) / 1000)
 
 
 async def give_back(redis: Redis, keys: Keys, generation_id: str) -> None:
-    """Count a generation out, wherever it was counted."""
+    """Remove a generation from the active ones, and from its tenant's reservations."""
     with translated():
         async with redis.pipeline(transaction=False) as pipe:
             pipe.zrem(keys.active, generation_id)

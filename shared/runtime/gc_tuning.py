@@ -1,20 +1,19 @@
-"""Owns how often this process looks for garbage that counting references does not find.
+"""Owns how often this process collects cyclic garbage.
 
-Python looks after every 700 new objects that may hold others, as an event and its cursor do, and
-goes through all that lives whenever it has grown by a quarter. With 25,000 events a second through
-500 feeds that was two fifths of an API process's CPU, and pauses of 100 ms for all its viewers; and
-it found nothing, because events hold nothing that holds them.
+By default Python collects after every 700 new container objects, such as an event and its cursor, and goes through all
+living objects whenever they have grown by a quarter. With 25,000 events a second through 500 feeds that took two fifths
+of an API process's CPU, with pauses of 100 ms for all its viewers. It collected nothing, because events have no cycles.
 """
 
 import gc
 from typing import Final
 
 _NEW_OBJECTS: Final = 50_000
-"""One second of the load above; a look at so many takes a few milliseconds."""
+"""One second of the load above; a collection of so many takes a few milliseconds."""
 
 
-def look_seldom() -> None:
-    """Call once, when all that lives as long as the process is there: it is never looked at again."""
+def tune_gc() -> None:
+    """Call once, when all objects that live as long as the process exist: the collector never visits them again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)

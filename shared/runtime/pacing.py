@@ -1,42 +1,49 @@
-"""Owns how long a busy loop waits before its next round, so that more goes into each.
+"""Owns how long a busy loop pauses before its next round, so that each round carries more.
 
-A round over many viewers, or many logs, costs by their number and hardly by what it carries. Taken
-as often as something is new, it fills the process; taken less often it leaves it room, and the price
-is latency that nobody sees who is not behind already. So the pause follows the CPU time of the last
-round. There is none as long as the process is mostly idle, nor for a round over a few, whatever else
-the process is busy with: waiting would save next to nothing. Knows nothing of what a round does.
+A round over many viewers, or many logs, costs per viewer or log, and hardly per byte. Run as often as something is new,
+rounds fill the process. Run less often they leave it room, at the price of a latency that only viewers who are behind
+already can notice. So the pause follows the CPU time of the last round. There is no pause while the process is mostly
+idle, and none after a round over a few, however busy the process is: it would save next to nothing.
+
+Pure: both clocks are arguments. Knows nothing of what a round does.
 """
 
-import time
+from collections.abc import Callable
 from typing import Final
 
 _BUSY: Final = 0.1
-"""Of the time: with less than this used there is nothing to save."""
+"""Share of the time that this thread used: below it there is nothing to save."""
 
 _BEHIND: Final = 0.5
-"""Of what a round costs: most are writes that it leaves behind, which go on in the pause. With none of
-it counted, the last viewers of a full process waited 60 ms; with all, rounds came a fifth too often."""
+"""Share of a round's CPU counted as its duration; the rest is socket writes that finish during the pause. At 0 the last
+viewers of a full process waited 60 ms, at 1 rounds came 20 % too often."""
 
 _MIN_S: Final = 0.001
 _REST: Final = 7.0
-"""Times a round's own cost: rounds then take an eighth of the process."""
+"""Pause as a multiple of a round's CPU: rounds then take an eighth of the process."""
 
 
 class Pace:
     """Ask `pause_s` at the end of every round."""
 
-    def __init__(self, each_s: float) -> None:
-        """`each_s` bounds a pause by what the round was over: of few there is little to save."""
+    def __init__(self, each_s: float, *, monotonic: Callable[[], float], thread_time: Callable[[], float]) -> None:
+        """`each_s` is the longest pause for each viewer or log of a round, because a round over few saves little.
+        `monotonic` and `thread_time` are clocks in seconds: real time, and the CPU time of the calling thread."""
         self._each_s = each_s
-        self._used_s = time.thread_time()
-        self._at_s = time.monotonic()
+        self._monotonic = monotonic
+        self._thread_time = thread_time
+        self._used_s = thread_time()
+        self._at_s = monotonic()
 
     def pause_s(self, over: int, began_s: float, max_s: float) -> float:
-        """How long to wait after a round over so many that began then, by the monotonic clock; zero for not
-        at all. `max_s` is the longest time from one round to the next that pauses may bring about."""
-        used_s, at_s = time.thread_time(), time.monotonic()
-        # All that this thread did: reading and encoding cost as well as writing, and much of the
-        # writing comes after the round.
+        """How long to wait after a round; zero for no pause.
+
+        `over`: the number of viewers or logs of this round. `began_s`: when it began, by `monotonic`. `max_s`: the
+        longest time from the beginning of one round to the next that a pause may cause.
+        """
+        used_s, at_s = self._thread_time(), self._monotonic()
+        # All CPU of this thread: reading and encoding cost as well as writing, and much of the writing comes after
+        # the round.
         spent_s, passed_s = used_s - self._used_s, at_s - self._at_s
         self._used_s, self._at_s = used_s, at_s
         took_s = max(at_s - began_s, spent_s * _BEHIND)

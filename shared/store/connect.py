@@ -1,6 +1,6 @@
-"""Owns how we connect to Redis, and the translation of its failures into ours.
+"""Owns how we connect to Redis, and the translation of redis-py's failures into ours.
 
-The only place that knows connection options. Knows nothing of generations.
+The only file that knows connection options. Knows nothing of generations.
 """
 
 from collections import Counter
@@ -17,25 +17,24 @@ from redis.backoff import ExponentialBackoff
 
 from outlive.shared.errors import LogFull, LogUnavailable
 from outlive.shared.redis_url import Address, Host, Kind, parse
-from outlive.shared.store.redis_py_patches import CANCELLABLE, LOCATED, Find, Pool
+from outlive.shared.store.redis_py_patches import PATCHED, RELOCATING, FindServer, Pool
 
 BLOCK_S: Final = 5.0
-"""The longest blocking read. Finite, because BLOCK does not wake when a key expires or is deleted:
-whoever waits looks at meta at least this often."""
+"""The longest blocking read. Finite, because BLOCK does not wake when a key expires or is deleted: a reader that waits
+reads meta at least this often."""
 
-_ANSWER_S: Final = 5.0
+_REPLY_TIMEOUT_S: Final = 5.0
 _CONNECT_S: Final = 2.0
 _SENTINEL_S: Final = 1.0
 
-# `OSError` because redis-py lets the builtin ConnectionRefusedError of a restarting server through
-# its own retry untouched. Every write of ours may be repeated: the scripts are idempotent. Not what has
-# waited for its answer in vain: a server that hangs kept every caller for 20 s, and 5 s are long enough.
-_PASSING: Final[list[Any]] = [redis_errors.ConnectionError, OSError]
+# redis-py repeats a command after these. All our writes are idempotent. `OSError`, because redis-py's own retry ignores
+# the builtin ConnectionRefusedError of a restarting server. A command that timed out is not repeated: a server that
+# hung kept every caller for 20 s, and 5 s are long enough.
+_RETRIED: Final[list[Any]] = [redis_errors.ConnectionError, OSError]
 
-# A server that cannot serve now says so with one of these words; anything else is our mistake.
-# UNBLOCKED: a blocking read was ended because the server has just become a replica. ASK, MOVED and
-# TRYAGAIN: a slot is being moved, and we asked more often than it is worth. NOSCRIPT: the server was
-# replaced between loading a script and running it.
+# The first word of an error from a server that cannot serve now; every other word is our mistake. UNBLOCKED: the server
+# ended a blocking read because it has just become a replica. ASK, MOVED and TRYAGAIN: a slot is moving, and we have
+# tried often enough.
 _UNAVAILABLE: Final = frozenset({
     "ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH", "NOPERM", "NOREPLICAS",
     "READONLY", "TRYAGAIN", "UNBLOCKED", "WRONGPASS",
@@ -43,55 +42,68 @@ _UNAVAILABLE: Final = frozenset({
 
 
 failures: Final[Counter[str]] = Counter()
-"""How often each kind of failure reached this process, after the client's own repetitions. Only counted
-here, where all are seen: it is for the measures to tell."""
+"""How often each kind of failure reached this process, after redis-py's own retries. Counted here because all of them
+pass here; `telemetry/metrics.py` publishes the counts."""
 
 
 def connect(url: str, *, connections: int = 32, retries: int = 3) -> Redis:
-    """A client for short commands. When all its connections are busy, callers wait their turn."""
+    """A client for short commands. When all its connections are busy, callers queue."""
     return Redis.from_pool(pool(url, connections=connections, retries=retries))
 
 
-def connect_blocking(url: str, *, find: Find | None = None) -> Redis:
-    """A client for one blocking read at a time, on one connection, without hidden retries: whoever
-    reads must notice a reconnect, because the server may be another one since."""
-    made = pool(url, connections=1, answer_s=BLOCK_S + _ANSWER_S, retries=0, find=find)
-    made.tells_of_loss = True
-    return Redis.from_pool(made)
+def connect_blocking(url: str, *, find: FindServer | None = None) -> Redis:
+    """A client for one blocking read at a time, on one connection, without hidden retries: the reader must notice a
+    reconnect, because the server may be another one since. XREAD replies stay as they come from the server, for
+    `read_tails`."""
+    connections = pool(url, connections=1, reply_timeout_s=BLOCK_S + _REPLY_TIMEOUT_S, retries=0, find=find)
+    connections.reports_loss = True
+    client = Redis.from_pool(connections)
+    # redis-py would make a dict of two fields for each event, an eighth of a busy API process's CPU.
+    client.set_response_callback("XREAD", _unchanged)
+    return client
+
+
+def _unchanged(response: Any, **_: Any) -> Any:
+    return response
 
 
 def pool(
-    url: str, *, connections: int = 32, answer_s: float = _ANSWER_S, retries: int = 3, find: Find | None = None
+    url: str,
+    *,
+    connections: int = 32,
+    reply_timeout_s: float = _REPLY_TIMEOUT_S,
+    retries: int = 3,
+    find: FindServer | None = None,
 ) -> Pool:
-    """The connections behind a client, for a library that makes its own client (arq). With `find`
-    each looks for its server when it connects."""
+    """The connections behind a client, for a library that makes its own client (arq). With `find` each connection asks
+    it for the server when it connects."""
     address = parse(url)
     if address.kind is Kind.SENTINEL:
         find = partial(_ask_sentinels, address)
     options: dict[str, Any] = {
         "max_connections": connections,
-        "timeout": _ANSWER_S,
-        "socket_timeout": answer_s,
+        "timeout": _REPLY_TIMEOUT_S,
+        "socket_timeout": reply_timeout_s,
         "socket_connect_timeout": _CONNECT_S,
-        "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), retries, supported_errors=tuple(_PASSING)),
+        "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), retries, supported_errors=tuple(_RETRIED)),
     }
     if retries:
-        options["retry_on_error"] = _PASSING
+        options["retry_on_error"] = _RETRIED
     if not address.url.startswith("unix:"):
         options["socket_keepalive"] = True
-    made = Pool.from_url(address.url, **options)
-    made.connection_class = (LOCATED if find else CANCELLABLE)[made.connection_class]
+    connection_pool = Pool.from_url(address.url, **options)
+    connection_pool.connection_class = (RELOCATING if find else PATCHED)[connection_pool.connection_class]
     if find:
-        made.connection_kwargs["find"] = find
-    return made
+        connection_pool.connection_kwargs["find"] = find
+    return connection_pool
 
 
 async def _ask_sentinels(address: Address, _again: bool) -> Host:
-    """The primary as the first Sentinel that answers knows it. Connections to Sentinels are not kept:
-    they are asked when a server was lost, not more."""
+    """The primary, as the first Sentinel that replies knows it. Connections to Sentinels are not kept, because we ask
+    only when a server was lost."""
     username, password = address.sentinel_login
-    # redis-py leaves this class without types.
-    asked = Sentinel(  # type: ignore[no-untyped-call]
+    # redis-py has no types for this class.
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
         address.hosts,
         sentinel_kwargs={
             "username": username,
@@ -101,9 +113,9 @@ async def _ask_sentinels(address: Address, _again: bool) -> Host:
         },
     )
     try:
-        host, port = await asked.discover_master(address.service)
+        host, port = await sentinels.discover_master(address.service)
     finally:
-        for sentinel in asked.sentinels:
+        for sentinel in sentinels.sentinels:
             await sentinel.aclose()
     return host, port
 
@@ -115,8 +127,8 @@ class Pipe(Protocol):
 
 
 async def replies_of(pipe: Pipe) -> list[Any]:
-    """Run a pipeline. Raises the first refusal as the server said it: redis-py would put words before
-    it, and the one that tells what it is would not come first any more."""
+    """Run a pipeline. Raises the first error as the server sent it: redis-py would put text before it, and `translate`
+    reads its first word."""
     replies = await pipe.execute(raise_on_error=False)
     for reply in replies:
         if isinstance(reply, Exception):
@@ -126,7 +138,8 @@ async def replies_of(pipe: Pipe) -> list[Any]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise redis-py's failures as `LogUnavailable` or `LogFull`; let our own mistakes through."""
+    """Raise redis-py's failures as `LogUnavailable` or `LogFull`. An error that our own mistake caused passes as it
+    is."""
     try:
         yield
     except (redis_errors.RedisError, OSError) as error:
@@ -137,7 +150,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: BaseException) -> LogUnavailable | None:
-    """Our word for one failure of redis-py; None when it is a mistake of ours."""
+    """Our exception for one failure of redis-py, counted; None when our own mistake caused it."""
     kind = _kind_of(error)
     if kind is None:
         return None
@@ -150,6 +163,7 @@ def _kind_of(error: BaseException) -> str | None:
         case redis_errors.OutOfMemoryError():
             return "full"
         case redis_errors.NoScriptError():
+            # The server was replaced between loading the script and running it.
             return "noscript"
         case redis_errors.ReadOnlyError():
             return "readonly"

@@ -1,8 +1,8 @@
 """Owns how our Lua scripts reach Redis: loading, calling, sending many at once.
 
-Knows nothing of what they do; the verbs are in `eventlog.py` and `queue.py`, the rules in
-PROTOCOL.md. Each script says `#!lua`, so that a server that is full, a replica or without its
-quorum refuses it before its first effect, never in the middle.
+Knows nothing of what they do; the verbs are in `eventlog.py` and `queue.py`, the rules in PROTOCOL.md. Each script
+begins with `#!lua`, so a server that is full, a replica or without its quorum refuses it before its first effect,
+never in the middle.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,11 @@ from outlive.shared.store.cluster import Client
 from outlive.shared.store.connect import translate, translated
 
 Word = str | bytes | int | float
+"""One argument of a command."""
 
 _LUA: Final = resources.files("outlive.shared") / "lua"
-_PRELUDE: Final = (_LUA / "prelude.lua").read_text()
+_HELPERS: Final = (_LUA / "prelude" / "helpers.lua").read_text()
+_GENERATION: Final = (_LUA / "prelude" / "generation.lua").read_text()
 
 
 class Script(NamedTuple):
@@ -30,10 +32,11 @@ class Script(NamedTuple):
 
 
 def load(name: str, *, on_log: bool = True, allow_oom: bool = False) -> Script:
-    """The script in `lua/<name>.lua`. With `allow_oom` it also runs when Redis is full: kept for
-    what ends a generation or keeps it alive, because none of that grows Redis."""
+    """The script in `lua/<name>.lua`, behind the helpers of `lua/prelude`. With `on_log` it is about one generation:
+    the prelude names that generation's keys. With `allow_oom` it also runs when Redis is full: only for scripts that
+    end a generation or keep it alive, because none of them grows Redis."""
     shebang = "#!lua flags=allow-oom\n" if allow_oom else "#!lua\n"
-    text = shebang + (_PRELUDE if on_log else "") + (_LUA / f"{name}.lua").read_text()
+    text = shebang + _HELPERS + (_GENERATION if on_log else "") + (_LUA / f"{name}.lua").read_text()
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -45,11 +48,14 @@ class Call(NamedTuple):
     args: Sequence[Word]
 
     def words(self) -> tuple[Word, ...]:
+        """The command as it is sent."""
         return ("EVALSHA", self.script.digest, len(self.keys), *self.keys, *self.args)
 
 
 async def run(redis: Client, call: Call) -> Any:
-    """One call's reply. Raises `LogUnavailable`."""
+    """The reply to one call, as redis-py gives it: bytes for a string, int for a number, None for false, and a list of
+    these for an array. `lua/<name>.lua` says which of them a script returns, and `log/replies.py` reads those of the
+    log. Raises `LogUnavailable`."""
     with translated():
         try:
             return await _send(redis, call)
@@ -59,7 +65,8 @@ async def run(redis: Client, call: Call) -> Any:
 
 
 async def run_many(redis: Client, calls: Sequence[Call]) -> list[Any]:
-    """The replies to all calls, sent as one pipeline; a reply may be a `OutliveError`.
+    """The replies to all calls, in order and each as from `run`, sent as one pipeline. Where Redis refused a call, an
+    `OutliveError` (`LogFull`, say) takes the place of its reply.
 
     Raises `LogUnavailable` when the whole pipeline failed: then any part of it may have run.
     """

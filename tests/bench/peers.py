@@ -15,10 +15,11 @@ from outlive.api.auth.capability import Capability, Rights, Signer, expiry
 from outlive.api.http.callers import DEFAULT_TENANT
 from outlive.shared.log.eventlog import Batch, Entry, EventLog, LogLimits
 from outlive.shared.model.codec import encode_json
-from outlive.shared.model.generation import NewGeneration, new_id
+from outlive.shared.model.generation import NewGeneration
 from outlive.shared.store import scripts
 from outlive.shared.store.keyspace import Keys
 from tests.bench.cores import LOAD_CORE, SERVER_CORE, pinned
+from tests.support.ids import fresh_id
 from tests.support.processes import stop_all
 from tests.support.redis_server import RedisServer
 from tests.support.stack import ApiProcess, HttpProcess
@@ -213,4 +214,4 @@ def numbered(events: int) -> list[bytes]:
 def generation(body: Mapping[str, Any] | None = None) -> NewGeneration:
     """One to create; without a body nobody is to run it."""
     request = encode_json(body or {"model": "bench", "messages": []})
-    return NewGeneration(new_id(), DEFAULT_TENANT, "bench", request, b"{}", "", 1, "restart", _HOUR_S, _HOUR_S)
+    return NewGeneration(fresh_id(), DEFAULT_TENANT, "bench", request, b"{}", "", 1, "restart", _HOUR_S, _HOUR_S)

@@ -25,8 +25,8 @@ def _digests() -> dict[bytes, str]:
     """Digest -> verb, of every form a script may be loaded in."""
     found = {}
     for path in (resources.files("outlive.shared") / "lua").iterdir():
-        verb = path.name.removesuffix(".lua")
-        if verb != "prelude":
+        if path.name.endswith(".lua"):
+            verb = path.name.removesuffix(".lua")
             for on_log in (False, True):
                 for allow_oom in (False, True):
                     found[scripts.load(verb, on_log=on_log, allow_oom=allow_oom).digest.encode()] = verb

@@ -10,8 +10,9 @@ from outlive.shared.log.reader import Logged, logged
 from outlive.shared.log.replies import SeqReply, TakeReply
 from outlive.shared.model.codec import decode_json, encode, encode_json
 from outlive.shared.model.events import Completed, Event, EventType, Token, Usage
-from outlive.shared.model.generation import NewGeneration, OnInterrupt, new_id
+from outlive.shared.model.generation import NewGeneration, OnInterrupt
 from outlive.shared.store.keyspace import Keys
+from tests.support.ids import fresh_id
 
 LIMITS = LogLimits(lease_s=10.0, max_attempts=3, max_deadline_s=3600.0, max_retention_s=86_400.0)
 TENANT = "acme"
@@ -29,7 +30,7 @@ def new_generation(
 ) -> NewGeneration:
     """A request nobody will send."""
     return NewGeneration(
-        id=generation_id or new_id(),
+        id=generation_id or fresh_id(),
         tenant=tenant,
         model=MODEL,
         request=encode_json({"model": MODEL, "messages": []}),

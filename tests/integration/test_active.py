@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.sweep import Sweep
-from outlive.shared.model.generation import new_id
 from outlive.shared.queue.queue import Queue
 from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import created, server_ms
+from tests.support.ids import fresh_id
 from tests.support.metrics_reading import unread
 from tests.support.waiting import until
 
@@ -22,7 +22,7 @@ async def test_a_generation_is_active_from_its_first_delivery_until_it_leaves(
     queue: Queue, redis: Redis, keys: Keys
 ) -> None:
     """Through claim and hand-over, until its deadline at the latest, and whoever repeats it counts nothing twice."""
-    generation_id, before = new_id(), await server_ms(redis)
+    generation_id, before = fresh_id(), await server_ms(redis)
     await queue.enqueue(generation_id, 1, lasts_s=30)
     assert await queue.backlog() == (1, 1)
     ends = await redis.zscore(keys.active, generation_id)
@@ -42,7 +42,7 @@ async def test_a_generation_is_active_from_its_first_delivery_until_it_leaves(
 @pytest.mark.rule("R44")
 async def test_what_never_left_is_counted_out_at_its_deadline(queue: Queue, redis: Redis, keys: Keys) -> None:
     """A worker that dies after the last event says nothing more; any later enqueueing or claim counts out."""
-    for touch in (lambda: queue.claim(1), lambda: queue.enqueue(new_id(), 1)):
+    for touch in (lambda: queue.claim(1), lambda: queue.enqueue(fresh_id(), 1)):
         await redis.zadd(keys.active, {"gen_left": await server_ms(redis)})
         await touch()
         assert await redis.zscore(keys.active, "gen_left") is None

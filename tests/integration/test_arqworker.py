@@ -9,11 +9,11 @@ import pytest
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from redis.asyncio import Redis
 
-from outlive.shared.model.generation import new_id
 from outlive.shared.queue.queue import Queue
 from outlive.shared.store.connect import connect, connect_blocking, pool
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.arqworker import ArqWorker
+from tests.support.ids import fresh_id
 from tests.support.metrics_reading import unread
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
@@ -88,7 +88,7 @@ async def test_a_delivery_is_run_and_forgotten(
     redis_server: RedisServer, redis: Redis, keys: Keys, queue: Queue, deliveries: Deliveries
 ) -> None:
     """From `enqueue` to the generation's id in the worker's hand; then arq holds nothing of it."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     async with working(redis_server, queue, deliveries) as worker:
         await queue.enqueue(generation_id, 1)
         await until(lambda: deliveries.ended, WITHIN_S, "end of the delivery")
@@ -103,7 +103,7 @@ async def test_a_running_job_is_in_nobodys_poll(
     redis_server: RedisServer, redis: Redis, keys: Keys, queue: Queue, deliveries: Deliveries
 ) -> None:
     """Claimed is out of the queue; what arq keeps of it until its end is the job and its try."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     deliveries.may_end.clear()
     async with working(redis_server, queue, deliveries):
         await queue.enqueue(generation_id, 1)
@@ -118,7 +118,7 @@ async def test_the_end_of_a_delivery_leaves_the_next_one_alone(
     redis_server: RedisServer, redis: Redis, queue: Queue, deliveries: Deliveries
 ) -> None:
     """arq's bookkeeping is by delivery: an old one that ends late removes nothing of a new one."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     deliveries.may_end.clear()
     async with working(redis_server, queue, deliveries) as worker:
         await queue.enqueue(generation_id, 1)
@@ -134,7 +134,7 @@ async def test_no_more_run_than_there_are_slots(
     redis_server: RedisServer, redis: Redis, keys: Keys, queue: Queue, deliveries: Deliveries
 ) -> None:
     """The rest stays in the queue, where another worker finds it, and follows as slots come free."""
-    ids = [new_id() for _ in range(3 * SLOTS)]
+    ids = [fresh_id() for _ in range(3 * SLOTS)]
     deliveries.may_end.clear()
     async with working(redis_server, queue, deliveries) as worker:
         for generation_id in ids:
@@ -161,7 +161,7 @@ async def test_nothing_is_claimed_while_it_may_not(
         return answer
 
     async with working(redis_server, queue, deliveries, may_claim):
-        await queue.enqueue(new_id(), 1)
+        await queue.enqueue(fresh_id(), 1)
         await until(lambda: asked >= 4, WITHIN_S, "two refusals")
         assert await redis.zcard(keys.queue) == 1
         assert deliveries.begun == []
@@ -174,7 +174,7 @@ async def test_a_delivery_that_fails_is_over_too(
     redis_server: RedisServer, redis: Redis, keys: Keys, queue: Queue, deliveries: Deliveries
 ) -> None:
     """No second try, nothing kept, the slot free: attempts are counted in the log."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     deliveries.fault = RuntimeError("on purpose")
     async with working(redis_server, queue, deliveries) as worker:
         await queue.enqueue(generation_id, 1)
@@ -190,7 +190,7 @@ async def test_a_delivery_whose_job_is_gone_is_run_all_the_same(
     redis_server: RedisServer, redis: Redis, queue: Queue, deliveries: Deliveries
 ) -> None:
     """Expired, or lost with a failover's tail: its id says whose it is, and arq's books are only beside it."""
-    lost, found = new_id(), new_id()
+    lost, found = fresh_id(), fresh_id()
     await queue.enqueue(lost, 1)
     await redis.delete(f"{job_key_prefix}{lost}:1")
     async with working(redis_server, queue, deliveries) as worker:
@@ -205,7 +205,7 @@ async def test_a_delivery_that_arq_has_done_with_keeps_its_slot(
     redis_server: RedisServer, redis: Redis, queue: Queue, deliveries: Deliveries
 ) -> None:
     """arq gives up a job whose entry is gone at once; what runs then still counts."""
-    ids = [new_id() for _ in range(2 * SLOTS)]
+    ids = [fresh_id() for _ in range(2 * SLOTS)]
     for generation_id in ids:
         await queue.enqueue(generation_id, 1)
         await redis.delete(f"{job_key_prefix}{generation_id}:1")
@@ -224,7 +224,7 @@ async def test_a_delivery_that_is_found_again_while_it_runs_is_not_begun_again(
     redis_server: RedisServer, redis: Redis, keys: Keys, queue: Queue, deliveries: Deliveries
 ) -> None:
     """A failover lost the claim. It keeps its one slot, and whoever waits for running jobs waits for it."""
-    generation_id, other = new_id(), new_id()
+    generation_id, other = fresh_id(), fresh_id()
     deliveries.may_end.clear()
     async with working(redis_server, queue, deliveries) as worker:
         await queue.enqueue(generation_id, 1)
@@ -248,10 +248,10 @@ async def test_stopping_lets_running_jobs_end(
     """Nothing new is claimed, nothing running is cancelled."""
     deliveries.may_end.clear()
     async with working(redis_server, queue, deliveries) as worker:
-        await queue.enqueue(new_id(), 1)
+        await queue.enqueue(fresh_id(), 1)
         await until(lambda: deliveries.begun, WITHIN_S, "start of the delivery")
         worker.stop_claiming()
-        await queue.enqueue(new_id(), 1)
+        await queue.enqueue(fresh_id(), 1)
         finishing = asyncio.create_task(worker.finish_jobs())
         deliveries.may_end.set()
         await finishing
@@ -266,7 +266,7 @@ async def test_a_redis_restart_is_waited_out(keys: Keys, deliveries: Deliveries)
     await server.start()
     redis = connect(server.url)
     queue = Queue(redis, keys, expiry_s=60.0)
-    first, second = new_id(), new_id()
+    first, second = fresh_id(), fresh_id()
     deliveries.may_end.clear()
     try:
         async with working(server, queue, deliveries) as worker:

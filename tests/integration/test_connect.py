@@ -184,7 +184,7 @@ async def test_a_server_that_hangs_is_waited_for_once() -> None:
     """Whoever asks has waited long enough then."""
     server = RedisServer(tcp=True)
     finding = Finding(server.port)
-    redis = Redis.from_pool(pool("redis://127.0.0.1/0", answer_s=0.2, find=finding.find))
+    redis = Redis.from_pool(pool("redis://127.0.0.1/0", reply_timeout_s=0.2, find=finding.find))
     try:
         await server.start()
         assert await redis.ping()

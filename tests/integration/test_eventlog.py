@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from outlive.shared.log.eventlog import EventLog, Renewal
-from outlive.shared.log.replies import LOST, ReplyCode
+from outlive.shared.log.replies import LOST, ReplyCode, SeqReply
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.store.keyspace import Keys, partition_of
 from tests.integration import logs
@@ -20,7 +20,7 @@ async def test_create_writes_the_first_event_and_lists_it(eventlog: EventLog, re
     new = logs.new_generation()
     before = await logs.server_ms(redis)
     reply = await eventlog.create(new)
-    assert (reply.answer, reply.status) == (ReplyCode.NEW, "queued")
+    assert (reply.code, reply.status) == (ReplyCode.NEW, "queued")
     assert before / 1000 <= reply.created_at <= await logs.server_ms(redis) / 1000
     assert await logs.said(redis, keys, new.id) == [
         ("queued", {"id": new.id, "model": new.model, "created_at": reply.created_at})
@@ -38,9 +38,9 @@ async def test_creating_again_is_the_same_generation(eventlog: EventLog, redis: 
     """A lost reply and a repeated key are one case; another body is a conflict; nothing is written."""
     new = logs.new_generation()
     first = await eventlog.create(new)
-    assert await eventlog.create(new) == first._replace(answer=ReplyCode.EXISTING)
+    assert await eventlog.create(new) == first._replace(code=ReplyCode.EXISTING)
     other = await eventlog.create(logs.new_generation(new.id, body_hash="other"))
-    assert other.answer is ReplyCode.CONFLICT
+    assert other.code is ReplyCode.CONFLICT
     assert len(await logs.whole_log(redis, keys, new.id)) == 1
     await eventlog.cancel(new.id)
     assert (await eventlog.create(new)).status == "cancelled"
@@ -52,7 +52,7 @@ async def test_take_begins_an_attempt(eventlog: EventLog, redis: Redis, keys: Ke
     new = logs.new_generation(on_interrupt="fail")
     await eventlog.create(new)
     taken = await eventlog.take(new.id, "one")
-    assert (taken.answer, taken.attempt, taken.counted, taken.reason, taken.may_restart, taken.request) == (
+    assert (taken.code, taken.attempt, taken.counted, taken.reason, taken.may_restart, taken.request) == (
         ReplyCode.OK, 1, 1, "started", False, new.request,
     )  # fmt: skip
     assert 59 < taken.remaining_s <= 60
@@ -88,10 +88,10 @@ async def test_taking_again_with_the_same_token_says_it_again(eventlog: EventLog
 async def test_a_live_owner_holds_its_generation(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """HELD until the lease ends; then the next attempt says why the last one ended."""
     generation_id, taken = await logs.running(eventlog)
-    assert (await eventlog.take(generation_id, "two")).answer is ReplyCode.HELD
+    assert (await eventlog.take(generation_id, "two")).code is ReplyCode.HELD
     await logs.expire_lease(redis, keys, generation_id)
     second = await eventlog.take(generation_id, "two")
-    assert (second.answer, second.attempt, second.counted, second.reason) == (ReplyCode.OK, 2, 2, "worker_lost")
+    assert (second.code, second.attempt, second.counted, second.reason) == (ReplyCode.OK, 2, 2, "worker_lost")
     assert second.epoch > taken.epoch
 
 
@@ -100,7 +100,7 @@ async def test_a_lease_from_a_clock_ahead_counts_as_expired(eventlog: EventLog, 
     """Nobody can hold longer than one lease, whatever the former server's clock said."""
     generation_id, _ = await logs.running(eventlog)
     await logs.set_meta(redis, keys, generation_id, lease=await logs.server_ms(redis) + 3_600_000)
-    assert (await eventlog.take(generation_id, "two")).answer is ReplyCode.OK
+    assert (await eventlog.take(generation_id, "two")).code is ReplyCode.OK
 
 
 @pytest.mark.rule("R16")
@@ -109,15 +109,15 @@ async def test_attempts_that_were_lost_are_used_up(eventlog: EventLog, redis: Re
     generation_id = await logs.created(eventlog)
     for n in range(1, 4):
         taken = await eventlog.take(generation_id, f"lost {n}")
-        assert (taken.answer, taken.counted) == (ReplyCode.OK, n)
+        assert (taken.code, taken.counted) == (ReplyCode.OK, n)
         for turn in range(2):
-            assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).answer is ReplyCode.OK
+            assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).code is ReplyCode.OK
             taken = await eventlog.take(generation_id, f"next {n} {turn}")
-            assert (taken.answer, taken.counted, taken.reason) == (ReplyCode.OK, n, "worker_shutdown")
+            assert (taken.code, taken.counted, taken.reason) == (ReplyCode.OK, n, "worker_shutdown")
         await logs.expire_lease(redis, keys, generation_id)
     before = await logs.whole_log(redis, keys, generation_id)
     exhausted = await eventlog.take(generation_id, "four")
-    assert (exhausted.answer, exhausted.reason) == (ReplyCode.EXHAUSTED, "worker_lost")
+    assert (exhausted.code, exhausted.reason) == (ReplyCode.EXHAUSTED, "worker_lost")
     assert before == await logs.whole_log(redis, keys, generation_id)
 
 
@@ -126,10 +126,10 @@ async def test_an_answer_that_may_not_restart_is_interrupted(eventlog: EventLog,
     """`on_interrupt: fail`: what was said stands, the caller finishes."""
     generation_id, taken = await logs.running(eventlog, on_interrupt="fail")
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
-    assert (await eventlog.take(generation_id, "two")).answer is ReplyCode.HELD
+    assert (await eventlog.take(generation_id, "two")).code is ReplyCode.HELD
     await eventlog.release(generation_id, taken.epoch, "upstream_interrupted")
     interrupted = await eventlog.take(generation_id, "two")
-    assert (interrupted.answer, interrupted.reason) == (ReplyCode.INTERRUPTED, "upstream_interrupted")
+    assert (interrupted.code, interrupted.reason) == (ReplyCode.INTERRUPTED, "upstream_interrupted")
     assert len(await logs.whole_log(redis, keys, generation_id)) == 3
 
 
@@ -139,13 +139,11 @@ async def test_append_writes_what_follows(eventlog: EventLog, redis: Redis, keys
     generation_id, taken = await logs.running(eventlog)
     await logs.expire_lease(redis, keys, generation_id)
     due = await redis.zscore(keys.deadlines(partition_of(generation_id)), generation_id)
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "ab", "c", chars=0)) == (
-        ReplyCode.OK,
-        2,
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "ab", "c", chars=0)) == SeqReply(
+        ReplyCode.OK, 2
     )
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "d", chars=3)) == (
-        ReplyCode.OK,
-        3,
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "d", chars=3)) == SeqReply(
+        ReplyCode.OK, 3
     )
     cursors = [entry.cursor for entry in await logs.whole_log(redis, keys, generation_id)]
     assert cursors[1:] == [Cursor(taken.epoch, seq) for seq in range(4)]
@@ -160,15 +158,14 @@ async def test_append_never_doubles_and_never_skips(eventlog: EventLog, redis: R
     """DUP for what is in, the rest of what overlaps, GAP for what would leave a hole."""
     generation_id, taken = await logs.running(eventlog)
     whole = logs.tokens(generation_id, taken.epoch, 1, "a", "b", "c")
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b")) == (
-        ReplyCode.OK,
-        2,
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b")) == SeqReply(
+        ReplyCode.OK, 2
     )
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a")) == (ReplyCode.DUP, 2)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a")) == SeqReply(ReplyCode.DUP, 2)
     assert (await logs.meta_fields(redis, keys, generation_id))["chars"] == "2"
-    assert await logs.append(eventlog, whole) == (ReplyCode.OK, 3)
-    assert await logs.append(eventlog, whole) == (ReplyCode.DUP, 3)
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 5, "e")) == (ReplyCode.GAP, 3)
+    assert await logs.append(eventlog, whole) == SeqReply(ReplyCode.OK, 3)
+    assert await logs.append(eventlog, whole) == SeqReply(ReplyCode.DUP, 3)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 5, "e")) == SeqReply(ReplyCode.GAP, 3)
     texts = [data["text"] for kind, data in await logs.said(redis, keys, generation_id) if kind == "token"]
     assert texts == ["a", "b", "c"]
 
@@ -185,11 +182,11 @@ async def test_an_older_epoch_writes_nothing(eventlog: EventLog, redis: Redis, k
         await logs.meta_fields(redis, keys, generation_id),
     )
     answers = [
-        (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 2, "z"))).answer,
-        (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 1, "a"))).answer,
-        (await logs.append(eventlog, logs.completion(generation_id, old.epoch, 2))).answer,
-        (await logs.renew(eventlog, generation_id, old.epoch)).answer,
-        (await eventlog.release(generation_id, old.epoch, "worker_shutdown")).answer,
+        (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 2, "z"))).code,
+        (await logs.append(eventlog, logs.tokens(generation_id, old.epoch, 1, "a"))).code,
+        (await logs.append(eventlog, logs.completion(generation_id, old.epoch, 2))).code,
+        (await logs.renew(eventlog, generation_id, old.epoch)).code,
+        (await eventlog.release(generation_id, old.epoch, "worker_shutdown")).code,
         await eventlog.heal(generation_id, "one", old),
     ]
     assert set(answers) == {ReplyCode.FENCED} < LOST
@@ -204,21 +201,20 @@ async def test_after_the_terminal_nothing_is_written(eventlog: EventLog, redis: 
     """CLOSED for everybody; DUP for the owner who asks about what is in."""
     generation_id, taken = await logs.running(eventlog)
     last = logs.completion(generation_id, taken.epoch, 2)
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"), last) == (
-        ReplyCode.OK,
-        2,
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"), last) == SeqReply(
+        ReplyCode.OK, 2
     )
     before = (
         await logs.whole_log(redis, keys, generation_id),
         await logs.meta_fields(redis, keys, generation_id),
     )
     assert before[1]["terminal"] == f"{taken.epoch}-2"
-    assert await logs.append(eventlog, last) == (ReplyCode.DUP, 2)
-    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).answer is ReplyCode.CLOSED
-    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch + 1, 1, "z"))).answer is ReplyCode.CLOSED
-    assert (await logs.renew(eventlog, generation_id, taken.epoch)).answer is ReplyCode.CLOSED
-    assert (await eventlog.take(generation_id, "one")).answer is ReplyCode.CLOSED
-    assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).answer is ReplyCode.CLOSED
+    assert await logs.append(eventlog, last) == SeqReply(ReplyCode.DUP, 2)
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).code is ReplyCode.CLOSED
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch + 1, 1, "z"))).code is ReplyCode.CLOSED
+    assert (await logs.renew(eventlog, generation_id, taken.epoch)).code is ReplyCode.CLOSED
+    assert (await eventlog.take(generation_id, "one")).code is ReplyCode.CLOSED
+    assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).code is ReplyCode.CLOSED
     assert await eventlog.heal(generation_id, "one", taken) is ReplyCode.CLOSED
     assert await eventlog.requeue(generation_id) == (ReplyCode.CLOSED, 0, "")
     assert await eventlog.fail(generation_id, "internal", "no", retryable=False) == (ReplyCode.ALREADY, "completed")
@@ -236,7 +232,7 @@ async def test_renew_tells_how_far_the_log_is(eventlog: EventLog, redis: Redis, 
     await redis.zadd(deadlines, {generation_id: 1})
     await logs.expire_lease(redis, keys, generation_id)
     before = await logs.server_ms(redis)
-    assert await logs.renew(eventlog, generation_id, taken.epoch) == (ReplyCode.OK, 2)
+    assert await logs.renew(eventlog, generation_id, taken.epoch) == SeqReply(ReplyCode.OK, 2)
     fields = await logs.meta_fields(redis, keys, generation_id)
     assert before + _LEASE_MS <= int(fields["lease"]) <= before + _LEASE_MS + 1000
     assert await redis.zscore(deadlines, generation_id) == int(fields["lease"])
@@ -253,7 +249,11 @@ async def test_one_pipeline_answers_for_each(eventlog: EventLog) -> None:
     replies = await eventlog.renew(
         [Renewal(one, first.epoch, 60.0), Renewal(two, second.epoch, 60.0), Renewal("gen_none", 1, 60.0)]
     )
-    assert replies == [(ReplyCode.OK, 0), (ReplyCode.CLOSED, -1), (ReplyCode.GONE, -1)]
+    assert [(reply.code, reply.seq) for reply in replies if isinstance(reply, SeqReply)] == [
+        (ReplyCode.OK, 0),
+        (ReplyCode.CLOSED, -1),
+        (ReplyCode.GONE, -1),
+    ]
     assert await eventlog.renew([]) == []
     await eventlog.ping()
 
@@ -263,13 +263,13 @@ async def test_release_hands_over_at_once(eventlog: EventLog, redis: Redis, keys
     """The lease ends and stays ended; what is still in flight may land until the next take."""
     generation_id, taken = await logs.running(eventlog)
     assert await eventlog.release(generation_id, taken.epoch, "worker_shutdown") == (ReplyCode.OK, 2, "")
-    assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).answer is ReplyCode.OK
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a")) == (ReplyCode.OK, 1)
-    assert await logs.renew(eventlog, generation_id, taken.epoch) == (ReplyCode.OK, 1)
+    assert (await eventlog.release(generation_id, taken.epoch, "worker_shutdown")).code is ReplyCode.OK
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a")) == SeqReply(ReplyCode.OK, 1)
+    assert await logs.renew(eventlog, generation_id, taken.epoch) == SeqReply(ReplyCode.OK, 1)
     assert (await logs.meta_fields(redis, keys, generation_id))["lease"] == "0"
     second = await eventlog.take(generation_id, "one")
     assert (second.attempt, second.counted, second.reason) == (2, 1, "worker_shutdown")
-    assert await logs.append(eventlog, logs.tokens(generation_id, second.epoch, 1, "a")) == (ReplyCode.OK, 1)
+    assert await logs.append(eventlog, logs.tokens(generation_id, second.epoch, 1, "a")) == SeqReply(ReplyCode.OK, 1)
     assert int((await logs.meta_fields(redis, keys, generation_id))["lease"]) > 0
 
 
@@ -284,9 +284,9 @@ async def test_batches_of_many_generations_are_judged_one_by_one(eventlog: Event
     batches = [logs.tokens(generation_id, taken.epoch, 1, "a", "b") for generation_id, taken in attempts]
     batches[3] = logs.tokens(attempts[3][0], attempts[3][1].epoch, 2, "b")
     batches.insert(100, logs.completion(done, its.epoch, 3, chars=2))
-    answers = [getattr(reply, "answer", reply) for reply in await eventlog.append(batches)]
+    codes = [getattr(reply, "code", reply) for reply in await eventlog.append(batches)]
 
-    assert answers == [ReplyCode.FENCED, ReplyCode.GONE, ReplyCode.OK, ReplyCode.GAP, *[ReplyCode.OK] * 197]
+    assert codes == [ReplyCode.FENCED, ReplyCode.GONE, ReplyCode.OK, ReplyCode.GAP, *[ReplyCode.OK] * 197]
     for generation_id, _ in attempts[4:]:
         assert [event.cursor.seq for event in await logs.whole_log(redis, keys, generation_id)][-2:] == [1, 2]
     assert (await logs.meta_fields(redis, keys, done))["status"] == "completed"

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from outlive.shared.errors import GenerationGone
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LogReader
-from outlive.shared.log.replies import ReplyCode
+from outlive.shared.log.replies import ReplyCode, SeqReply
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.store.keyspace import Keys, partition_of
 from tests.integration import logs
@@ -31,8 +31,34 @@ async def test_cancelling_a_running_generation_cuts_it(eventlog: EventLog, redis
         "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8, "estimated": True},
         "chars": 3, "events": 4, "cut": f"{taken.epoch}-2",
     })  # fmt: skip
-    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).answer is ReplyCode.CLOSED
-    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "c"))).answer is ReplyCode.CLOSED
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "z"))).code is ReplyCode.CLOSED
+    assert (await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "c"))).code is ReplyCode.CLOSED
+
+
+@pytest.mark.rule("R17")
+async def test_the_owner_learns_how_long_ago_the_cancel_was(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
+    """By Redis's clock, from whichever verb it uses next; a log that ended otherwise says nothing of the kind."""
+    generation_id, taken = await logs.running(eventlog)
+    await eventlog.cancel(generation_id)
+    await logs.set_meta(redis, keys, generation_id, finished=await logs.server_ms(redis) - 2_000)
+    appended = await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
+    renewed = await logs.renew(eventlog, generation_id, taken.epoch)
+    for reply in (appended, renewed):
+        assert reply.code is ReplyCode.CLOSED
+        assert reply.since_cancel_s is not None
+        assert 2 <= reply.since_cancel_s < 60
+    failed, former = await logs.running(eventlog)
+    await eventlog.fail(failed, "worker_lost", "lost", retryable=True)
+    assert await logs.renew(eventlog, failed, former.epoch) == SeqReply(ReplyCode.CLOSED)
+
+
+@pytest.mark.rule("R17")
+async def test_a_cancel_by_a_clock_that_was_ahead_was_just_now(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
+    """After a failover the server's clock may be behind the one that wrote the time."""
+    generation_id, taken = await logs.running(eventlog)
+    await eventlog.cancel(generation_id)
+    await logs.set_meta(redis, keys, generation_id, finished=await logs.server_ms(redis) + 60_000)
+    assert await logs.renew(eventlog, generation_id, taken.epoch) == SeqReply(ReplyCode.CLOSED, since_cancel_s=0.0)
 
 
 @pytest.mark.rule("R17", "R18")
@@ -42,7 +68,7 @@ async def test_cancelling_a_queued_generation_needs_no_worker(eventlog: EventLog
     assert await eventlog.cancel(generation_id, "changed my mind") == (ReplyCode.OK, "cancelled")
     queued, last = await logs.whole_log(redis, keys, generation_id)
     assert f'"chars":0,"events":1,"cut":"{queued.cursor}"}}'.encode() in last.data
-    assert (await eventlog.take(generation_id, "one")).answer is ReplyCode.CLOSED
+    assert (await eventlog.take(generation_id, "one")).code is ReplyCode.CLOSED
     assert await redis.zscore(keys.deadlines(partition_of(generation_id)), generation_id) is None
 
 
@@ -68,15 +94,15 @@ async def test_nothing_passes_a_tombstone(eventlog: EventLog, reader: LogReader,
     assert await eventlog.delete(new.id, logs.TENANT) is ReplyCode.OK
     assert await eventlog.delete(new.id, logs.TENANT) is ReplyCode.GONE
     answers = [
-        (await eventlog.create(new)).answer,
-        (await eventlog.take(new.id, "one")).answer,
+        (await eventlog.create(new)).code,
+        (await eventlog.take(new.id, "one")).code,
         await eventlog.heal(new.id, "one", taken),
-        (await logs.append(eventlog, logs.tokens(new.id, taken.epoch, 1, "z"))).answer,
-        (await logs.append(eventlog, logs.completion(new.id, taken.epoch, 1))).answer,
-        (await logs.renew(eventlog, new.id, taken.epoch)).answer,
-        (await eventlog.release(new.id, taken.epoch, "worker_shutdown")).answer,
-        (await eventlog.requeue(new.id)).answer,
-        (await eventlog.cancel(new.id)).answer,
+        (await logs.append(eventlog, logs.tokens(new.id, taken.epoch, 1, "z"))).code,
+        (await logs.append(eventlog, logs.completion(new.id, taken.epoch, 1))).code,
+        (await logs.renew(eventlog, new.id, taken.epoch)).code,
+        (await eventlog.release(new.id, taken.epoch, "worker_shutdown")).code,
+        (await eventlog.requeue(new.id)).code,
+        (await eventlog.cancel(new.id)).code,
     ]
     assert set(answers) == {ReplyCode.GONE}
     with pytest.raises(GenerationGone):
@@ -93,13 +119,13 @@ async def test_what_never_was_is_gone_for_every_verb(eventlog: EventLog, redis: 
     _, taken = await logs.running(eventlog)
     other = logs.new_generation().id
     answers = [
-        (await eventlog.take(other, "one")).answer,
+        (await eventlog.take(other, "one")).code,
         await eventlog.heal(other, "one", taken),
-        (await logs.append(eventlog, logs.tokens(other, taken.epoch, 1, "z"))).answer,
-        (await logs.renew(eventlog, other, taken.epoch)).answer,
-        (await eventlog.release(other, taken.epoch, "worker_shutdown")).answer,
-        (await eventlog.requeue(other)).answer,
-        (await eventlog.cancel(other)).answer,
+        (await logs.append(eventlog, logs.tokens(other, taken.epoch, 1, "z"))).code,
+        (await logs.renew(eventlog, other, taken.epoch)).code,
+        (await eventlog.release(other, taken.epoch, "worker_shutdown")).code,
+        (await eventlog.requeue(other)).code,
+        (await eventlog.cancel(other)).code,
         await eventlog.delete(other, logs.TENANT),
     ]
     assert set(answers) == {ReplyCode.GONE}
@@ -127,8 +153,8 @@ async def test_after_its_retention_a_log_is_gone(
 
     await until(is_gone, 5.0, "the log expires")
     assert await redis.exists(keys.request(new.id)) == 0
-    assert (await eventlog.create(new)).answer is ReplyCode.GONE
-    assert (await logs.append(eventlog, logs.completion(new.id, taken.epoch, 1))).answer is ReplyCode.DUP
+    assert (await eventlog.create(new)).code is ReplyCode.GONE
+    assert (await logs.append(eventlog, logs.completion(new.id, taken.epoch, 1))).code is ReplyCode.DUP
 
 
 async def _overdue(eventlog: EventLog, redis: Redis, keys: Keys) -> list[str]:
@@ -152,12 +178,12 @@ async def test_one_of_many_sweepers_enqueues(eventlog: EventLog, redis: Redis, k
     """OK moves the deadline by a lease, so the second asker is told NOT_DUE."""
     generation_id = await logs.created(eventlog)
     deadlines = keys.deadlines(partition_of(generation_id))
-    assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
+    assert (await eventlog.requeue(generation_id)).code is ReplyCode.NOT_DUE
     for delivery in (2, 3):
         await redis.zadd(deadlines, {generation_id: await logs.server_ms(redis) - 1})
         assert generation_id in await _overdue(eventlog, redis, keys)
         assert await eventlog.requeue(generation_id) == (ReplyCode.OK, delivery, "")
-        assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
+        assert (await eventlog.requeue(generation_id)).code is ReplyCode.NOT_DUE
         assert generation_id not in await _overdue(eventlog, redis, keys)
 
 
@@ -167,14 +193,14 @@ async def test_a_live_owner_is_not_overdue(eventlog: EventLog, redis: Redis, key
     generation_id, _ = await logs.running(eventlog)
     deadlines = keys.deadlines(partition_of(generation_id))
     await redis.zadd(deadlines, {generation_id: 1})
-    assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
+    assert (await eventlog.requeue(generation_id)).code is ReplyCode.NOT_DUE
     assert await redis.zscore(deadlines, generation_id) == int(
         (await logs.meta_fields(redis, keys, generation_id))["lease"]
     )
     await logs.expire_lease(redis, keys, generation_id)
     await redis.zadd(deadlines, {generation_id: await logs.server_ms(redis) + 3_600_000})
     assert generation_id in await _overdue(eventlog, redis, keys)
-    assert (await eventlog.requeue(generation_id)).answer is ReplyCode.OK
+    assert (await eventlog.requeue(generation_id)).code is ReplyCode.OK
 
 
 @pytest.mark.rule("R16", "R24")
@@ -182,7 +208,7 @@ async def test_the_sweep_learns_what_take_would_say(eventlog: EventLog, redis: R
     """PAST_DEADLINE, EXHAUSTED and INTERRUPTED need no free slot to be found."""
     late, _ = await logs.running(eventlog)
     await logs.set_meta(redis, keys, late, deadline=await logs.server_ms(redis) - 1)
-    assert (await eventlog.requeue(late)).answer is ReplyCode.PAST_DEADLINE
+    assert (await eventlog.requeue(late)).code is ReplyCode.PAST_DEADLINE
     broken, _ = await logs.running(eventlog, on_interrupt="fail")
     used_up = await logs.created(eventlog)
     for n in range(3):
@@ -204,14 +230,14 @@ async def test_a_deadline_missed_by_far_waits_one_lease_for_its_owner(
     dead, _ = await logs.running(eventlog)
     for generation_id in (alive, dead):
         await logs.set_meta(redis, keys, generation_id, deadline=await logs.server_ms(redis) - 3_600_000)
-        assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
+        assert (await eventlog.requeue(generation_id)).code is ReplyCode.NOT_DUE
         assert generation_id not in await _overdue(eventlog, redis, keys)
     await logs.renew(eventlog, alive, taken.epoch, remaining_s=50.0)
     for generation_id in (alive, dead):
         await logs.expire_lease(redis, keys, generation_id)
         await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
-    assert (await eventlog.requeue(alive)).answer is ReplyCode.OK
-    assert (await eventlog.requeue(dead)).answer is ReplyCode.PAST_DEADLINE
+    assert (await eventlog.requeue(alive)).code is ReplyCode.OK
+    assert (await eventlog.requeue(dead)).code is ReplyCode.PAST_DEADLINE
 
 
 @pytest.mark.rule("R10", "R24")
@@ -226,16 +252,16 @@ async def test_a_lease_nobody_could_look_at_waits_for_its_owner(
     for generation_id in (alive, dead):
         await logs.set_meta(redis, keys, generation_id, lease=await logs.server_ms(redis) - missed_ms)
         await redis.zadd(keys.deadlines(partition_of(generation_id)), {generation_id: 1})
-        assert (await eventlog.requeue(generation_id)).answer is ReplyCode.NOT_DUE
+        assert (await eventlog.requeue(generation_id)).code is ReplyCode.NOT_DUE
         assert generation_id not in await _overdue(eventlog, redis, keys)
-    assert (await eventlog.take(dead, "other")).answer is ReplyCode.HELD
-    assert (await logs.renew(eventlog, alive, taken.epoch)).answer is ReplyCode.OK
+    assert (await eventlog.take(dead, "other")).code is ReplyCode.HELD
+    assert (await logs.renew(eventlog, alive, taken.epoch)).code is ReplyCode.OK
     await logs.set_meta(redis, keys, dead, lease=await logs.server_ms(redis) - 1)
     await redis.zadd(keys.deadlines(partition_of(dead)), {dead: 1})
-    assert (await eventlog.requeue(dead)).answer is ReplyCode.OK
+    assert (await eventlog.requeue(dead)).code is ReplyCode.OK
     await redis.zadd(keys.deadlines(partition_of(dead)), {dead: 1})
-    assert (await eventlog.requeue(dead)).answer is ReplyCode.OK
-    assert (await eventlog.take(dead, "other")).answer is ReplyCode.OK
+    assert (await eventlog.requeue(dead)).code is ReplyCode.OK
+    assert (await eventlog.take(dead, "other")).code is ReplyCode.OK
 
 
 @pytest.mark.rule("R24")
@@ -270,12 +296,12 @@ async def test_a_lost_take_is_written_again_as_it_was(eventlog: EventLog, redis:
     before = await logs.whole_log(redis, keys, generation_id)
     for key, value in snapshot:
         await redis.restore(key, 0, value, replace=True)
-    assert (await logs.append(eventlog, batch)).answer is ReplyCode.BEHIND
-    assert (await logs.renew(eventlog, generation_id, taken.epoch)).answer is ReplyCode.BEHIND
+    assert (await logs.append(eventlog, batch)).code is ReplyCode.BEHIND
+    assert (await logs.renew(eventlog, generation_id, taken.epoch)).code is ReplyCode.BEHIND
     assert await eventlog.heal(generation_id, "one", taken) is ReplyCode.OK
     assert await eventlog.heal(generation_id, "one", taken) is ReplyCode.OK
-    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "b")) == (ReplyCode.GAP, 0)
-    assert await logs.append(eventlog, batch) == (ReplyCode.OK, 2)
+    assert await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "b")) == SeqReply(ReplyCode.GAP, 0)
+    assert await logs.append(eventlog, batch) == SeqReply(ReplyCode.OK, 2)
     assert before == await logs.whole_log(redis, keys, generation_id)
     fields = await logs.meta_fields(redis, keys, generation_id)
     assert (fields["status"], fields["attempt"], fields["counted"], fields["owner"]) == ("running", "1", "1", "one")
@@ -287,7 +313,7 @@ async def test_an_epoch_the_log_has_lost_may_still_be_released(eventlog: EventLo
     """Healing never lowers what is counted."""
     generation_id, taken = await logs.running(eventlog)
     lost = taken._replace(epoch=taken.epoch + 70_000, attempt=2, counted=0, reason="worker_lost")
-    assert (await eventlog.release(generation_id, lost.epoch, "worker_shutdown")).answer is ReplyCode.OK
+    assert (await eventlog.release(generation_id, lost.epoch, "worker_shutdown")).code is ReplyCode.OK
     assert await eventlog.heal(generation_id, "two", lost) is ReplyCode.OK
     fields = await logs.meta_fields(redis, keys, generation_id)
     assert (fields["attempt"], fields["counted"], fields["released"]) == ("2", "1", "0")

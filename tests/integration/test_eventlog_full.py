@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from outlive.shared.errors import LogFull
 from outlive.shared.log.eventlog import EventLog
-from outlive.shared.log.replies import ReplyCode
+from outlive.shared.log.replies import ReplyCode, SeqReply
 from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
 from tests.integration import logs
@@ -41,10 +41,10 @@ async def test_a_full_redis_still_lets_generations_end(small_redis: Redis, keys:
         await eventlog.create(logs.new_generation())
     with pytest.raises(LogFull):
         await eventlog.take(await _queued_before(eventlog, small_redis), "one")
-    assert await logs.renew(eventlog, one, first.epoch) == (ReplyCode.OK, 1)
-    assert await logs.append(eventlog, logs.completion(one, first.epoch, 2)) == (ReplyCode.OK, 2)
+    assert await logs.renew(eventlog, one, first.epoch) == SeqReply(ReplyCode.OK, 1)
+    assert await logs.append(eventlog, logs.completion(one, first.epoch, 2)) == SeqReply(ReplyCode.OK, 2)
     assert await eventlog.cancel(two) == (ReplyCode.OK, "cancelled")
-    assert (await eventlog.release(three, third.epoch, "worker_shutdown")).answer is ReplyCode.OK
+    assert (await eventlog.release(three, third.epoch, "worker_shutdown")).code is ReplyCode.OK
     assert await eventlog.delete(three, logs.TENANT) is ReplyCode.OK
     assert [kind for kind, _ in await logs.said(small_redis, keys, one)] == [
         "queued",
@@ -72,6 +72,6 @@ async def test_a_terminal_with_events_before_it_waits(small_redis: Redis, keys: 
     await small_redis.config_set("maxmemory", "1mb")
     with pytest.raises(LogFull):
         await logs.append(eventlog, batch)
-    assert await logs.append(eventlog, last) == (ReplyCode.GAP, 0)
+    assert await logs.append(eventlog, last) == SeqReply(ReplyCode.GAP, 0)
     await small_redis.config_set("maxmemory", "0")
-    assert await logs.append(eventlog, batch) == (ReplyCode.OK, 2)
+    assert await logs.append(eventlog, batch) == SeqReply(ReplyCode.OK, 2)

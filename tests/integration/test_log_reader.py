@@ -9,10 +9,11 @@ from outlive.shared.errors import GenerationGone, GenerationNotFound
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.reader import LARGE_PAGE, PAGE, LogReader, read_tails
 from outlive.shared.model.cursor import START, Cursor
-from outlive.shared.model.generation import Status, new_id
+from outlive.shared.model.generation import Status
 from outlive.shared.store.connect import connect_blocking
 from outlive.shared.store.keyspace import Keys
 from tests.integration import logs
+from tests.support.ids import fresh_id
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +67,7 @@ async def test_anothers_generation_looks_unknown(eventlog: EventLog, reader: Log
     with pytest.raises(GenerationGone):
         await reader.meta(generation_id, logs.TENANT)
     with pytest.raises(GenerationNotFound):
-        await reader.meta(new_id(), logs.TENANT)
+        await reader.meta(fresh_id(), logs.TENANT)
 
 
 @pytest.mark.rule("R23")
@@ -82,7 +83,7 @@ async def test_many_looks_answer_in_order(eventlog: EventLog, reader: LogReader)
     """One pipeline: meta, the tenant of what is gone, None for what never was."""
     open_id, deleted = await logs.created(eventlog), await logs.created(eventlog)
     await eventlog.delete(deleted, logs.TENANT)
-    unknown, gone, found = await reader.metas([new_id(), deleted, open_id])
+    unknown, gone, found = await reader.metas([fresh_id(), deleted, open_id])
     assert (unknown, gone) == (None, logs.TENANT)
     assert found == await reader.meta(open_id, logs.TENANT)
 

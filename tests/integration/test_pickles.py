@@ -11,7 +11,7 @@ import pytest
 from arq.constants import health_check_key_suffix, in_progress_key_prefix, job_key_prefix, result_key_prefix
 from redis.asyncio import Redis
 
-from outlive.shared.model.generation import new_id
+from tests.support.ids import fresh_id
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, Stack
@@ -70,7 +70,7 @@ async def test_no_pickle_is_loaded_from_anywhere(redis_server: RedisServer, tmp_
         await redis.hset(keys.meta(first), mapping={"metadata": bomb, "trace": bomb})
         await redis.set(keys.request(first), bomb)
         for n in range(5):
-            job = f"{new_id()}:{n}"
+            job = f"{fresh_id()}:{n}"
             await redis.set(f"{job_key_prefix}{job}", bomb)
             await redis.zadd(keys.queue, {job: 1})
         await redis.zadd(keys.queue, {bomb: 1})

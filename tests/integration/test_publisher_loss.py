@@ -121,7 +121,7 @@ async def test_a_fenced_attempt_writes_nothing_more(
     generation_id, publication = await opened(publisher, log)
     await say(publication, "a")
     await expire_lease(redis, keys, generation_id)
-    assert (await log.take(generation_id, "two")).answer is ReplyCode.OK
+    assert (await log.take(generation_id, "two")).code is ReplyCode.OK
     before = await whole_log(redis, keys, generation_id)
     publication.add(Token("b"))
     await asyncio.wait_for(publication.lost.wait(), WITHIN_S)

@@ -9,11 +9,11 @@ from arq.constants import job_key_prefix
 from arq.jobs import deserialize_job_raw
 from redis.asyncio import Redis
 
-from outlive.shared.model.generation import new_id
 from outlive.shared.queue.queue import JOB_FUNCTION, WAKE_S, Queue, deserialize
 from outlive.shared.store.connect import connect_blocking
 from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import server_ms
+from tests.support.ids import fresh_id
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.rule("R21")
 async def test_a_delivery_is_one_job_arq_can_read(queue: Queue, redis: Redis) -> None:
     """arq's own deserializer, with our JSON; the only argument is the id."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     before = await server_ms(redis)
     assert await queue.enqueue(generation_id, 10)
     stored = await redis.get(f"{job_key_prefix}{generation_id}:10")
@@ -35,7 +35,7 @@ async def test_a_delivery_is_one_job_arq_can_read(queue: Queue, redis: Redis) ->
 @pytest.mark.rule("R21")
 async def test_nothing_in_redis_is_a_pickle(queue: Queue, redis: Redis, keys: Keys) -> None:
     """Whoever can write to Redis must not thereby run code here."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     await queue.enqueue(generation_id, 1)
     stored = await redis.get(f"{job_key_prefix}{generation_id}:1")
     assert stored.isascii()
@@ -48,7 +48,7 @@ async def test_nothing_in_redis_is_a_pickle(queue: Queue, redis: Redis, keys: Ke
 @pytest.mark.rule("R21")
 async def test_a_delivery_that_waits_is_not_doubled(queue: Queue, redis: Redis, keys: Keys) -> None:
     """However often the sweep comes by; after the claim the next one is added."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     assert await queue.enqueue(generation_id, 1)
     assert not await queue.enqueue(generation_id, 2)
     assert await redis.zcard(keys.queue) == await _call(redis, "llen", keys.wake) == 1
@@ -60,7 +60,7 @@ async def test_a_delivery_that_waits_is_not_doubled(queue: Queue, redis: Redis, 
 @pytest.mark.rule("R7", "R21")
 async def test_enqueueing_again_after_a_lost_reply_adds_nothing(queue: Queue) -> None:
     """Not even when it was claimed meanwhile; an older delivery never follows a newer one."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     assert await queue.enqueue(generation_id, 2)
     assert not await queue.enqueue(generation_id, 2)
     assert await claim(queue, 1) == [f"{generation_id}:2"]
@@ -72,7 +72,7 @@ async def test_enqueueing_again_after_a_lost_reply_adds_nothing(queue: Queue) ->
 @pytest.mark.rule("R21")
 async def test_claims_share_out_all_jobs_once(queue: Queue) -> None:
     """Oldest first, never more than asked for, each to one claimer."""
-    ids = [new_id() for _ in range(50)]
+    ids = [fresh_id() for _ in range(50)]
     for generation_id in ids:
         await queue.enqueue(generation_id, 1)
         # Same millisecond, then order by name: that is Redis's, and uuid7 names rise.
@@ -99,7 +99,7 @@ async def test_each_delivery_wakes_one_waiter(
     try:
         waiting = {asyncio.create_task(queue.wait_for_wake(client)) for client in (first, second)}
         await _until_blocked(redis, 2)
-        await queue.enqueue(new_id(), 1)
+        await queue.enqueue(fresh_id(), 1)
         done, pending = await asyncio.wait(waiting, timeout=WAKE_S / 2, return_when=asyncio.FIRST_COMPLETED)
         assert (len(done), len(pending)) == (1, 1)
         assert await _call(redis, "llen", keys.wake) == 0
@@ -123,14 +123,14 @@ async def test_waiting_ends_by_itself(queue: Queue, redis_server: RedisServer) -
 async def test_wakes_nobody_takes_do_not_pile_up(queue: Queue, redis: Redis, keys: Keys) -> None:
     """With all workers busy the list stays short."""
     await _call(redis, "rpush", keys.wake, *["1"] * 1500)
-    await queue.enqueue(new_id(), 1)
+    await queue.enqueue(fresh_id(), 1)
     assert await _call(redis, "llen", keys.wake) == 1000
 
 
 @pytest.mark.rule("R18")
 async def test_a_hint_reaches_every_worker(queue: Queue, redis_server: RedisServer, redis: Redis, keys: Keys) -> None:
     """Whoever listens hears the id; nobody listening is no error."""
-    generation_id = new_id()
+    generation_id = fresh_id()
     await queue.hint(generation_id)
     clients = [connect_blocking(redis_server.url) for _ in range(2)]
     try:

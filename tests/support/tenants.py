@@ -1,5 +1,6 @@
 """Owns tenants as tests need them: a server that asks who calls, API keys, and headers that carry them."""
 
+import time
 from typing import Final
 
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ Bearer = list[tuple[str, str]]
 
 async def api_key(stack: Stack, tenant: str) -> str:
     """A new key of this tenant."""
-    key, text = new_key(tenant, "test")
+    key, text = new_key(tenant, "test", now_s=time.time())
     async with Redis.from_url(stack.redis.url) as redis:
         await ApiKeys(redis, stack.keys).add(key)
     return text

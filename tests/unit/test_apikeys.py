@@ -1,10 +1,15 @@
 """API keys: what is handed out proves what is kept, and is not in it."""
 
+from functools import partial
+
 import pytest
 
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.generation import is_tenant
-from outlive.shared.queue.apikeys import PREFIX, Presented, new_key
+from outlive.shared.queue import apikeys
+from outlive.shared.queue.apikeys import PREFIX, Presented
+
+new_key = partial(apikeys.new_key, now_s=1_700_000_000.1239)
 
 pytestmark = pytest.mark.rule("R45")
 
@@ -19,6 +24,11 @@ def test_a_key_proves_itself_and_no_other() -> None:
     assert mine.is_proved_by(presented.secret)
     assert not mine.is_proved_by(foreign.secret)
     assert not mine.is_proved_by("")
+
+
+def test_a_key_says_when_it_was_made() -> None:
+    """To the millisecond, by the clock it was given."""
+    assert new_key("acme", "ci")[0].created_at == 1_700_000_000.124
 
 
 def test_what_is_kept_does_not_hold_the_secret() -> None:

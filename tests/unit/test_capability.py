@@ -9,10 +9,10 @@ import pytest
 
 from outlive.api.auth.capability import PREFIX, Capability, Rights, Signer, expiry
 from outlive.shared.errors import SettingsError, Unauthenticated
-from outlive.shared.model.generation import new_id
+from tests.support.ids import fresh_id
 
 OLD, NEW = b"o" * 64, b"n" * 64
-HELD = Capability(new_id(), "acme", Rights.VIEW)
+HELD = Capability(fresh_id(), "acme", Rights.VIEW)
 
 
 def signed(claims: dict[str, object], key: Any = NEW, algorithm: str = "HS256", kid: str = "new") -> str:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.model.generation import new_id
 from outlive.shared.store.keyspace import PARTITIONS, Keys, partition_of
+from tests.support.ids import fresh_id
 
 _ID = "gen_0190163d8694739bb2e0cb7a6fda4ad1"
 
@@ -61,6 +61,6 @@ def test_ids_spread_over_all_partitions() -> None:
     """No partition is forgotten, none holds a fifth."""
     counts = [0] * PARTITIONS
     for _ in range(6400):
-        counts[partition_of(new_id())] += 1
+        counts[partition_of(fresh_id())] += 1
     assert min(counts) > 0
     assert max(counts) < 6400 / 5

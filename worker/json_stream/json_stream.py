@@ -11,7 +11,7 @@ from typing import Any
 
 from outlive.shared.errors import OwnershipLost
 from outlive.shared.model.events import Delta, Json, ToolCallDone, Violation
-from outlive.shared.model.schema_check import MAX, fault_of, findings
+from outlive.shared.model.schema_check import MAX, findings, schema_error
 from outlive.worker.json_stream.documents import TELL_FACTOR, Documents, Judgeable
 from outlive.worker.publishing.publication import Publication
 
@@ -85,6 +85,6 @@ def _judge(judgeable: list[Judgeable]) -> list[Violation]:
     return [
         Violation(target, *finding)
         for target, schema, value in judgeable
-        if fault_of(schema) is None
+        if schema_error(schema) is None
         for finding in findings(schema, value)
     ]

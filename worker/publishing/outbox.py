@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from outlive.shared.log.eventlog import Batch, Entry
+from outlive.shared.log.eventlog import MAX_CALL_EVENTS, Batch, Entry
 from outlive.shared.log.replies import TakeReply
 from outlive.shared.model.codec import encode
 from outlive.shared.model.events import Delta, EventType, Json, Reasoning, Refusal, Terminal, Token, ToolCall, Whole
 from outlive.shared.model.usage import estimate_output
 
-# One script call must not hold Redis for long: about 1 ms of it.
-_BATCH_EVENTS: Final = 256
 _BATCH_BYTES: Final = 524_288
 
 
@@ -128,7 +126,7 @@ class Outbox:
         self._seal()
         first = self.acknowledged + 1
         end, size = first, 0
-        while end < len(self._entries) and end - first < _BATCH_EVENTS and size < _BATCH_BYTES:
+        while end < len(self._entries) and end - first < MAX_CALL_EVENTS and size < _BATCH_BYTES:
             size += len(self._entries[end].data)
             end += 1
         if self._terminal and end == len(self._entries) and end - first > 1:

@@ -31,6 +31,8 @@ class Publication:
         """Loop time since when Redis has been too full for it."""
         self.lost = asyncio.Event()
         self.answer: ReplyCode | None = None
+        self.cancelled_at: float | None = None
+        """Loop time of the cancel that closed the log."""
         self._wake = wake
         self._moved = asyncio.Event()
         self.place = (outbox.generation_id, outbox.epoch)
@@ -92,8 +94,11 @@ class Publication:
         while not self.outbox.is_settled:
             await self._wait_for_move()
 
-    def lose(self, answer: ReplyCode) -> None:
+    def lose(self, answer: ReplyCode, *, since_cancel_s: float | None = None) -> None:
+        """The attempt may never write again, because the log replied so."""
         self.answer = answer
+        if since_cancel_s is not None:
+            self.cancelled_at = asyncio.get_running_loop().time() - since_cancel_s
         self.lost.set()
         self._moved.set()
 

@@ -52,7 +52,7 @@ class Publisher:
         self._stuck: set[tuple[str, int]] = set()
         """On a cluster: whose node is away. The others go on, and renewals find out when it is back."""
         self._work = asyncio.Event()
-        self._pace = Pace(REST_EACH_S)
+        self._pace = Pace(REST_EACH_S, monotonic=time.monotonic, thread_time=time.thread_time)
         self._reach = RedisHealth(lease_s, is_spread=eventlog.is_spread)
 
     def settle(self) -> None:
@@ -142,7 +142,7 @@ class Publisher:
         except LogUnavailable:
             replies = [LogUnavailable()] * len(batches)
         for (publication, batch), reply in zip(batches, replies, strict=True):
-            if isinstance(reply, SeqReply) and reply.answer is ReplyCode.OK:
+            if isinstance(reply, SeqReply) and reply.code is ReplyCode.OK:
                 self._measure(publication, batch, loop.time())
             await self._settle(publication, reply)
 
@@ -167,13 +167,13 @@ class Publisher:
             if isinstance(reply, LogFull) and self._has_been_full(publication):
                 await self._give_up(publication)
                 return
-        elif reply.answer is ReplyCode.CLOSED and publication.is_over:
+        elif reply.code is ReplyCode.CLOSED and publication.is_over:
             return
-        elif reply.answer in LOST:
-            publication.lose(reply.answer)
+        elif reply.code in LOST:
+            publication.lose(reply.code, since_cancel_s=reply.since_cancel_s)
             self.forget(publication)
             return
-        elif reply.answer is ReplyCode.BEHIND:
+        elif reply.code is ReplyCode.BEHIND:
             await self._heal(publication)
         else:
             publication.full_since = None
@@ -195,10 +195,10 @@ class Publisher:
             reply = await self._log.fail(publication.outbox.generation_id, "capacity", message, retryable=True)
         except LogUnavailable:
             return
-        if reply.answer is ReplyCode.OK:
+        if reply.code is ReplyCode.OK:
             self._measures.ended("failed", "capacity")
         log.warning("given up: redis is full", extra={"generation": publication.outbox.generation_id})
-        publication.lose(ReplyCode.GONE if reply.answer is ReplyCode.GONE else ReplyCode.CLOSED)
+        publication.lose(ReplyCode.GONE if reply.code is ReplyCode.GONE else ReplyCode.CLOSED)
         self.forget(publication)
 
     async def _heal(self, publication: Publication) -> None:
@@ -252,7 +252,7 @@ class Publisher:
                 self._stuck.discard(publication.place)
                 self._work.set()
             # What is in flight may pass a renewal: only a seq below what was acknowledged is a loss.
-            if reply.answer is not ReplyCode.OK or reply.seq < publication.outbox.acknowledged:
+            if reply.code is not ReplyCode.OK or reply.seq < publication.outbox.acknowledged:
                 await self._settle(publication, reply)
         return not refused
 

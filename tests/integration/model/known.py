@@ -9,6 +9,7 @@ from typing import Final
 from outlive.shared.log.eventlog import Batch
 from outlive.shared.log.replies import ReplyCode, SeqReply
 from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.model.events import EventType
 
 UNKNOWN: Final = "unknown"
 OPEN: Final = "open"
@@ -53,7 +54,7 @@ class Known:
         if self.over is ReplyCode.CLOSED and batch.epoch == self.last.epoch and last <= seq:
             return SeqReply(ReplyCode.DUP, seq)
         if fence := self.fence(batch.epoch):
-            return SeqReply(fence)
+            return self._refusal(fence)
         if batch.first_seq > seq + 1:
             return SeqReply(ReplyCode.GAP, seq)
         return SeqReply(ReplyCode.DUP, seq) if last <= seq else SeqReply(ReplyCode.OK, last)
@@ -61,7 +62,12 @@ class Known:
     def to_renew(self, epoch: int) -> SeqReply:
         """The answer due to a renewal."""
         fence = self.fence(epoch)
-        return SeqReply(fence) if fence else SeqReply(ReplyCode.OK, self.last.seq)
+        return self._refusal(fence) if fence else SeqReply(ReplyCode.OK, self.last.seq)
+
+    def _refusal(self, fence: ReplyCode) -> SeqReply:
+        """After a cancel with the time since then, which the model takes as zero."""
+        is_cancelled = fence is ReplyCode.CLOSED and self.status == EventType.CANCELLED
+        return SeqReply(fence, since_cancel_s=0.0 if is_cancelled else None)
 
     def to_owner_of(self, epoch: int) -> ReplyCode:
         """The answer due to a heal or a release: an epoch the log has lost is still its owner's."""

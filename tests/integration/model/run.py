@@ -194,9 +194,9 @@ class Run:
         score = self.rng.choice((1, await server_ms(self._redis) + _AN_HOUR_MS))
         await self._redis.zadd(self._keys.deadlines(partition_of(self.id)), {self.id: score})
         reply = await self.log.requeue(self.id)
-        if reply.answer is ReplyCode.PAST_DEADLINE:
+        if reply.code is ReplyCode.PAST_DEADLINE:
             await self.log.fail(self.id, "deadline_exceeded", "late", retryable=True)
-        elif reply.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
+        elif reply.code in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
             await fail_lost(self.log, unread(), self.id, reply.reason)
 
     async def _finish(self) -> None:

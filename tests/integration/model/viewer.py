@@ -41,7 +41,7 @@ class Viewer:
 
     async def _look(self) -> bool:
         cursor = self.transcript.cursor
-        ((meta, has),) = await self.reader.looks([(self.transcript.generation_id, cursor)])
+        ((meta, has),) = await self.reader.metas_at([(self.transcript.generation_id, cursor)])
         if not isinstance(meta, Meta):
             self.gone = True
             return False

@@ -53,20 +53,20 @@ class Witness(EventLog):
     async def take(self, generation_id: str, token: str) -> TakeReply:
         self._lose("take")
         taken, was = await super().take(generation_id, token), self.known
-        self._note(f"take {token}", taken.answer, taken.cursor)
+        self._note(f"take {token}", taken.code, taken.cursor)
         if was.over:
-            _due(taken.answer, was.over)
+            _due(taken.code, was.over)
         elif was.owner == token:
-            _due((taken.answer, taken.epoch), (ReplyCode.OK, was.last.epoch))
+            _due((taken.code, taken.epoch), (ReplyCode.OK, was.last.epoch))
         elif was.leased:
-            _due(taken.answer, ReplyCode.HELD)
-        elif taken.answer is ReplyCode.OK:
+            _due(taken.code, ReplyCode.HELD)
+        elif taken.code is ReplyCode.OK:
             assert taken.epoch > was.last.epoch, "an epoch that does not rise"
             _due(taken.counted, was.counted + (taken.reason != "worker_shutdown"))
             assert taken.counted <= LIMITS.max_attempts, "an attempt too many"
             self._know(last=taken.cursor, owner=token, counted=taken.counted, leased=True, released=False, grace=None)
         else:
-            assert taken.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED), f"take answered {taken.answer}"
+            assert taken.code in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED), f"take answered {taken.code}"
         self._lose("take")
         return taken
 
@@ -93,7 +93,7 @@ class Witness(EventLog):
             assert batch.epoch not in self._stopped, "R6: sent after it was told to stop"
         self._lose("append")
         for batch, reply in zip(batches, replies, strict=True):
-            self._tell(batch.epoch, reply.answer)
+            self._tell(batch.epoch, reply.code)
         return list(replies)
 
     async def land(self, batch: Batch) -> SeqReply:
@@ -101,10 +101,10 @@ class Witness(EventLog):
         (reply,), was = await super().append([batch]), self.known
         assert isinstance(reply, SeqReply), reply
         last = batch.first_seq + len(batch.entries) - 1
-        self._note(f"append {batch.epoch} {batch.first_seq}..{last}", reply.answer, Cursor(batch.epoch, reply.seq))
-        _due(reply, was.to_append(batch))
-        self.counts["gaps"] += reply.answer is ReplyCode.GAP
-        if reply.answer is ReplyCode.OK:
+        self._note(f"append {batch.epoch} {batch.first_seq}..{last}", reply.code, Cursor(batch.epoch, reply.seq))
+        _due(_timeless(reply), was.to_append(batch))
+        self.counts["gaps"] += reply.code is ReplyCode.GAP
+        if reply.code is ReplyCode.OK:
             assert batch.epoch not in self._stopped, "heard after it was told to stop"
             self.counts["appends"] += 1
             self._know(last=Cursor(batch.epoch, last), leased=not was.released)
@@ -117,25 +117,25 @@ class Witness(EventLog):
         replies = [await self.land_renewal(renewal) for renewal in renewals]
         self._lose("renew")
         for renewal, reply in zip(renewals, replies, strict=True):
-            self._tell(renewal.epoch, reply.answer)
+            self._tell(renewal.epoch, reply.code)
         return list(replies)
 
     async def land_renewal(self, renewal: Renewal) -> SeqReply:
         """A renewal reaches the server, perhaps late."""
         (reply,), was = await super().renew([renewal]), self.known
         assert isinstance(reply, SeqReply), reply
-        self._note("renew", reply.answer, Cursor(renewal.epoch, reply.seq))
-        _due(reply, was.to_renew(renewal.epoch))
-        if reply.answer is ReplyCode.OK and not was.released:
+        self._note("renew", reply.code, Cursor(renewal.epoch, reply.seq))
+        _due(_timeless(reply), was.to_renew(renewal.epoch))
+        if reply.code is ReplyCode.OK and not was.released:
             self._know(leased=True, grace=None, deadline_h=0 if renewal.remaining_s > 0 else -1)
         return reply
 
     async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
         self._lose("release")
         reply, was = await super().release(generation_id, epoch, reason), self.known
-        self._note(f"release {epoch}", reply.answer)
-        _due(reply.answer, was.to_owner_of(epoch))
-        if reply.answer is ReplyCode.OK:
+        self._note(f"release {epoch}", reply.code)
+        _due(reply.code, was.to_owner_of(epoch))
+        if reply.code is ReplyCode.OK:
             self._know(leased=False, strayed=False, released=True, owner="")
         self._lose("release")
         return reply
@@ -144,24 +144,24 @@ class Witness(EventLog):
 
     async def create(self, new: NewGeneration) -> CreateReply:
         reply, was = await super().create(new), self.known
-        self._note("create", reply.answer)
-        _due(reply.answer, {UNKNOWN: ReplyCode.NEW, DELETED: ReplyCode.GONE}.get(was.status, ReplyCode.EXISTING))
-        if reply.answer is ReplyCode.NEW:
+        self._note("create", reply.code)
+        _due(reply.code, {UNKNOWN: ReplyCode.NEW, DELETED: ReplyCode.GONE}.get(was.status, ReplyCode.EXISTING))
+        if reply.code is ReplyCode.NEW:
             self.known = Known(OPEN, await self._last(new.id))
         return reply
 
     async def requeue(self, generation_id: str) -> DeliveryReply:
         reply, was = await super().requeue(generation_id), self.known
-        self._note("requeue", reply.answer)
+        self._note("requeue", reply.code)
         given = True if was.over is None and was.deadline_h < 0 and was.grace is None else was.grace
         self._know(deadline_h=min(was.deadline_h, 0), grace=given)
         if was.over is None and was.deadline_h >= 0:
             self._know(leased=was.leased or was.strayed)
         if due := was.to_requeue():
-            _due(reply.answer, due)
+            _due(reply.code, due)
         else:
-            assert reply.answer in (ReplyCode.OK, ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED), (
-                f"requeue answered {reply.answer}"
+            assert reply.code in (ReplyCode.OK, ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED), (
+                f"requeue answered {reply.code}"
             )
         return reply
 
@@ -175,9 +175,9 @@ class Witness(EventLog):
 
     async def _finish(self, generation_id: str, status: EventType, words: dict[str, Any]) -> FinishReply:
         reply, was = await super()._finish(generation_id, status, words), self.known
-        self._note("finish", reply.answer)
+        self._note("finish", reply.code)
         if was.over is ReplyCode.GONE:
-            _due(reply.answer, ReplyCode.GONE)
+            _due(reply.code, ReplyCode.GONE)
         elif was.over is ReplyCode.CLOSED:
             _due(reply, FinishReply(ReplyCode.ALREADY, was.status))
         else:
@@ -237,6 +237,11 @@ class Witness(EventLog):
 
     def _note(self, what: str, answer: ReplyCode, at: Cursor | None = None) -> None:
         self.trace.append(f"{what} -> {answer} {at or ''}")
+
+
+def _timeless(reply: SeqReply) -> SeqReply:
+    """The same, with a cancel of just now: the model has no clock."""
+    return reply if reply.since_cancel_s is None else reply._replace(since_cancel_s=0.0)
 
 
 def _due(given: object, due: object) -> None:

@@ -44,9 +44,9 @@ class Worker:
                 break
             except LogUnavailable:
                 continue
-        if taken.answer in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
+        if taken.code in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
             await fail_lost(self._log, unread(), generation_id, taken.reason)
-        if taken.answer is not ReplyCode.OK:
+        if taken.code is not ReplyCode.OK:
             return None
         publication = self._publisher.open(generation_id, token, taken)
         self.attempts.append(publication)

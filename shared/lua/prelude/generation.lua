@@ -1,0 +1,21 @@
+-- Before every script on the log plane, after helpers.lua: the keys of one generation, always these five in this
+-- order and all in one slot. Only an append of several generations passes other keys.
+local META, LOG, DEADLINES, REQUEST, VIEWERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local TOMBSTONE_MS = 86400000
+
+-- Close the log for good: readers have the retention, and the tombstone stays a day longer.
+local function close(id, status, terminal, retention_ms, now)
+  redis.call('HSET', META, 'status', status, 'terminal', terminal, 'finished', int(now), 'lease', 0, 'owner', '')
+  redis.call('PEXPIRE', LOG, retention_ms)
+  redis.call('PEXPIRE', REQUEST, retention_ms)
+  redis.call('PEXPIRE', VIEWERS, retention_ms)
+  redis.call('PEXPIRE', META, retention_ms + TOMBSTONE_MS)
+  redis.call('ZREM', DEADLINES, id)
+end
+
+-- The reply to an owner whose log was closed: after a cancel with the milliseconds since, for the metric of how
+-- fast workers stop.
+local function closed_reply(meta, status)
+  if status ~= 'cancelled' then return { 'CLOSED' } end
+  return { 'CLOSED', int(math.max(now_ms() - tonumber(redis.call('HGET', meta, 'finished')), 0)) }
+end
