@@ -196,7 +196,7 @@ class UpstreamBroken(UpstreamError):
 
 
 class SettingsError(OutliveError):
-    """A setting is wrong; see Settings in README.md."""
+    """A setting is wrong; see docs/settings.md."""
 
     code = "settings"
 

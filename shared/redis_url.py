@@ -1,13 +1,12 @@
-"""Owns how one setting says where Redis is: one server, a Sentinel set, or a cluster.
+"""Owns the URLs that say where Redis is: one server, a set of Sentinels, or a cluster.
 
     redis://[user:password@]host[:6379][/db]         rediss:// the same with TLS
     unix:///path/to/socket[?db=0]
     redis+sentinel://[user:password@]host[:26379],host,.../service[/db][?sentinel_password=...]
     redis+cluster://[user:password@]host[:6379],host,...
 
-The latter two as `rediss+...` with TLS. Of a cluster a few of its nodes are enough: they know the
-others. Options of redis-py may follow as a query. Pure. What is said of a mistake never repeats the
-URL, because it may hold a password.
+With TLS the last two begin with `rediss+`. A few nodes of a cluster are enough: they know the others. Options of
+redis-py may follow as a query. Pure. An error message never repeats the URL, because it may hold a password.
 """
 
 from dataclasses import dataclass
@@ -20,9 +19,15 @@ Host = tuple[str, int]
 _REDIS_PORT: Final = 6379
 _SENTINEL_PORT: Final = 26_379
 
+_SCHEME: Final = (
+    "the URL begins with an unknown scheme; write redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+)
+_PORT: Final = "the URL has a host or port that is not valid; write host:port with a port from 0 to 65535"
+_DB: Final = "the database at the end of the URL is not a number; write /0 or leave it out"
+
 
 class Kind(StrEnum):
-    """How its server is found."""
+    """How a client finds the server."""
 
     ONE = "one"
     SENTINEL = "sentinel"
@@ -42,23 +47,23 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Redis is. `hosts` are Sentinels, or some nodes of a cluster; of one server there are none."""
+    """Where Redis is. `hosts` are Sentinels, or some nodes of a cluster; empty for one server."""
 
     kind: Kind
     url: str
-    """For redis-py. Where the server is found by asking, its host is a placeholder."""
+    """For redis-py. Its host is a placeholder when Sentinels or nodes name the server."""
     hosts: tuple[Host, ...] = ()
     service: str = ""
-    """The name that Sentinels know the primary by."""
+    """The name of the primary, as Sentinels know it."""
     sentinel_login: tuple[str | None, str | None] = (None, None)
 
 
 def parse(url: str) -> Address:
-    """Raises `ValueError`, with a sentence about what is wrong."""
+    """Raises `ValueError`, whose message goes behind the name of the setting."""
     scheme, separator, rest = url.partition("://")
     kind = _KINDS.get(scheme)
     if kind is None or not separator:
-        raise ValueError("begins with none of redis://, rediss://, unix://, redis+sentinel://, redis+cluster://")
+        raise ValueError(_SCHEME)
     match kind:
         case Kind.ONE:
             return _one(scheme, url)
@@ -73,14 +78,14 @@ def _one(scheme: str, url: str) -> Address:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise ValueError("its host or port is none") from error
+        raise ValueError(_PORT) from error
     if scheme == "unix":
         if not parts.path:
-            raise ValueError("names no socket: unix:///path/to/socket")
+            raise ValueError("the URL names no socket; write unix:///path/to/socket")
     elif "," in parts.netloc:
-        raise ValueError("names several servers: that is redis+sentinel:// or redis+cluster://")
+        raise ValueError("the URL names several servers; write redis+sentinel:// or redis+cluster://")
     elif not _is_db(parts.path.strip("/")):
-        raise ValueError("ends in what is no number of a database")
+        raise ValueError(_DB)
     return Address(Kind.ONE, url)
 
 
@@ -88,26 +93,26 @@ def _sentinel(scheme: str, rest: str) -> Address:
     login, hosts, path, query = _pieces(rest, _SENTINEL_PORT)
     service, _, db = path.partition("/")
     if not service:
-        raise ValueError("names no service: redis+sentinel://host,host,host/service")
+        raise ValueError("the URL names no service; write redis+sentinel://host,host,host/service")
     if not _is_db(db):
-        raise ValueError("ends in what is no number of a database")
+        raise ValueError(_DB)
     options = dict(parse_qsl(query))
-    asks_as = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
+    sentinel_login = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
     url = f"{scheme}://{login}localhost/{db or 0}"
-    return Address(Kind.SENTINEL, _with(url, options), hosts, service, asks_as)
+    return Address(Kind.SENTINEL, _with(url, options), hosts, service, sentinel_login)
 
 
 def _cluster(scheme: str, rest: str) -> Address:
     login, hosts, path, query = _pieces(rest, _REDIS_PORT)
     if path not in ("", "0"):
-        raise ValueError("names a database: a cluster has none but 0")
+        raise ValueError("the URL names a database, but a cluster has only database 0; leave it out")
     return Address(Kind.CLUSTER, _with(f"{scheme}://{login}localhost/0", dict(parse_qsl(query))), hosts)
 
 
 def _pieces(rest: str, port: int) -> tuple[str, tuple[Host, ...], str, str]:
     """`user:password@`, hosts, path without slashes around it, query."""
-    place, _, query = rest.partition("?")
-    authority, _, path = place.partition("/")
+    before_query, _, query = rest.partition("?")
+    authority, _, path = before_query.partition("/")
     login, at, names = authority.rpartition("@")
     hosts = tuple(_host(name, port) for name in names.split(","))
     return login + at, hosts, path.strip("/"), query
@@ -118,9 +123,9 @@ def _host(name: str, default_port: int) -> Host:
         parts = urlsplit(f"//{name}")
         host, port = parts.hostname, parts.port or default_port
     except ValueError as error:
-        raise ValueError("has a port that is none") from error
+        raise ValueError(_PORT) from error
     if not host:
-        raise ValueError("has an empty host in its list")
+        raise ValueError("a host in the URL is empty; write host:port,host:port")
     return host, port
 
 

@@ -1,8 +1,7 @@
-"""Owns the providers the operator has named: where each is, what it serves, within which limits.
+"""Owns the providers that the operator named: the address, models and limits of each.
 
-Pure. Keys are not here, only where they are found: the API knows which model is served and must not
-know a key (`upstream_keys.py`). Callers choose among these by model or by name, and nothing a
-caller sends is ever an address.
+Pure. It does not hold keys, only where they are (`upstream_keys.py`), because the API knows the models and must not
+know a key. Callers choose an upstream by model or by name; nothing that a caller sends is ever an address.
 """
 
 import json
@@ -17,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from outlive.shared.errors import ModelNotFound
 
 NAME: Final = "upstream"
-"""The member of a request, and of a stored one, that names an upstream. No provider is sent it."""
+"""The member of a request, and of a stored one, that names an upstream. No provider gets it."""
 
-_NOT_THAT_ONE: Final = "There is no upstream of this name here, or it does not serve this model."
+_NOT_THAT_ONE: Final = (
+    "This server has no upstream of this name, or that one does not serve this model; name another, or none."
+)
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -27,24 +28,26 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 class Upstream(BaseModel):
-    """One provider, as the operator describes it. A word that is unknown here is an error."""
+    """One provider, as the operator describes it. An unknown member is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     base_url: str | None = None
-    """OpenAI's own when not set."""
+    """OpenAI's own address when not set."""
     key_env: str | None = None
-    """The variable that holds the key. Not the key: what is set here is shown, compared and logged."""
+    """The variable that holds the key. Not the key itself: settings are shown, compared and logged."""
     key_file: _Text | None = None
-    """Or the file that does. With neither it is asked without one."""
+    """The file that holds the key. With neither, requests carry no key."""
     models: Annotated[tuple[_Text, ...], Field(min_length=1)]
-    """Patterns (`*`, `?`, `[abc]`) of the models it serves, in exactly these letters."""
+    """Patterns (`*`, `?`, `[abc]`) of the models it serves; upper and lower case differ."""
     at_once: Annotated[int, Field(gt=0)] | None = None
-    """Questions one worker process asks it at a time; others wait, in their slots. As many as slots when not set."""
+    """Requests that one worker process sends it at a time; others wait in their slots. When not set, as many as there
+    are slots."""
     max_output_tokens: Annotated[int, Field(gt=0)] | None = None
-    """In place of `OUTLIVE_MAX_OUTPUT_TOKENS`."""
+    """Instead of `OUTLIVE_MAX_OUTPUT_TOKENS`."""
 
     def serves(self, model: str) -> bool:
+        """Whether one of `models` matches."""
         return any(fnmatchcase(model, pattern) for pattern in self.models)
 
     @field_validator("base_url")
@@ -52,33 +55,33 @@ class Upstream(BaseModel):
     def _is_address(cls, url: str | None) -> str | None:
         parts = urlsplit(url or "http://none")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http:// or https:// URL")
+            raise ValueError("is not an http:// or https:// URL with a host; write one")
         if parts.username is not None or parts.query or parts.fragment:
-            raise ValueError("must hold neither a password nor anything behind its path")
+            raise ValueError("holds a password, or a query or fragment behind its path; leave it out")
         return url
 
     @field_validator("key_env")
     @classmethod
     def _is_variable(cls, name: str | None) -> str | None:
-        # Whoever puts the key itself here is told before it is shown anywhere.
+        # An operator who puts the key itself here must learn it before anything shows the key.
         if name is not None and not _VARIABLE.fullmatch(name):
-            raise ValueError("must be the name of an environment variable, not the key")
+            raise ValueError("is not the name of an environment variable; write the name, not the key")
         return name
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.key_env is not None and self.key_file is not None:
-            raise ValueError("a key is in key_env or in key_file, not in both")
+            raise ValueError("both key_env and key_file are set; set one of them")
         return self
 
 
 Upstreams = Mapping[str, Upstream]
-"""In the order in which they are asked whether they serve a model."""
+"""By name. The first that serves a model gets the request."""
 
 
 def chosen(upstreams: Upstreams, model: str, name: str | None = None) -> str:
-    """Which of them a request for this model goes to: the one it names, else the first that serves the
-    model. Raises `ModelNotFound`."""
+    """The name of the upstream for a request for this model: the one it names, else the first that serves the model.
+    Raises `ModelNotFound`."""
     if name is not None:
         if name in upstreams and upstreams[name].serves(model):
             return name
@@ -90,20 +93,20 @@ def chosen(upstreams: Upstreams, model: str, name: str | None = None) -> str:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The setting's JSON, a name before each of them. Raises ValueError without repeating any of it."""
+    """The setting's JSON: an object with a name for each upstream. Raises ValueError, which repeats no value."""
     try:
-        found = json.loads(text, object_pairs_hook=_each_once)
+        by_name = json.loads(text, object_pairs_hook=_each_once)
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON at line {error.lineno}, column {error.colno}") from None
-    if not isinstance(found, dict):
-        raise ValueError("must be a JSON object: a name, then what is behind it")
-    return found
+        raise ValueError(f"is not JSON at line {error.lineno}, column {error.colno}; correct it there") from None
+    if not isinstance(by_name, dict):
+        raise ValueError('is not a JSON object; write {"name": {"models": [...], ...}, ...}')
+    return by_name
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"has `{twice}` twice")
-    return found
+        raise ValueError(f"has the name `{twice}` twice; keep one of them")
+    return members

@@ -1,7 +1,7 @@
-"""Owns a log that says nothing: one API process writes it, and reads it as it reads all others.
+"""Owns a log without content: one API process writes it, and reads it as it reads all other logs.
 
-So it learns how late events reach it, by its own clock alone: an event of a generation carries no
-time, and a time of another machine would say little. Raises `LogUnavailable`.
+So the process learns how late events reach it, by its own clock alone. An event of a generation carries no time, and
+the clock of another machine would say little. Raises `LogUnavailable`.
 """
 
 import secrets
@@ -18,17 +18,18 @@ _EXPIRY_MS: Final = 60_000
 
 
 class ProbeLog:
-    """This process's own."""
+    """The probe log of this process."""
 
     def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self.key = keys.probe(secrets.token_hex(8))
 
     async def write(self, number: int) -> None:
-        """One event, the only one kept. Numbers rise, so no clock of the server's is asked.
+        """Write one event, the only one that is kept. `number` must rise: it is the event's id, so the server's clock
+        decides nothing.
 
-        Refused, for whatever reason, it does not come back, and that is all: also when it is in
-        already, and was sent again after its reply was lost.
+        If Redis refuses the event, for whatever reason, it is simply missing. Redis also refuses one that is in the
+        log already, because redis-py sends it again when its reply was lost.
         """
         with translated(), suppress(ResponseError):
             async with self._redis.pipeline(transaction=False) as pipe:

@@ -1,7 +1,7 @@
-"""Owns the cursor: the place of one event in a log, `<epoch>-<seq>`.
+"""Owns the cursor: the position of one event in a log, `<epoch>-<seq>`.
 
-Pure: no I/O, no clock. A cursor is at once the Redis Stream entry id and the SSE `id`
-(PROTOCOL.md, R1). Whether a cursor *is in* a log is not known here; see `eventlog.py`.
+Pure: no I/O, no clock. A cursor is both the Redis Stream entry id and the SSE `id` (PROTOCOL.md, R1). It does not know
+whether it *is in* a log; `LogReader.has` does.
 """
 
 import re
@@ -9,14 +9,14 @@ from typing import Final, NamedTuple, Self
 
 from outlive.shared.errors import MalformedCursor
 
-# Redis entry ids are two unsigned 64-bit numbers. Redis itself is laxer than we are: it takes `$`
-# (skips everything), leading zeros and surrounding space, and each would break "same id, same event".
+# Redis entry ids are two unsigned 64-bit numbers. Redis is less strict than we are: it accepts `$` (skips everything),
+# leading zeros and surrounding space, and each would break "same id, same event".
 _PART = r"(0|[1-9][0-9]{0,19})"
 _CURSOR: Final = re.compile(rf"{_PART}-{_PART}", re.ASCII)
 _LIMIT: Final = 2**64
 _MAX_CHARS: Final = 41
 
-# What clients send when they mean "from the start": nothing at all, or their library's idea of zero.
+# Clients that mean "from the start" send nothing, or zero as their library writes it.
 _START: Final = frozenset({"", "-1", "0", "0-0"})
 
 
@@ -39,10 +39,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse_resume(cls, text: str | None) -> Self:
-        """Read what a viewer sent as its last event id; `START` when it means the beginning.
-
-        Raises `MalformedCursor`.
-        """
+        """Read the last event id that a viewer sent; `START` when it means the beginning. Raises `MalformedCursor`."""
         if text is None or text in _START:
             return cls(0, 0)
         return cls.parse(text)

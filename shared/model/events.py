@@ -1,7 +1,7 @@
-"""Owns what can be said in a log: the event types of the native wire, v1 (PROTOCOL.md, Events).
+"""Owns the event types of a log and of the native wire, v1 (PROTOCOL.md, Events).
 
-Pure data. How an event becomes bytes is `codec.py`'s; when it may be said is the log's.
-Field order is wire order. Fields that are None are left out on the wire.
+Pure data. `codec.py` turns an event into bytes; the log decides when it may be appended. Field order is wire order.
+Fields that are None do not appear on the wire.
 """
 
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ class EventType(StrEnum):
 
 
 TERMINAL: Final = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CANCELLED})
-"""Exactly one of these ends every log, and nothing follows it (R5)."""
+"""Exactly one of these ends every log, and no event follows it (R5)."""
 
 FOLDABLE: Final = frozenset({EventType.TOKEN, EventType.REASONING, EventType.REFUSAL, EventType.TOOL_CALL})
-"""Runs of one of these may reach a viewer that is behind as one frame; of tool calls, within one call (R9).
+"""A viewer that is behind may get a run of one of these as one frame; a run of tool calls only within one call (R9).
 `json` folds into them, and with itself (R33)."""
 
 OUTPUT: Final = "output"
-"""The `target` of `json` events that tell the answer itself; all others name a tool call."""
+"""The `target` of `json` events of the answer itself; every other target names a tool call."""
 
 type_of_bytes: Final = {t.value.encode(): t for t in EventType}
 
@@ -45,7 +45,7 @@ AttemptReason = Literal["started", "worker_lost", "worker_shutdown", "upstream_i
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens billed, in OpenAI's words. `estimated` when the provider did not say (R14)."""
+    """Tokens billed, in OpenAI's words. `estimated` when the provider sent no usage (R14)."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -100,7 +100,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The next piece of one tool call's `arguments`; `id` and `name` stand on its first event."""
+    """The next piece of one tool call's `arguments`; its first event carries `id` and `name`."""
 
     type: ClassVar = EventType.TOOL_CALL
     index: int
@@ -111,7 +111,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """Steps that turn the value of `target` so far, nothing at first, into the next."""
+    """Steps that turn the value of `target` so far (nothing at first) into the next."""
 
     type: ClassVar = EventType.JSON
     target: str
@@ -120,7 +120,7 @@ class Json:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Where a finished JSON value is not what was asked for; an empty `path` is all of it."""
+    """Where a finished JSON value is not what the request asked for; an empty `path` means the whole value."""
 
     target: str
     path: str
@@ -140,7 +140,7 @@ class ToolCallDone:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the worker got from running call `id`: either `content` or an `error`, both for the model."""
+    """The result of running call `id`: either `content` or an `error`, both for the model."""
 
     type: ClassVar = EventType.TOOL_RESULT
     id: str
@@ -152,7 +152,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The provider said the answer is whole."""
+    """The provider reported that the answer is whole."""
 
     type: ClassVar = EventType.COMPLETED
     finish_reason: str
@@ -178,7 +178,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody stopped it. `cut` is the last event that still counts."""
+    """A client stopped it. `cut` is the last event that still counts."""
 
     type: ClassVar = EventType.CANCELLED
     reason: str
@@ -189,10 +189,10 @@ class Cancelled:
 
 
 Delta = Token | Reasoning | Refusal | ToolCall
-"""What a model says, piece by piece."""
+"""A model's output, piece by piece."""
 
 Whole = ToolCallDone | ToolResult
-"""What is said at once: neither split nor joined."""
+"""Events that are neither split nor joined."""
 
 Terminal = Completed | Failed | Cancelled
 

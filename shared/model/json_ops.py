@@ -1,8 +1,8 @@
-"""Owns the steps a growing JSON value is told in: how one is applied, how many become few.
+"""Owns the steps that describe a growing JSON value: how to apply one, how to turn many into few.
 
-Pure. An op changes the value so far: `set` replaces what is at its path, `append` lengthens the
-string there, `add` puts a new element or key there (PROTOCOL.md, JSON as it grows). Paths are JSON
-Pointers (RFC 6901). Knows nothing of text: what is grown, and when, is the worker's.
+Pure. An op changes the value so far: `set` replaces the value at its path, `append` lengthens the string there, `add`
+puts a new element or key there (PROTOCOL.md, JSON as it grows). Paths are JSON Pointers (RFC 6901). Knows nothing of
+text: the worker decides which ops to write, and when.
 """
 
 import re
@@ -32,57 +32,57 @@ NOTHING: Final[Any] = _Nothing.NOTHING
 
 
 def child(path: str, part: str | int) -> str:
-    """The pointer to a member or element of what `path` points to."""
+    """The pointer to a member or element of the value at `path`."""
     return f"{path}/{part if isinstance(part, int) else part.replace('~', '~0').replace('/', '~1')}"
 
 
 def apply(value: Any, ops: Iterable[Op]) -> Any:
-    """The value after these ops. It and theirs are used up: one becomes part of the other. Raises
-    ValueError for an op that does not fit."""
+    """The value after these ops. Do not use `value` or the ops afterwards: their parts become parts of the result.
+    Raises ValueError for an op that does not fit."""
     for op in ops:
         value = _apply(value, op)
     return value
 
 
 def compose(ops: Iterable[Op]) -> list[Op]:
-    """Fewer ops that do the same: appends to one path joined, and what happens inside a value told
-    by one of these ops applied to it, so that after a root `set` nothing else is left. Linear in the
-    ops, whose values are used up. Raises ValueError for an op that does not fit a value told before."""
-    made: list[Op] = []
-    told: dict[str, Op] = {}
-    """By path, the ops in `made` whose value is whole; none lies inside another."""
+    """Fewer ops with the same effect. Joins appends to one path, and applies an op inside a value that another of these
+    ops brought to that value, so after a root `set` nothing else is left. Linear in the ops; do not use their values
+    afterwards. Raises ValueError for an op that does not fit a value that an earlier op brought."""
+    composed: list[Op] = []
+    whole: dict[str, Op] = {}
+    """By path, the ops in `composed` that brought a whole value; none lies inside another."""
     for op in _joined(ops):
         kind, path = op["op"], op["path"]
-        holder = _holder(told, path)
+        holder = _holder(whole, path)
         if holder is not None:
             holder["value"] = _apply(holder["value"], {**op, "path": path[len(holder["path"]) :]})
             continue
         if kind == "set":
-            # What lay inside has been replaced; and before a new root, nothing matters.
-            told.clear()
+            # The set has replaced all values inside; and before a new root no op matters.
+            whole.clear()
             if path == "":
-                made.clear()
-        made.append(kept := op.copy())
+                composed.clear()
+        composed.append(kept := op.copy())
         if kind in ("set", "add"):
-            told[path] = kept
-    # What lay between two appends may have become part of an earlier value.
-    return list(_joined(made))
+            whole[path] = kept
+    # An op that stood between two appends may have become part of an earlier value.
+    return list(_joined(composed))
 
 
-def _holder(told: dict[str, Op], path: str) -> Op | None:
-    """The op whose value holds what is at `path`."""
-    if not told:
+def _holder(whole: dict[str, Op], path: str) -> Op | None:
+    """The op whose value contains the one at `path`."""
+    if not whole:
         return None
     end = len(path)
     while end >= 0:
-        if found := told.get(path[:end]):
-            return found
+        if op := whole.get(path[:end]):
+            return op
         end = path.rfind("/", 0, end) if end else -1
     return None
 
 
 def _joined(ops: Iterable[Op]) -> Iterable[Op]:
-    """Runs of appends to one path as one each, so that a long string is not copied for every piece."""
+    """Each run of appends to one path as one op, so a long string is not copied for every piece."""
     run: list[str] = []
     at = ""
     for op in ops:
@@ -132,7 +132,7 @@ def _key(holder: Any, part: str, op: Op) -> Any:
 
 
 def _changed(op: Op, before: Any, *, present: bool) -> Any:
-    """What stands at the op's path afterwards."""
+    """The value at the op's path afterwards."""
     match op["op"]:
         case "set" if present or op["path"] == "":
             return op["value"]

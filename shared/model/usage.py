@@ -1,7 +1,7 @@
-"""Owns the guess at token counts for when the provider gave none (R14).
+"""Owns the estimate of token counts when the provider sent none (R14).
 
-Pure. The guess is marked `estimated` wherever it is shown: four characters a token is OpenAI's own
-rule of thumb for English, and far off for code or Chinese.
+Pure. An estimate is marked `estimated` wherever it appears: four characters a token is OpenAI's own rule of thumb for
+English, and far off for code or Chinese.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,16 +18,17 @@ def estimate_prompt(request: dict[str, Any]) -> int:
 
 
 def estimate_output(pieces: int, chars: int) -> int:
-    """Tokens said so far: a piece holds at least one token, and providers may send several in one."""
+    """Tokens of the output so far: a piece holds at least one token, and providers may send several in one."""
     return max(pieces, _tokens(chars))
 
 
 def estimated(prompt_tokens: int, completion_tokens: int) -> Usage:
+    """Usage that is marked as an estimate."""
     return Usage(prompt_tokens, completion_tokens, prompt_tokens + completion_tokens, estimated=True)
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """Of an answer that took several requests. A guess in one of them makes the sum a guess."""
+    """The usage of an answer that took several requests. An estimate in one of them makes the sum an estimate."""
     parts = list(usages)
     return Usage(
         sum(usage.prompt_tokens for usage in parts),
@@ -40,13 +41,13 @@ def total(usages: Iterable[Usage]) -> Usage:
 
 
 def _summed(details: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
-    """Counts are added; of anything else a provider puts there, the last word stands."""
-    found: dict[str, Any] = {}
+    """Adds counts; of any other value that a provider puts there, keeps the last."""
+    sums: dict[str, Any] = {}
     for detail in details:
         for name, value in (detail or {}).items():
-            is_count = type(value) in (int, float) and type(found.get(name)) in (int, float)
-            found[name] = found[name] + value if is_count else value
-    return found or None
+            is_count = type(value) in (int, float) and type(sums.get(name)) in (int, float)
+            sums[name] = sums[name] + value if is_count else value
+    return sums or None
 
 
 def _tokens(chars: int) -> int:
@@ -54,14 +55,14 @@ def _tokens(chars: int) -> int:
 
 
 def _chars(value: Any) -> int:
-    # A loop, because the caller decides how deeply a message is nested.
-    found, waiting = 0, [value]
+    # A loop, not a recursion, because the client decides how deeply a message is nested.
+    chars, waiting = 0, [value]
     while waiting:
         part = waiting.pop()
         if isinstance(part, str):
-            found += len(part)
+            chars += len(part)
         elif isinstance(part, dict):
             waiting.extend(inner for key, inner in part.items() if key != "role")
         elif isinstance(part, list):
             waiting.extend(part)
-    return found
+    return chars

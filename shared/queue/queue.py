@@ -1,10 +1,10 @@
 """Owns the queue plane: deliveries in arq's format, claiming them, waking a worker, hints.
 
-It carries a generation's id to some worker, nothing more; losing all of it loses no answer (the
-sweep finds what stays queued). Beside it stands which generations are queued or run, for whoever
-admits or scales: counted in with the first delivery, out at the end. One delivery is one arq job
-`<generation id>:<n>`, so a stale worker's bookkeeping can never touch another delivery's. JSON,
-never pickle: whoever can write to Redis must not thereby run code here. Raises `LogUnavailable`.
+It carries a generation's id to some worker and nothing more. If all of it is lost, no answer is lost, because the sweep
+finds queued generations. It also keeps the set of queued and running generations, for admission and autoscalers: a
+generation joins with its first delivery and leaves at its end. One delivery is one arq job `<generation id>:<n>`, so a
+stale worker's bookkeeping can never touch another delivery's. JSON, never pickle: write access to Redis must not mean
+running code here. Raises `LogUnavailable`.
 """
 
 import json
@@ -21,10 +21,10 @@ from outlive.shared.store.connect import BLOCK_S, replies_of, translated
 from outlive.shared.store.keyspace import Keys
 
 JOB_FUNCTION: Final = "generate"
-"""The one function name in arq's jobs."""
+"""The only function name in arq's jobs."""
 
 WAKE_S: Final = 0.5
-"""How long an idle worker waits for a wake before it looks by itself."""
+"""How long an idle worker waits for a wake before it polls."""
 
 _WAKE_LIMIT: Final = 1000
 _ENQUEUE: Final = scripts.load("enqueue", on_log=False)
@@ -32,8 +32,8 @@ _CLAIM: Final = scripts.load("claim", on_log=False, allow_oom=True)
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """arq's job as JSON. What is no JSON can only be an error that arq would keep of a job it could not
-    run; nobody reads it, and its words will do."""
+    """arq's job as JSON. The only value that JSON cannot hold is the error of a job that arq could not run; nothing
+    reads it, so its `repr` is enough."""
     return json.dumps(job, separators=(",", ":"), default=repr).encode()
 
 
@@ -44,12 +44,12 @@ def deserialize(data: bytes) -> dict[str, Any]:
 
 
 def generation_of(job_id: str) -> str:
-    """Whose delivery it is; for the id of anything else, something that is no generation either."""
+    """The generation that a job delivers. For a job that is not ours, a text that is not the id of a generation."""
     return job_id.rpartition(":")[0]
 
 
 class Claimed(NamedTuple):
-    """A delivery that is ours now; `waited_s` by Redis's clock."""
+    """A delivery that this worker claimed; `waited_s` by Redis's clock."""
 
     job_id: str
     waited_s: float
@@ -59,16 +59,16 @@ class Queue:
     """Deliveries for one fleet of workers."""
 
     def __init__(self, redis: Redis, keys: Keys, *, expiry_s: float) -> None:
-        """`expiry_s`: how long what belongs to a delivery is kept; longer than any deadline."""
+        """`expiry_s`: how long the keys of a delivery are kept; longer than any deadline."""
         self._redis = redis
         self._keys = keys
         self._expiry_ms = round(expiry_s * 1000)
         self.name = keys.queue
 
     async def enqueue(self, generation_id: str, delivery: int, *, lasts_s: float | None = None) -> bool:
-        """Hand over delivery number `delivery`; False when the former one still waits. The generation
-        is active from now until `leave`, and at most for `lasts_s`."""
-        # The script puts Redis time where this placeholder stands, last in arq's format.
+        """Enqueue delivery number `delivery`; False when the previous one still waits. The generation is active from
+        now until `leave`, and at most for `lasts_s`."""
+        # The script replaces this 0, the last in arq's format, with Redis time.
         job = serialize_job(JOB_FUNCTION, (generation_id,), {}, None, 0, serializer=serialize)
         head, tail = job.rsplit(b"0", 1)
         keys = [
@@ -82,14 +82,14 @@ class Queue:
     async def claim(self, limit: int) -> list[Claimed]:
         """Take up to `limit` due deliveries out of the queue."""
         reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue, self._keys.active], [limit]))
-        return [Claimed(_text(job_id), waited_ms / 1000) for job_id, waited_ms in reply]
+        return [Claimed(_decoded(job_id), waited_ms / 1000) for job_id, waited_ms in reply]
 
     async def leave(self, generation_id: str) -> None:
-        """The generation is closed, so it is active no more. If this is lost, its deadline counts it out."""
+        """The generation is closed: it is not active any more. If this is lost, it leaves at its deadline."""
         await give_back(self._redis, self._keys, generation_id)
 
     async def backlog(self) -> tuple[int, int]:
-        """How many generations are active, and how many deliveries nobody has claimed yet."""
+        """How many generations are active, and how many deliveries wait for a worker."""
         with translated():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.zcard(self._keys.active)
@@ -98,14 +98,14 @@ class Queue:
         return int(active), int(waiting)
 
     async def wait_for_wake(self, blocking: Redis) -> None:
-        """Wait until a delivery is announced, at most `WAKE_S`. `blocking`: a client of its own."""
+        """Wait until a delivery is announced, at most `WAKE_S`. `blocking`: a client that nothing else uses."""
         with translated():
-            # redis-py types this for its synchronous client as well, and knows no fractions of a second.
+            # redis-py types this for its synchronous client too, and without fractions of a second.
             await cast(Any, blocking.blpop)([self._keys.wake], timeout=WAKE_S)
 
     async def hint(self, generation_id: str) -> None:
-        """Tell whichever worker runs this generation to look at its log now. Never the truth: a
-        lost hint only costs time (the next append or renewal learns the same)."""
+        """Ask the worker that runs this generation to check its log now. Nothing depends on it: a lost hint only costs
+        time, because the next append or renewal learns the same."""
         with translated():
             await self._redis.publish(self._keys.hints, generation_id)
 
@@ -118,9 +118,9 @@ class Queue:
                 with translated():
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=BLOCK_S)
                 if message is not None:
-                    yield _text(message["data"])
+                    yield _decoded(message["data"])
 
 
-def _text(data: bytes) -> str:
-    """A name. What is none names nothing, and must not end who reads it."""
+def _decoded(data: bytes) -> str:
+    """Decode a name; undecodable bytes match nothing and must not crash the reader."""
     return data.decode(errors="replace")

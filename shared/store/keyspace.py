@@ -1,8 +1,8 @@
 """Owns the names of all Redis keys and the partition a generation falls into.
 
-Pure. All keys of one generation share the hash tag `{partition}`, so one script may touch them
-all on a Redis Cluster as well. 64 partitions: enough to spread over any cluster one would run,
-few enough that a reader connection for each is affordable.
+Pure. All keys of one generation share the hash tag `{partition}`, so one script may touch all of them on a Redis
+Cluster too. 64 partitions are enough to spread over any cluster one would run, and few enough to afford a reader
+connection for each.
 """
 
 from typing import Final
@@ -20,21 +20,21 @@ class Keys:
         self.queue = f"{prefix}:queue"
         self.hints = f"{prefix}:hints"
         self.active = f"{prefix}:active"
-        """Sorted set on the queue plane: queued or running generation -> when it ends at the latest."""
+        """Sorted set on the queue plane: queued or running generation -> its deadline."""
         self.api_keys = f"{prefix}:api_keys"
-        """Hash on the queue plane: id of an API key -> whose it is, and the hash of its secret."""
+        """Hash on the queue plane: id of an API key -> its tenant, name and time, and the hash of its secret."""
         self.swept = f"{prefix}:{{00}}:swept"
 
     def active_of(self, tenant: str) -> str:
-        """Sorted set on the queue plane: one tenant's places, each with the time it is given back at the latest."""
+        """Sorted set on the queue plane: one tenant's reservations -> when each expires."""
         return f"{self.active}:{tenant}"
 
     def holder(self, generation_id: str) -> str:
-        """String on the queue plane: the tenant whose place this generation has."""
+        """String on the queue plane: the tenant whose reservation this generation holds."""
         return f"{self.prefix}:holder:{generation_id}"
 
     def requests(self, subject: str) -> str:
-        """Counter on the queue plane: requests within a minute, by a tenant or by holders of tokens."""
+        """Counter on the queue plane: requests within a minute by a tenant, or with one generation's tokens."""
         return f"{self.prefix}:requests:{subject}"
 
     def meta(self, generation_id: str) -> str:
@@ -46,7 +46,7 @@ class Keys:
         return self._of(generation_id, "log")
 
     def request(self, generation_id: str) -> str:
-        """String: the request's JSON. Apart from meta, so that a look at meta stays small."""
+        """String: the request's JSON. Not in meta, so that reading meta stays cheap."""
         return self._of(generation_id, "request")
 
     def viewers(self, generation_id: str) -> str:
@@ -54,11 +54,11 @@ class Keys:
         return self._of(generation_id, "viewers")
 
     def probe(self, process: str) -> str:
-        """Stream: what one API process writes to see how late it reads. In any one of the partitions."""
+        """Stream: one API process writes it to measure how late it reads. Its id decides the partition."""
         return self._of(process, "probe")
 
     def delivery(self, generation_id: str) -> str:
-        """String on the queue plane: number of the last delivery enqueued."""
+        """String on the queue plane: the number of the last enqueued delivery."""
         return f"{self.prefix}:delivery:{generation_id}"
 
     def deadlines(self, partition: int) -> str:
@@ -66,15 +66,15 @@ class Keys:
         return f"{self.prefix}:{{{partition:02d}}}:deadlines"
 
     def written(self, partition: int) -> str:
-        """String: a word for WAIT to speak of."""
+        """String: a write before WAIT, which covers only writes of its own connection."""
         return f"{self.prefix}:{{{partition:02d}}}:written"
 
     def index(self, partition: int, tenant: str) -> str:
-        """Sorted set: generation -> created, for listing."""
+        """Sorted set: generation -> time of creation, for listing."""
         return f"{self.prefix}:{{{partition:02d}}}:index:{tenant}"
 
     def of_script(self, generation_id: str) -> list[str]:
-        """The keys every script of the log plane is called with, in the order of `lua/prelude.lua`."""
+        """The keys of every script on one generation, in the order of `lua/prelude/generation.lua`."""
         return [
             self.meta(generation_id),
             self.log(generation_id),

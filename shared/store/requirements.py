@@ -1,7 +1,7 @@
-"""Owns what we require of a Redis server, and the look at one when a process starts.
+"""Owns our requirements of a Redis server, and their check when a process starts.
 
-What would void our promises is refused in one sentence; what only weakens them is warned of. By
-INFO alone: hosted servers often forbid CONFIG. Knows nothing of generations.
+A server that would break our promises is refused with one sentence. One that only weakens them gives a warning. Reads
+INFO alone, because hosted servers often forbid CONFIG. Knows nothing of generations.
 """
 
 import logging
@@ -16,13 +16,13 @@ from outlive.shared.store.connect import translated
 
 log = logging.getLogger(__name__)
 
-_MIN: Final = (7, 0)
+_MIN_VERSION: Final = (7, 0)
 _POLICY: Final = "noeviction"
 
 
 async def require_fit(servers: Iterable[Redis]) -> None:
-    """All that is written to. Raises `UnfitRedis`, with what to change, and `LogUnavailable` when one
-    does not answer."""
+    """Check every server that we write to. Raises `UnfitRedis`, which says what to change, and `LogUnavailable` when
+    one does not reply."""
     for redis in servers:
         await _require_fit(redis)
 
@@ -32,20 +32,22 @@ async def _require_fit(redis: Redis) -> None:
         with translated():
             info = await redis.info()
     except NoPermissionError:
-        log.warning("redis does not let us ask INFO: its version, persistence and eviction are not known")
+        log.warning(
+            "redis forbids INFO, so its version, persistence and eviction are unchecked: allow INFO to this user"
+        )
         return
-    for sentence in judge(info):
-        log.warning(sentence)
+    for warning in judge(info):
+        log.warning(warning)
 
 
 def judge(info: Mapping[str, Any]) -> list[str]:
     """Warnings about the server that `info` (redis-py's INFO) describes. Raises `UnfitRedis`."""
     version = str(info.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < _MIN:
-        raise UnfitRedis(f"Redis {version} is too old: 7.0 or newer is needed, or Valkey.")
+    if tuple(int(part) for part in version.split(".")[:2]) < _MIN_VERSION:
+        raise UnfitRedis(f"Redis {version} is too old; use Redis 7.0 or newer, or Valkey.")
     policy = info.get("maxmemory_policy", _POLICY)
     if policy != _POLICY:
-        raise UnfitRedis(f"Redis may evict logs (maxmemory-policy {policy}): set it to {_POLICY}.")
+        raise UnfitRedis(f"Redis may evict logs because its maxmemory-policy is {policy}; set it to {_POLICY}.")
     if not info.get("aof_enabled", 1):
-        return ["redis keeps no append-only file, so its restart loses answers: set appendonly yes"]
+        return ["redis has no append-only file, so a restart loses answers: set appendonly yes"]
     return []

@@ -1,7 +1,7 @@
-"""Owns which node of a cluster serves which key, as the nodes last told us. Pure.
+"""Owns which node of a cluster serves which key, as the nodes last reported. Pure.
 
-Redis spreads 16,384 slots over the nodes. Our 64 partitions are hash tags, so a partition is one
-slot, and all of a generation's keys are in it.
+Redis spreads 16,384 slots over the nodes. Our 64 partitions are hash tags, so a partition is one slot and contains all
+keys of a generation.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,7 @@ from outlive.shared.redis_url import Host
 
 
 class Redirection(NamedTuple):
-    """A node's word that another one is to be asked: for good (MOVED), or for this one key while its
-    slot is on its way (ASK)."""
+    """A node refers us to another node: from now on (MOVED), or `once` for this key while its slot moves (ASK)."""
 
     host: Host
     once: bool
@@ -31,58 +30,59 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """One node's answer to CLUSTER SLOTS, and what MOVED has said since."""
+    """One node's reply to CLUSTER SLOTS, and the MOVED redirections since."""
 
     ranges: tuple[Range, ...] = ()
     nodes: frozenset[Host] = frozenset()
-    """All of them, replicas too: any can be asked for the slots."""
+    """All nodes, replicas too: any of them can report the slots."""
     moved: dict[int, Host] = field(default_factory=dict)
 
     @classmethod
     def of(cls, reply: Sequence[Any], asked: Host) -> Self:
-        """Read a reply of the node `asked`; one that does not know its own address leaves it empty."""
+        """Read a reply of the node `asked`. A node that does not know its own address leaves it empty."""
         ranges, nodes = [], set()
         for first, last, *servers in reply:
-            places = [(_name(server[0]) or asked[0], int(server[1])) for server in servers]
-            ranges.append(Range(int(first), int(last), places[0]))
-            nodes.update(places)
+            hosts = [(_name(server[0]) or asked[0], int(server[1])) for server in servers]
+            ranges.append(Range(int(first), int(last), hosts[0]))
+            nodes.update(hosts)
         return cls(tuple(ranges), frozenset(nodes))
 
     def owner(self, slot: int) -> Host | None:
-        """The node to ask; None for a slot that nobody serves."""
+        """The node that serves this slot; None when no node does."""
         if slot in self.moved:
             return self.moved[slot]
-        return next((one.owner for one in self.ranges if one.first <= slot <= one.last), None)
+        return next((each.owner for each in self.ranges if each.first <= slot <= each.last), None)
 
     @property
     def owners(self) -> set[Host]:
         """All nodes that serve slots."""
-        return {one.owner for one in self.ranges} | set(self.moved.values())
+        return {each.owner for each in self.ranges} | set(self.moved.values())
 
 
 class Silences:
-    """When each part of the slots last had no answer. Kept by slots, not by nodes: after a failover
-    they are another node's."""
+    """When each range of slots last had no reply. By slots and not by nodes, because after a failover another node has
+    them."""
 
     def __init__(self) -> None:
         self._at: dict[tuple[int, int], float] = {}
 
     def note(self, slots: Slots, silent: Host, now: float) -> None:
-        """This node did not answer. Bounded by how often slots were dealt out anew."""
-        self._at.update({(one.first, one.last): now for one in slots.ranges if one.owner == silent})
+        """This node did not reply at `now`. The size is bounded by how often the slots were distributed anew."""
+        self._at.update({(each.first, each.last): now for each in slots.ranges if each.owner == silent})
         self._at.update({(slot, slot): now for slot, owner in slots.moved.items() if owner == silent})
 
     def latest(self, slot: int) -> float | None:
+        """When this slot last had no reply, by the clock of `note`; None if it always had one."""
         return max((at for (first, last), at in self._at.items() if first <= slot <= last), default=None)
 
 
 def slot_of(key: str) -> int:
-    """The slot of a key, by its hash tag."""
+    """The slot of a key, from its hash tag."""
     return key_slot(key.encode())
 
 
 def redirection(reply: object, asked: Host) -> Redirection | None:
-    """What `MOVED 3999 127.0.0.1:6381` or `ASK ...` says; None for any other reply."""
+    """The redirection in `MOVED 3999 127.0.0.1:6381` or `ASK ...` from the node `asked`; None for any other reply."""
     if not isinstance(reply, Exception):
         return None
     words = str(reply).split()

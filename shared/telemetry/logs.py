@@ -1,9 +1,9 @@
-"""Owns how a process writes its log: one line per record, as JSON or for people, and what stands in each.
+"""Owns how a process writes its log records: one line each, as JSON or for people, and the fields of each.
 
-Rooms use Python's `logging`, and name in `extra` what a record is about; `about` says it for all that is
-logged inside, also by tasks started there. Neither prompts nor answers are ever logged, nor keys: of
-an exception that is not ours there is its type and its place, because its words may repeat what it
-was given. Nothing is logged per token, nor per request.
+Modules use Python's `logging` and name the subject of a record in `extra`; `about` names it for all records inside,
+also those of tasks that start there. Prompts, answers and keys are never logged. Of an exception that is not ours the
+record has the type and the line of code, because its text may repeat its input. Nothing is logged per token or per
+request.
 """
 
 import logging
@@ -22,11 +22,11 @@ from outlive.shared.errors import OutliveError
 Format = Literal["console", "json"]
 
 _NOISY: Final = ("httpx2", "arq.worker")
-"""One line per request and per job adds nothing to our own."""
+"""They log one line per request and per job, which adds nothing to ours."""
 
 
 def configure(process: str, form: Format) -> None:
-    """From now on, log like this. `process` is what it is: `api` or `worker`."""
+    """Configure logging for the whole process. `process` is `api` or `worker`."""
 
     def name_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event.update(process=process, pid=os.getpid())
@@ -38,7 +38,7 @@ def configure(process: str, form: Format) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.ExceptionRenderer(_told),
+        structlog.processors.ExceptionRenderer(_rendered),
     ]
     last: list[structlog.types.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if form == "json":
@@ -55,13 +55,13 @@ def configure(process: str, form: Format) -> None:
 
 
 def about(**words: str | int) -> AbstractContextManager[Any]:
-    """Inside, every record says this too; words that are empty are left out."""
-    said: Mapping[str, Any] = {name: word for name, word in words.items() if word != ""}
-    return structlog.contextvars.bound_contextvars(**said)
+    """Add these fields to every record inside, without the empty ones."""
+    fields: Mapping[str, Any] = {name: word for name, word in words.items() if word != ""}
+    return structlog.contextvars.bound_contextvars(**fields)
 
 
-def _told(exc_info: ExcInfo) -> str:
-    """Where it came from and of what kind, cause by cause, the first one first."""
+def _rendered(exc_info: ExcInfo) -> str:
+    """The lines of code and the type of each cause, the first cause first."""
     return "\n".join(line for error in reversed(list(_causes(exc_info[1]))) for line in _lines(error))
 
 
@@ -74,6 +74,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _lines(error: BaseException) -> Iterator[str]:
     for frame in traceback.extract_tb(error.__traceback__):
         yield f"{frame.filename}:{frame.lineno} in {frame.name}"
-    # Ours are worded here, and those of the operating system hold addresses and paths.
-    words = f": {error}" if isinstance(error, OutliveError | OSError) else ""
-    yield f"{type(error).__module__}.{type(error).__qualname__}{words}"
+    # We wrote the text of our own, and the text of OSError holds addresses and paths.
+    text = f": {error}" if isinstance(error, OutliveError | OSError) else ""
+    yield f"{type(error).__module__}.{type(error).__qualname__}{text}"

@@ -1,8 +1,8 @@
-"""Owns recording traces with OpenTelemetry's SDK and sending them by OTLP. The one room of the SDK.
+"""Owns recording traces with OpenTelemetry's SDK and sending them by OTLP. The only file that uses the SDK.
 
-Imported only with `OUTLIVE_TRACES`. Where to, how much and how often are OpenTelemetry's own
-variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`...). Sending is the SDK's own thread with a
-bounded queue: a collector that is away costs spans, nothing else.
+Imported only with `OUTLIVE_TRACES`. OpenTelemetry's own variables set the address, the sampling and the interval
+(`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`...). The SDK's own thread sends, from a bounded queue: while the
+collector is away, spans are lost and nothing else.
 """
 
 import os
@@ -29,16 +29,16 @@ _KINDS: Final[dict[Kind, SpanKind]] = {
     "client": SpanKind.CLIENT,
 }
 _CLOSE_S: Final = 3.0
-"""At the end of a process, which must not wait longer for a collector that is away."""
+"""At its end a process waits no longer for a collector that is away."""
 _context: Final = TraceContextTextMapPropagator()
 
 
 class RecordedTraces(Traces):
-    """One process's tracer."""
+    """The tracer of one process."""
 
     def __init__(self, process: str) -> None:
         resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", f"outlive-{process}")})
-        # Not made the global one: what others record of streams has no use for us.
+        # Not the global provider: spans that libraries record of streams are useless to us.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("outlive")
@@ -53,7 +53,7 @@ class RecordedTraces(Traces):
 
 
 class _Recorded(Span):
-    """A span of OpenTelemetry, or the place of one that is recorded elsewhere."""
+    """A span of OpenTelemetry; without `span`, the parent that another process records."""
 
     def __init__(self, tracer: trace.Tracer, traceparent: str, span: trace.Span | None) -> None:
         super().__init__(traceparent)
@@ -79,10 +79,10 @@ class _Recorded(Span):
         if self._span is not None:
             self._span.set_attribute(name, value)
 
-    def fail(self, why: str) -> None:
+    def fail(self, code: str) -> None:
         if self._span is not None:
-            # A code and no text: what a provider says may repeat what it was told.
-            self._span.set_attribute("error.type", why)
+            # A code and no text: a provider's error may repeat the prompt.
+            self._span.set_attribute("error.type", code)
             self._span.set_status(Status(StatusCode.ERROR))
 
 

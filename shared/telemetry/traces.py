@@ -1,9 +1,8 @@
-"""Owns the trace a generation belongs to: from whoever asked for it, through queue and worker, to the provider.
+"""Owns the trace of a generation: from the client that asked for it, through queue and worker, to the provider.
 
-What is here works without OpenTelemetry: a traceparent (W3C Trace Context) is checked and handed on as
-it came, and its id stands in the logs. With `OUTLIVE_TRACES` the same verbs record spans (`otel.py`).
-Spans are per request, attempt and question to the provider; never per token, and never one of a
-viewer's response, whose length says nothing.
+This file works without OpenTelemetry: it checks a traceparent (W3C Trace Context) and passes it on unchanged, and logs
+have its id. With `OUTLIVE_TRACES` the same verbs record spans (`otel.py`). There is a span per request, per attempt and
+per request to the provider; never one per token, and never one for a viewer's response, whose duration means nothing.
 """
 
 import re
@@ -21,51 +20,53 @@ _ID: Final = slice(3, 35)
 
 
 class Span:
-    """A piece of work in a trace. This one is not recorded; children of it are itself."""
+    """A piece of work in a trace. This class records nothing, and is its own child."""
 
     def __init__(self, traceparent: str) -> None:
         self.traceparent = traceparent
-        """To hand on; empty: none."""
+        """To pass on, or empty."""
 
     @property
     def trace_id(self) -> str:
+        """32 hex digits, or empty."""
         return self.traceparent[_ID]
 
     @contextmanager
     def child(self, _name: str, _kind: Kind, _attributes: Mapping[str, Value]) -> Iterator["Span"]:
-        """Work that is part of this; what escapes from inside marks it as failed."""
+        """A part of this work. An exception that leaves it marks it as failed."""
         yield self
 
     def set(self, name: str, value: Value) -> None:
-        """Say more of it."""
+        """Add an attribute."""
 
-    def fail(self, why: str) -> None:
-        """It did not do what it should; `why` is a code."""
+    def fail(self, code: str) -> None:
+        """Mark as failed with this code."""
 
 
 class Traces:
-    """Where traces begin and go on. These record nothing."""
+    """Where traces begin and continue. This class records nothing."""
 
     def under(self, traceparent: str) -> Span:
-        """Whose children belong to that trace; empty: to a new one."""
+        """A span whose children belong to that trace; with an empty traceparent, to a new one."""
         return Span(traceparent)
 
     def close(self) -> None:
-        """Send what is not sent yet. Waits a little."""
+        """Send the spans that are left. Waits at most a few seconds."""
 
 
 def traces_of(process: str, *, recorded: bool) -> Traces:
-    """What this process shall trace with. Raises `SettingsError` when it cannot."""
+    """The traces of this process. Raises `SettingsError` when they should be recorded but OpenTelemetry is missing."""
     if not recorded:
         return Traces()
     try:
-        # Only here: who does not trace need not have it, nor wait for its import.
+        # Imported only here: a process that does not trace needs neither the package nor the time to import it.
         from outlive.shared.telemetry.otel import RecordedTraces  # noqa: PLC0415
     except ImportError as error:
-        raise SettingsError("OUTLIVE_TRACES needs OpenTelemetry: install outlive[otel].") from error
+        raise SettingsError("OUTLIVE_TRACES needs OpenTelemetry, which is missing; install outlive[otel].") from error
     return RecordedTraces(process)
 
 
 def checked(traceparent: str | None) -> str:
-    """What a caller sent, if it is one; else nothing. A bad one is no error: the answer matters more."""
+    """The traceparent that a client sent if it is valid, else empty. An invalid one raises nothing, because the answer
+    matters more."""
     return traceparent if traceparent is not None and _TRACEPARENT.fullmatch(traceparent) else ""
