@@ -28,7 +28,7 @@ STOP = Completed("stop", USAGE, 5, 5)
 
 def _frames(log: list[Logged], *, include_usage: bool = False) -> list[Frame]:
     translator = ChatTranslator(include_usage=include_usage)
-    return Parser().feed(b"".join(frame for event in log for frame in translator.tell(event)))
+    return Parser().feed(b"".join(frame for event in log for frame in translator.translate(event)))
 
 
 def _chunks(frames: list[Frame]) -> list[ChatCompletionChunk]:

@@ -38,7 +38,7 @@ EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 def _told(log: list[Logged]) -> tuple[list[Frame], dict[str, Any]]:
     """The frames, each of which the SDK's own types accept, and the response at their end."""
     translator = ResponsesTranslator(HEAD)
-    frames = Parser().feed(b"".join(frame for event in log for frame in translator.tell(event)))
+    frames = Parser().feed(b"".join(frame for event in log for frame in translator.translate(event)))
     for frame in frames:
         event = EVENT.validate_python(frame.data)
         assert type(event).__name__ != "BaseModel"
