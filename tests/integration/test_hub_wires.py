@@ -100,7 +100,9 @@ async def test_wires_opened_late_and_early_tell_the_same(hub: Hub, eventlog: Eve
         hub.detach(viewer)
 
     for wire, screen in early.items():
-        assert [frame.raw for frame in await _frames(hub, generation_id, wire, wire.start)] == [f.raw for f in screen.frames]
+        assert [frame.raw for frame in await _frames(hub, generation_id, wire, wire.start)] == [
+            f.raw for f in screen.frames
+        ]
 
 
 @pytest.mark.rule("R52")

@@ -1,4 +1,4 @@
-"""Owns what unit tests of fan-out need: logs in memory, a clock that tests move, a screen that shows writes, builders."""
+"""Owns what unit tests of fan-out need: logs in memory, a clock that tests move, a screen, and builders."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
