@@ -84,6 +84,7 @@ class SendSink:
             log.warning("a viewer could not be written to", exc_info=True)
             return
         self._full_since = None
-        self.is_full = self._is_cut
-        if not self.is_full:
-            self.on_room()
+        if self._is_cut or self._call is not asyncio.current_task():
+            return
+        self.is_full = False
+        self.on_room()
