@@ -32,7 +32,7 @@ class EndWaiter:
         self._end(Ending.DRAINED)
 
     def tick(self) -> None:
-        """There is nobody to send a heartbeat to."""
+        """Needs no heartbeat."""
 
     def has_stalled(self, now: float, stall_s: float) -> bool:
         return False

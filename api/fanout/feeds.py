@@ -116,7 +116,7 @@ class Feeds:
             self.forget(opened.key)
 
     def close(self) -> None:
-        """Cancel all readings; nobody is served any more."""
+        """Cancel all readings, because the hub stops."""
         for opened in self._by_generation.values():
             if opened.reading is not None:
                 opened.reading.cancel()

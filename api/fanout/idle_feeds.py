@@ -1,4 +1,4 @@
-"""Owns the end of feeds that nobody watches: they stay warm for viewers that reconnect, then they are dropped."""
+"""Owns the end of feeds without watchers: they stay warm for viewers that reconnect, then they are dropped."""
 
 from outlive.api.fanout.clock import Clock
 from outlive.api.fanout.feeds import Feeds
@@ -12,7 +12,7 @@ async def close_idle_until_cancelled(feeds: Feeds, linger_s: float, clock: Clock
 
 
 def close_idle(feeds: Feeds, now: float, linger_s: float) -> None:
-    """Drop the feeds that nobody has watched for longer than `linger_s`."""
+    """Drop the feeds that have had no watcher for longer than `linger_s`."""
     for opened in feeds:
         if opened.idle_since is not None and now - opened.idle_since > linger_s:
             feeds.drop(opened)

@@ -34,7 +34,7 @@ class Pages:
         task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
-        """Cancel all reads; nobody is called any more."""
+        """Cancel all reads, because the hub stops. Their takers are not called."""
         for task in self._tasks:
             task.cancel()
 

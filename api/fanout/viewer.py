@@ -1,30 +1,11 @@
 """Owns one viewer: a position in a feed, and the writes that bring its sink up to date.
 
-The life of a viewer:
-
-    JOINING   its resume point is being looked for (`resume.py`); nothing is written
-       |      join, reset
-       v
-    LIVE      it is at a position of the feed's window; `advance` writes what follows
-     ^ |      the position fell below the window
-     | v
-    PAGING    one page is being read from the log (`pages.py`); then it is LIVE again, and if the window
-       |      does not hold what follows, PAGING again
-       |
-       |      from each of these, when the response must end before the log does: `leave` (drain), the log is gone,
-       v      Redis is away, or a format without `reset` cannot go on
-    LEAVING   the farewell is written as soon as the sink takes it
-       |      from each state: everything was written, the connection is lost (`detach`), or a write failed
-       v
-    ENDED     nothing is written any more
-
-Does no I/O, never waits, reads no clock. When the sink is full the position stays behind: nothing is queued for this
-viewer, and no other viewer notices.
+Its states, and what leads from one to the next: `viewer_state.py`. Does no I/O, never waits, reads no clock. When the
+sink is full the position stays behind: nothing is queued for this viewer, and no other viewer notices.
 """
 
 import logging
 from collections.abc import Sequence
-from enum import Enum
 from typing import Final
 
 from outlive.api.fanout.ending import Ending
@@ -32,6 +13,7 @@ from outlive.api.fanout.feed import Feed
 from outlive.api.fanout.pages import Pages
 from outlive.api.fanout.replay import Replay
 from outlive.api.fanout.sink import Sink
+from outlive.api.fanout.viewer_state import MAY_FOLLOW, State
 from outlive.api.formats.format import Format, ResumePoint
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.reader import PAGE, Logged
@@ -42,30 +24,8 @@ _PAGE_BYTES: Final = 32_768
 """Per write of a page. Viewers do not share pages, so this is what one that stops reading may hold: 16 MB for 500."""
 _QUIET_TICKS: Final = 2
 """Ticks without a write before a heartbeat."""
-
-
 _BELOW: Final = -1
 """A position below every window."""
-
-
-class State(Enum):
-    """Where a viewer is in its life; the file's header shows it."""
-
-    JOINING = "joining"
-    LIVE = "live"
-    PAGING = "paging"
-    LEAVING = "leaving"
-    ENDED = "ended"
-
-
-MAY_FOLLOW: Final = {
-    State.JOINING: frozenset({State.LIVE, State.LEAVING, State.ENDED}),
-    State.LIVE: frozenset({State.PAGING, State.LEAVING, State.ENDED}),
-    State.PAGING: frozenset({State.LIVE, State.LEAVING, State.ENDED}),
-    State.LEAVING: frozenset({State.ENDED}),
-    State.ENDED: frozenset[State](),
-}
-"""The only changes there are."""
 
 # `advance` compares with these for each viewer and write: a global is quicker than an enum's attribute.
 _LIVE: Final = State.LIVE
@@ -151,7 +111,7 @@ class Viewer:
 
     def leave(self) -> None:
         """End the response cleanly, without a terminal, so that the viewer resumes. While JOINING nothing happens:
-        whoever joins during a drain is sent away by `Hub.attach`."""
+        `Hub.attach` sends away viewers that join during a drain."""
         if self.state is State.LIVE or self.state is State.PAGING:
             self._start_leaving(Ending.DRAINED)
 

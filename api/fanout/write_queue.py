@@ -30,7 +30,7 @@ class WriteQueue:
         self._more = asyncio.Event()
 
     def add(self, writables: Iterable[Writable]) -> None:
-        """There is something new for these. If nobody else waits, the first of them are written to before this
+        """There is something new for these. If the queue is empty, the first of them are written to before this
         returns."""
         self._behind.update(dict.fromkeys(writables))
         if not self._more.is_set():

@@ -53,7 +53,7 @@ async def _restore(redis: Redis, dumped: dict[str, bytes]) -> None:
 async def test_viewers_of_a_lost_tail_are_reset_when_it_is_cut(
     hub: Hub, eventlog: EventLog, redis: Redis, keys: Keys
 ) -> None:
-    """They held more than the log does: they are told so, and told all of it again."""
+    """They held more than the log does: they get a `reset`, and all of it again."""
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     dumped = await _dump(redis, keys, generation_id)

@@ -75,7 +75,7 @@ async def test_a_redis_that_stays_away_sends_its_viewers_elsewhere(
 
 @pytest.mark.rule("R8")
 async def test_a_redis_that_comes_back_with_less_is_noticed(server: RedisServer, redis: Redis, hub: Hub) -> None:
-    """After every reconnect the last event shown is looked for: what the new server never had is told."""
+    """After every reconnect the last event shown is looked for in the log: viewers learn what the server lost."""
     eventlog = EventLog(redis, KEYS, logs.LIMITS)
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))

@@ -60,7 +60,7 @@ async def _log(eventlog: EventLog) -> str:
 
 @pytest.mark.rule("R51")
 async def test_every_number_is_continued_though_the_window_has_passed_it(hub: Hub, eventlog: EventLog) -> None:
-    """Also from the middle of an event that is told in several frames."""
+    """Also from the middle of an event that has several frames."""
     generation_id = await _log(eventlog)
     whole = await _frames(hub, generation_id, RESPONSES, RESPONSES.start)
 
@@ -72,7 +72,7 @@ async def test_every_number_is_continued_though_the_window_has_passed_it(hub: Hu
 
 @pytest.mark.rule("R49")
 async def test_every_cursor_is_continued_on_the_chat_wire(hub: Hub, eventlog: EventLog) -> None:
-    """After its last id nothing comes; after any other, what was not told in full."""
+    """After its last id nothing comes; after any other, the events that were not sent whole."""
     generation_id = await _log(eventlog)
     whole = await _frames(hub, generation_id, CHAT, START)
 
@@ -80,12 +80,12 @@ async def test_every_cursor_is_continued_on_the_chat_wire(hub: Hub, eventlog: Ev
     ids = [frame.id or "" for frame in whole]
     for last in ids:
         rest = await _frames(hub, generation_id, CHAT, Cursor.parse(last))
-        # An event's id stands first on its own last frame, and then on what is told of the next.
+        # An event's id is first on its own last frame, and then on all but the last frame of the next event.
         assert [frame.raw for frame in rest] == [frame.raw for frame in whole[ids.index(last) + 1 :]]
 
 
 @pytest.mark.rule("R51")
-async def test_wires_opened_late_and_early_tell_the_same(hub: Hub, eventlog: EventLog) -> None:
+async def test_formats_opened_late_and_early_have_the_same_frames(hub: Hub, eventlog: EventLog) -> None:
     """Whether the log was followed live, or read again because the feed had let go of its beginning."""
     generation_id, taken = await logs.running(eventlog)
     early = {wire: Screen() for wire in (UNFOLDED, CHAT, RESPONSES)}
@@ -114,7 +114,7 @@ async def test_a_number_nobody_heals_is_an_error_the_sdk_raises(hub: Hub, eventl
 
 
 @pytest.mark.rule("R52")
-async def test_a_viewer_sent_away_is_told_that_this_is_not_the_end(hub: Hub, eventlog: EventLog) -> None:
+async def test_a_viewer_sent_away_learns_that_this_is_not_the_end(hub: Hub, eventlog: EventLog) -> None:
     """The SDKs would take a mere end for success."""
     generation_id, _ = await logs.running(eventlog)
     screens = {wire: Screen() for wire in (UNFOLDED, CHAT, RESPONSES)}

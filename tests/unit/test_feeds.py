@@ -68,7 +68,7 @@ async def test_a_log_that_lost_its_tail_is_read_again() -> None:
 
 
 async def test_a_log_that_is_gone_cannot_be_opened() -> None:
-    """Who waits for the reading is told, and the feed is open no more."""
+    """Waiting for its reading raises, and the feed is no longer open."""
     feeds, _ = feeds_of(Logs())
     with pytest.raises(GenerationGone):
         await _read(feeds)

@@ -4,7 +4,7 @@ import pytest
 
 from outlive.api.fanout.feed import Feed
 from outlive.api.fanout.resume import resume
-from outlive.api.fanout.viewer import State
+from outlive.api.fanout.viewer_state import State
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.model.cursor import START, Cursor
 from tests.support.fanout import EPOCH, Clock, Logs, Screen, event, events, feed_of, viewer_of

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from outlive.api.fanout.ending import Ending
-from outlive.api.fanout.viewer import MAY_FOLLOW, State, Viewer
+from outlive.api.fanout.viewer import Viewer
+from outlive.api.fanout.viewer_state import MAY_FOLLOW, State
 from outlive.api.formats.native import UNFOLDED
 from outlive.api.wires.chat.chat_format import CHAT
 from outlive.shared.model.cursor import START, Cursor
@@ -166,7 +167,7 @@ async def test_a_page_of_another_incarnation_is_dropped() -> None:
 
 
 async def test_a_restarted_feed_resets_its_viewers() -> None:
-    """They are told so, and sent everything from the start."""
+    """They get a `reset`, and then everything from the start."""
     screen = Screen()
     feed = feed_of(events(2))
     viewer = viewer_of(feed, screen, after=START)
