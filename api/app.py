@@ -16,7 +16,7 @@ from outlive.api.auth.credentials import Credentials
 from outlive.api.fanout.hub import Hub
 from outlive.api.fanout.latency_probe import LatencyProbe
 from outlive.api.fanout.meta_lookup import SingleFlightMeta
-from outlive.api.fanout.report_viewers import PresenceTeller
+from outlive.api.fanout.report_viewers import ViewerReporter
 from outlive.api.http import openapi, problems, web_page
 from outlive.api.http.body_limit import BodyLimit
 from outlive.api.http.routes import router
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         services.tasks.start(services.hub.run(), name="hub")
         services.tasks.start(services.measures.run(services.hub.watched), name="measures")
         services.tasks.start(services.probe.run(), name="probe")
-        services.tasks.start(PresenceTeller(services.presence, services.hub.counts).run(), name="presence")
+        services.tasks.start(ViewerReporter(services.presence, services.hub.counts).run(), name="presence")
         sweep = Sweep(services.eventlog, services.queue, services.measures, lease_s=settings.lease_s)
         services.tasks.start(sweep.run(), name="sweep")
         try:

@@ -1,17 +1,17 @@
-"""Owns the question how late events reach viewers of this process, asked about once a second.
+"""Owns the measurement of how late events reach viewers of this process, about once a second.
 
-An event of nobody's is appended and comes back through the one reader, and stands in the queue of
-viewers to be written to. The time between is what every viewer here waits for an append, Redis, the
-reader's pace and this process's other work included; and asking costs the same with one viewer as
-with a thousand. With nobody watching nothing is asked.
+An event of a log that belongs to no generation is appended, comes back through the same reading as all others, and
+goes through the queue of viewers to be written to. The time between is what every viewer here waits: for an append,
+Redis, the pace of reading, and this process's other work. It costs the same with one viewer as with a thousand. Without
+viewers nothing is measured.
 """
 
-import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from outlive.api.fanout.clock import Clock, LoopClock
 from outlive.api.fanout.hub import Hub
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.probe import ProbeLog
@@ -19,35 +19,40 @@ from outlive.shared.model.cursor import START
 
 _EVERY_S: Final = 1.0
 _LOST_S: Final = 30.0
-"""Then it comes back no more: Redis has lost it, and the next one is sent."""
+"""An event that has not come back by then was lost by Redis, and the next one is sent."""
 
 
 class LatencyProbe:
-    """`run` owns the asking."""
+    """`run` owns the rhythm."""
 
-    def __init__(self, probe_log: ProbeLog, hub: Hub, came_back: Callable[[float], None]) -> None:
-        """`came_back` is told the seconds it took."""
+    def __init__(
+        self, probe_log: ProbeLog, hub: Hub, came_back: Callable[[float], None], clock: Clock | None = None
+    ) -> None:
+        """`came_back` is called with the seconds an event took."""
         self._log = probe_log
         self._hub = hub
         self._came_back = came_back
+        self._clock = clock or LoopClock()
         self._number = 0
         self._sent_at: float | None = None
+        self._is_listening = False
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop = asyncio.get_running_loop()
-        is_listening = False
         while True:
-            await asyncio.sleep(_EVERY_S * random.uniform(0.75, 1.25))
-            if bool(self._hub.watched().viewers) != is_listening:
-                is_listening = not is_listening
-                if is_listening:
-                    self._hub.listen(self._log.key, START, self)
-                else:
-                    self._hub.forget(self._log.key)
-                    self._sent_at = None
-            if is_listening and (self._sent_at is None or loop.time() - self._sent_at > _LOST_S):
-                await self._send(loop.time())
+            await self._clock.sleep(_EVERY_S * random.uniform(0.75, 1.25))
+            await self._measure(self._clock.time())
+
+    async def _measure(self, now: float) -> None:
+        if bool(self._hub.watched().viewers) != self._is_listening:
+            self._is_listening = not self._is_listening
+            if self._is_listening:
+                self._hub.listen(self._log.key, START, self)
+            else:
+                self._hub.forget(self._log.key)
+                self._sent_at = None
+        if self._is_listening and (self._sent_at is None or now - self._sent_at > _LOST_S):
+            await self._send(now)
 
     async def _send(self, now: float) -> None:
         self._number += 1
@@ -56,7 +61,7 @@ class LatencyProbe:
             await self._log.write(self._number)
 
     def advance(self) -> None:
-        """It came back, and its turn has come: whoever was behind when it was read has been written to."""
+        """The event came back, and the viewers that were behind when it was read have been written to."""
         if self._sent_at is not None:
-            self._came_back(asyncio.get_running_loop().time() - self._sent_at)
+            self._came_back(self._clock.time() - self._sent_at)
             self._sent_at = None

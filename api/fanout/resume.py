@@ -1,48 +1,50 @@
-"""Owns where a viewer goes on: behind what it has seen, or at the start after a `reset` (R8).
+"""Owns where a viewer goes on: after what it has seen, or at the start after a `reset` (R8).
 
-What it has seen may stand in its feed, in the log below the feed's window, or nowhere yet: a failover
-lost it, and its worker is about to write it again.
+Its resume point may be in its feed's window, in the log below the window, or nowhere yet: a failover lost that event,
+and its worker is about to write it again. How a point is found in a window: `encoded_window.py`.
 """
 
-import asyncio
 from typing import Final
 
+from outlive.api.fanout.clock import Clock
 from outlive.api.fanout.feed import Feed
 from outlive.api.fanout.viewer import Viewer
-from outlive.api.formats.format import Format, FrameNumber, ResumePoint
+from outlive.api.formats.format import Format, ResumePoint
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.cursor import START
 
 _HEAL_POLL_S: Final = 0.05
 
 
-async def place(viewer: Viewer, after: ResumePoint, reader: LogReader, *, heal_s: float) -> None:
-    """Let the viewer go on after this. Waits up to `heal_s` for what a failover lost. Raises
+async def resume(viewer: Viewer, after: ResumePoint, reader: LogReader, *, heal_s: float, clock: Clock) -> None:
+    """Let the viewer join after this point. Waits up to `heal_s` for an event that a failover lost. Raises
     `LogUnavailable`."""
-    feed, wire = viewer.feed, viewer.wire
-    found = feed.position_after(after, wire)
-    if found is None and await _is_below_window(feed, after, wire, reader):
-        viewer.place(after, None)
+    feed, format_ = viewer.feed, viewer.format
+    match = feed.position_after(after, format_)
+    if match is None and await _is_in_log(feed, after, format_, reader):
+        viewer.join(after, 0)
         return
-    found = found or await _healed(feed, after, wire, heal_s)
-    if found is not None:
-        viewer.place(after, *found)
+    match = match or await _healed(feed, after, format_, heal_s, clock)
+    if match is not None:
+        viewer.join(after, *match)
     else:
         viewer.reset("unknown_cursor")
 
 
-async def _is_below_window(feed: Feed, after: ResumePoint, wire: Format, reader: LogReader) -> bool:
-    if after == START or not feed.is_below_window(after, wire):
-        return after == START
-    return isinstance(after, FrameNumber) or await reader.has(feed.generation_id, after)
+async def _is_in_log(feed: Feed, after: ResumePoint, format_: Format, reader: LogReader) -> bool:
+    """Whether the point is in the log, below the window."""
+    if not feed.windows[format_].is_below(after):
+        return False
+    event = format_.event_of(after)
+    return event is None or event == START or await reader.has(feed.generation_id, event)
 
 
-async def _healed(feed: Feed, after: ResumePoint, wire: Format, heal_s: float) -> tuple[int, bytes] | None:
-    """A place ahead of an open log may be one a failover lost, perhaps with its attempt: its worker
-    writes it again when it next renews. Polled, because it is rare and a future per place is not worth
-    it."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + heal_s
-    while feed.ending is None and feed.is_ahead(after, wire) and loop.time() < until:
-        await asyncio.sleep(_HEAL_POLL_S)
-    return feed.position_after(after, wire)
+async def _healed(
+    feed: Feed, after: ResumePoint, format_: Format, heal_s: float, clock: Clock
+) -> tuple[int, bytes] | None:
+    """A point ahead of an open log may be one that a failover lost, perhaps with its whole attempt: the worker writes
+    it again when it next renews. Polled, because this is rare and a future for each point is not worth it."""
+    until = clock.time() + heal_s
+    while feed.ending is None and feed.windows[format_].is_ahead(after) and clock.time() < until:
+        await clock.sleep(_HEAL_POLL_S)
+    return feed.position_after(after, format_)

@@ -1,24 +1,27 @@
-"""Owns cutting viewers that have stopped reading, so that what they hold is free again.
+"""Owns cutting viewers that have stopped reading, so that what they hold becomes free.
 
-The kernel would not: a closed window that is still acknowledged keeps TCP_USER_TIMEOUT from firing.
+The kernel would not: a closed window that is still acknowledged keeps TCP_USER_TIMEOUT from firing. What counts as
+stalled is the sink's knowledge (`sink.py`).
 """
 
-import asyncio
-from collections.abc import Collection
 from typing import Final
 
-from outlive.api.fanout.viewer import Viewer
+from outlive.api.fanout.clock import Clock
+from outlive.api.fanout.ending import Ending
+from outlive.api.fanout.feeds import Feeds
 
-_LOOKS: Final = 5
-"""In `stall_s`, so that a viewer is cut after 1.2 of it at the latest."""
+_CHECKS: Final = 5
+"""In `stall_s`, so that a viewer is cut after at most 1.2 of it."""
 
 
-async def cut_stalled(viewers: Collection[Viewer], stall_s: float) -> None:
-    """Until cancelled; `viewers` is the hub's own, as it changes."""
-    loop = asyncio.get_running_loop()
+async def cut_stalled_until_cancelled(feeds: Feeds, stall_s: float, clock: Clock) -> None:
     while True:
-        await asyncio.sleep(stall_s / _LOOKS)
-        for viewer in list(viewers):
-            if viewer.sink.has_stalled(loop.time(), stall_s):
-                viewer.outcome = "stalled"
-                viewer.sink.cut()
+        await clock.sleep(stall_s / _CHECKS)
+        cut_stalled(feeds, clock.time(), stall_s)
+
+
+def cut_stalled(feeds: Feeds, now: float, stall_s: float) -> None:
+    """Cut every viewer that has waiting bytes and has taken none of them for longer than `stall_s`."""
+    for watcher in list(feeds.watchers):
+        if watcher.has_stalled(now, stall_s):
+            watcher.cut(Ending.STALLED)

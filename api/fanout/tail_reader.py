@@ -1,8 +1,8 @@
 """Owns one blocking read: new events of the watched logs of one group, as they come.
 
-One Redis connection however many viewers. A log that is added while the read waits would be missed
-until the read ends; so the read is ended from another connection (CLIENT UNBLOCK, 0.5 ms). Knows
-nothing of feeds.
+One Redis connection, however many viewers. A log that is added while the read waits would be missed until the read
+ends; so the read is ended from another connection (CLIENT UNBLOCK, 0.5 ms). Knows nothing of feeds. Which groups there
+are: `tail_readers.py`.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 _COUNT: Final = 1000
 _NUDGE_S: Final = 0.001
 _AWAY_FIRST_S: Final = 0.05
-_AWAY_MOST_S: Final = 1.0
+_AWAY_MAX_S: Final = 1.0
 
 _ROUND_S: Final = 0.04
-"""The longest that events gather when this process is busy: below what a reader of text notices."""
+"""The longest time that events gather when this process is busy: shorter than a reader of text notices."""
 _LESS_EACH_S: Final = 0.000_03
 _MIN_S: Final = 0.025
 """Less for each log, down to this: a worker that writes many batches already (`worker/publishing/publisher.py`).
 If we read no faster than a worker flushes, one flush is split over two reads and half of it is late."""
 _REST_EACH_S: Final = 0.000_075
-"""For each viewer and log: a write costs a seventh of this."""
+"""Pause for each viewer and log: a write costs a seventh of this."""
 
 
 class TailReader:
@@ -47,8 +47,8 @@ class TailReader:
         deliver: Callable[[Mapping[str, Sequence[Logged]]], int],
         reconnected: Callable[[], None],
     ) -> None:
-        """`deliver` says how many viewers are told; `unblock` ends a read that waits on the connection of
-        this id. `reconnected` is called after an outage: the server may be another one since."""
+        """`deliver` returns how many viewers the events are for; `unblock` ends a read that waits on the connection
+        with this id. `reconnected` is called after an outage: the server may be another one since."""
         self._blocking = blocking
         self._unblock = unblock
         self._deliver = deliver
@@ -69,6 +69,7 @@ class TailReader:
         self._added.set()
 
     def forget(self, key: str) -> None:
+        """Read this log no more. What a read under way brings of it may still be delivered."""
         self._cursors.pop(key, None)
 
     async def run(self) -> None:
@@ -82,26 +83,26 @@ class TailReader:
         delay_s = _AWAY_FIRST_S
         while True:
             if not self._cursors:
-                # With nothing to read nobody learns that Redis is back.
+                # Without a log to read, this process does not learn that Redis is back.
                 self.away_since, delay_s = None, _AWAY_FIRST_S
                 self._added.clear()
                 await self._added.wait()
             try:
-                tails = await self._read()
+                batches = await self._read()
             except LogUnavailable:
                 self._client_id = None
                 if self.away_since is None:
                     log.warning("redis cannot be read; viewers wait")
                     self.away_since = loop.time()
                 await asyncio.sleep(delay_s * random.uniform(0.5, 1))
-                delay_s = min(delay_s * 2, _AWAY_MOST_S)
+                delay_s = min(delay_s * 2, _AWAY_MAX_S)
                 continue
             if self.away_since is not None:
                 log.warning("redis can be read again")
                 self.away_since, delay_s = None, _AWAY_FIRST_S
                 self._reconnected()
-            if tails:
-                await self._hand_on(tails)
+            if batches:
+                await self._hand_on(batches)
 
     async def _read(self) -> dict[str, list[Logged]]:
         if self._client_id is None:
@@ -113,15 +114,15 @@ class TailReader:
         finally:
             self._reading_version = None
 
-    async def _hand_on(self, tails: dict[str, list[Logged]]) -> None:
+    async def _hand_on(self, batches: dict[str, list[Logged]]) -> None:
         began_s = time.monotonic()
-        for key, events in tails.items():
+        for key, events in batches.items():
             if key in self._cursors:
                 self._cursors[key] = max(self._cursors[key], events[-1].cursor)
-        told = self._deliver(tails)
+        viewers = self._deliver(batches)
         logs = len(self._cursors)
         max_s = max(_ROUND_S - logs * _LESS_EACH_S, _MIN_S)
-        if pause_s := self._pace.pause_s(told + logs, began_s, max_s):
+        if pause_s := self._pace.pause_s(viewers + logs, began_s, max_s):
             await asyncio.sleep(pause_s)
 
     async def _nudge_for_ever(self) -> None:

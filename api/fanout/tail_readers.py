@@ -1,9 +1,9 @@
-"""Owns the blocking reads of this process: one where all logs share a server, and on a cluster one
-per partition that has had a live feed, at most 64.
+"""Owns the blocking reads of this process: one if all logs share a server; on a cluster one per partition that has had
+a live feed, at most 64.
 
-A partition's read has a connection of its own to the node that owns it, and follows it: a node that
-is lost, or hands the partition over, costs the viewers of that partition a pause. Knows nothing of
-feeds.
+A partition's read has a connection of its own to the node that owns the partition, and follows the partition: if that
+node is lost or hands it over, the viewers of that partition see a pause. Knows nothing of feeds. One such read:
+`tail_reader.py`.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ class TailReaders:
         deliver: Callable[[Mapping[str, Sequence[Logged]]], int],
         reconnected: Callable[[], None],
     ) -> None:
-        """`deliver` says how many viewers are told. `reconnected` is called after an outage: the server may
-        be another one since."""
+        """`deliver` returns how many viewers the events are for. `reconnected` is called after an outage: the server
+        may be another one since."""
         self._plane = plane
         self._deliver = deliver
         self._reconnected = reconnected
@@ -41,6 +41,7 @@ class TailReaders:
         self._reader_of(key).watch(key, after)
 
     def forget(self, key: str) -> None:
+        """Read this log no more. What a read under way brings of it may still be delivered."""
         if (reader := self._readers.get(self._plane.group_of(key))) is not None:
             reader.forget(key)
 

@@ -1,9 +1,9 @@
-"""Owns whose turn it is to be written to: viewers that are behind stand in a queue, each at most once.
+"""Owns the order in which viewers that are behind are written to. Each is in the queue at most once.
 
-Writing to 5,000 viewers takes 50 ms. Done in one go, what comes meanwhile waits for the end of it and
-then for its own turn. So a turn is short, events are read between turns, and a viewer whose turn comes
-is given all there is by then: nobody is written to more often, and the oldest event is half as old.
-Knows nothing of feeds.
+Writing to 5,000 viewers takes 50 ms. In one go, events that arrive meanwhile would wait for the end of it, and then for
+a write of their own. So the queue is worked off in short rounds, events are read between rounds, and a viewer is given
+everything there is when it comes to the front: viewers are written to no more often, and the oldest event is half as
+old. Knows nothing of feeds.
 """
 
 import asyncio
@@ -11,41 +11,43 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final, Protocol
 
-_VIEWERS: Final = 256
-"""In one turn, about 2 ms: no request waits longer because of viewers."""
+_ROUND: Final = 256
+"""Viewers in one round, which takes about 2 ms: requests do not wait longer because of viewers."""
 
 
 class Writable(Protocol):
-    """Whoever stands in the queue: a viewer, or what wants to know when viewers' turns come."""
+    """A member of the queue: a viewer, or anything that wants to know when it would have been written to."""
 
-    def advance(self) -> None: ...
+    def advance(self) -> None:
+        """It is at the front."""
 
 
 class WriteQueue:
-    """`run` owns the turns that do not come at once."""
+    """`run` owns the rounds after the first."""
 
     def __init__(self) -> None:
         self._behind: dict[Writable, None] = {}
         self._more = asyncio.Event()
 
-    def add(self, viewers: Iterable[Writable]) -> None:
-        """There is something new for these; the first are written to before this returns."""
-        self._behind.update(dict.fromkeys(viewers))
+    def add(self, writables: Iterable[Writable]) -> None:
+        """There is something new for these. If the queue is empty, the first of them are written to before this
+        returns."""
+        self._behind.update(dict.fromkeys(writables))
         if not self._more.is_set():
-            self._take()
+            self._write_round()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await self._more.wait()
-            # Lets the loop write what the last turn said, and read what is new.
+            # Lets the loop send what the last round wrote, and read what is new.
             await asyncio.sleep(0)
-            self._take()
+            self._write_round()
 
-    def _take(self) -> None:
-        for viewer in list(islice(self._behind, _VIEWERS)):
-            del self._behind[viewer]
-            viewer.advance()
+    def _write_round(self) -> None:
+        for writable in list(islice(self._behind, _ROUND)):
+            del self._behind[writable]
+            writable.advance()
         if self._behind:
             self._more.set()
         else:

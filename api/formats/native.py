@@ -1,6 +1,6 @@
-"""Owns the native wire: the log's own events, one frame each, or folded for who is behind.
+"""Owns the native format: the log's own events, one frame each, or folded for viewers that are behind.
 
-What the frames look like is `native_sse.py`'s.
+The bytes of frames are in `native_sse.py`.
 """
 
 from collections.abc import Sequence
@@ -8,10 +8,11 @@ from typing import Final
 
 from outlive.api.formats import native_sse
 from outlive.api.formats.format import Head
+from outlive.api.formats.resume_points import ResumedByCursor
 from outlive.shared.log.reader import Logged
 
 
-class _Native:
+class _Native(ResumedByCursor):
     is_stateless = True
     is_over = False
     heartbeat = native_sse.HEARTBEAT
@@ -22,11 +23,11 @@ class _Native:
     def translator(self, head: Head) -> "_Native":
         return self
 
-    def tell(self, event: Logged) -> tuple[bytes]:
+    def translate(self, event: Logged) -> tuple[bytes]:
         return (native_sse.frame(event),)
 
-    def joined(self, events: Sequence[Logged], told: Sequence[bytes]) -> bytes:
-        return native_sse.folded(events) if self._fold else b"".join(told)
+    def join(self, events: Sequence[Logged], frames: Sequence[bytes]) -> bytes:
+        return native_sse.folded(events) if self._fold else b"".join(frames)
 
     def opening(self, retry_s: float) -> bytes:
         return native_sse.retry(retry_s)

@@ -1,7 +1,7 @@
 """Owns the SSE bytes of events: one frame each, or one folded frame for a run of them (R9, R33).
 
-Pure. Event data is JSON on one line already (`shared/model/codec.py`), so it is joined, not decoded;
-only folding looks inside. The same events give the same bytes on every replica.
+Pure. Event data is JSON on one line already (`shared/model/codec.py`), so it is copied, not decoded; only folding
+decodes it. The same events give the same bytes on every replica.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,19 +9,18 @@ from typing import Any, Final
 
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.codec import decode_json, decode_json_exactly, encode_json
-from outlive.shared.model.events import FOLDABLE, TERMINAL, EventType
+from outlive.shared.model.events import FOLDABLE_BYTES, TERMINAL_BYTES, EventType
 from outlive.shared.model.json_ops import Op, compose
 
 HEARTBEAT: Final = b": heartbeat\n\n"
 
-_TERMINAL: Final = frozenset(kind.value.encode() for kind in TERMINAL)
-_FOLDABLE: Final = frozenset(kind.value.encode() for kind in FOLDABLE)
 _TOOL_CALL: Final = EventType.TOOL_CALL.value.encode()
 _JSON: Final = EventType.JSON.value.encode()
 _FOLD_BYTES: Final = 65_536
 """A fold stops growing here: a frame must stay small enough for a phone to parse at once."""
 
 _STEPS_SHRINK: Final = 4
+"""How much smaller the `json` events of a run become: they are mostly paths, and fold to about as much as the text."""
 
 
 def frame(event: Logged) -> bytes:
@@ -36,22 +35,22 @@ def folded(events: Sequence[Logged]) -> bytes:
 
 
 def retry(delay_s: float) -> bytes:
-    """Tells the viewer how long to wait before it reconnects."""
+    """How long the viewer should wait before it reconnects."""
     return b"retry: %d\n\n" % round(delay_s * 1000)
 
 
 def reset(reason: str) -> bytes:
-    """Forget everything: the log is told again from its first event. Has no id, so that a viewer
-    cut off right here asks again with the cursor that did not work, and is told again."""
+    """Forget everything: the log follows again from its first event. It has no id, so a viewer that is cut off right
+    here comes back with the cursor that did not work, and is reset again."""
     return b"event: reset\ndata: " + encode_json({"reason": reason}) + b"\n\n"
 
 
 def is_terminal(event: Logged) -> bool:
-    return event.type in _TERMINAL
+    return event.type in TERMINAL_BYTES
 
 
 def cut_of(event: Logged) -> str | None:
-    """The `cut` of a terminal that somebody other than the worker wrote."""
+    """The `cut` of a terminal that another writer than the worker wrote; None without one."""
     cut = decode_json(event.data).get("cut")
     return str(cut) if cut else None
 
@@ -66,7 +65,6 @@ def _runs(events: Sequence[Logged]) -> Iterator[list[Logged]]:
             if run:
                 yield run
             run, size = [event], 0
-        # What comes with text is mostly paths, and folds to about as much as that text.
         size += len(event.data) // (1 if event.type == run[0].type else _STEPS_SHRINK)
     if run:
         yield run
@@ -77,8 +75,8 @@ def _continues(run: Sequence[Logged], event: Logged) -> bool:
     if event.cursor != (before.cursor.epoch, before.cursor.seq + 1):
         return False
     if event.type == _JSON:
-        return first.type in _FOLDABLE or (first.type == _JSON and _target(first) == _target(event))
-    if event.type != first.type or event.type not in _FOLDABLE:
+        return first.type in FOLDABLE_BYTES or (first.type == _JSON and _target(first) == _target(event))
+    if event.type != first.type or event.type not in FOLDABLE_BYTES:
         return False
     if event.type == _TOOL_CALL:
         piece = decode_json(event.data)
@@ -106,7 +104,7 @@ def _fold(run: Sequence[Logged]) -> bytes:
 
 
 def _folded_values(events: Iterable[Logged]) -> list[dict[str, Any]]:
-    """One `{target, ops}` for each target, in the order of their first steps."""
+    """One `{target, ops}` for each target, in the order of their first events."""
     by_target: dict[str, list[Op]] = {}
     for event in events:
         data = decode_json_exactly(event.data)

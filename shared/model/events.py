@@ -39,6 +39,11 @@ OUTPUT: Final = "output"
 """The `target` of `json` events of the answer itself; every other target names a tool call."""
 
 type_of_bytes: Final = {t.value.encode(): t for t in EventType}
+"""An entry's `type` as a log holds it -> ours. Types we do not know are missing."""
+
+TERMINAL_BYTES: Final = frozenset(t.value.encode() for t in TERMINAL)
+FOLDABLE_BYTES: Final = frozenset(t.value.encode() for t in FOLDABLE)
+"""The same sets, for readers that do not decode what a log holds."""
 
 AttemptReason = Literal["started", "worker_lost", "worker_shutdown", "upstream_interrupted"]
 

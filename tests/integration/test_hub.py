@@ -19,7 +19,8 @@ from outlive.shared.settings import load
 from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import OneServer
 from tests.integration import logs
-from tests.integration.watched_hub import Screen, running_hub
+from tests.integration.watched_hub import running_hub
+from tests.support.fanout import Screen
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -52,13 +53,13 @@ async def _restore(redis: Redis, dumped: dict[str, bytes]) -> None:
 async def test_viewers_of_a_lost_tail_are_reset_when_it_is_cut(
     hub: Hub, eventlog: EventLog, redis: Redis, keys: Keys
 ) -> None:
-    """They held more than the log does: they are told so, and told all of it again."""
+    """They held more than the log does: they get a `reset`, and all of it again."""
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     dumped = await _dump(redis, keys, generation_id)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "c", "d"))
     screen = Screen()
-    viewer = await hub.attach(generation_id, START, screen.sink(), UNFOLDED)
+    viewer = await hub.attach(generation_id, START, screen, UNFOLDED)
     await until(lambda: len(screen.frames) == 6, 5, "all six events")
     await _restore(redis, dumped)
     await eventlog.cancel(generation_id)
@@ -78,7 +79,7 @@ async def test_a_cursor_ahead_of_the_log_waits_for_its_worker(
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
     screen = Screen()
-    attaching = asyncio.create_task(hub.attach(generation_id, Cursor(taken.epoch, 3), screen.sink(), UNFOLDED))
+    attaching = asyncio.create_task(hub.attach(generation_id, Cursor(taken.epoch, 3), screen, UNFOLDED))
     await until(lambda: hub.viewers_of(generation_id) == 1, 5, "the viewer is known")
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 2, "b"))
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "c", "d"))
@@ -92,7 +93,7 @@ async def test_a_cursor_nobody_heals_is_reset(hub: Hub, eventlog: EventLog) -> N
     """After lease/3 + 1 s: everything from the first event."""
     generation_id, taken = await logs.running(eventlog)
     screen = Screen()
-    viewer = await hub.attach(generation_id, Cursor(taken.epoch, 9), screen.sink(), UNFOLDED)
+    viewer = await hub.attach(generation_id, Cursor(taken.epoch, 9), screen, UNFOLDED)
     await until(screen.shows("attempt"), 5, "the log from its start")
     hub.detach(viewer)
 
@@ -104,7 +105,7 @@ async def test_viewers_of_a_deleted_log_end_cleanly(hub: Hub, eventlog: EventLog
     """Found at the look at meta: no event says it."""
     generation_id, _ = await logs.running(eventlog)
     screen = Screen()
-    viewer = await hub.attach(generation_id, START, screen.sink(), UNFOLDED)
+    viewer = await hub.attach(generation_id, START, screen, UNFOLDED)
     await until(screen.shows("attempt"), 5, "the beginning")
     await eventlog.delete(generation_id, logs.TENANT)
     await until(lambda: screen.ended, 8, "the end")
@@ -122,7 +123,7 @@ async def test_a_broken_viewer_harms_no_other(hub: Hub, eventlog: EventLog) -> N
 
     screen = Screen()
     first = await hub.attach(generation_id, START, SendSink(broken), UNFOLDED)
-    second = await hub.attach(generation_id, START, screen.sink(), UNFOLDED)
+    second = await hub.attach(generation_id, START, screen, UNFOLDED)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
     await until(screen.shows("token"), 5, "a token in the healthy viewer")
     for viewer in (first, second):

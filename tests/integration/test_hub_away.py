@@ -18,7 +18,8 @@ from outlive.shared.store.connect import connect
 from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import OneServer
 from tests.integration import logs
-from tests.integration.watched_hub import Screen, running_hub
+from tests.integration.watched_hub import running_hub
+from tests.support.fanout import Screen
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -62,7 +63,7 @@ async def test_a_redis_that_stays_away_sends_its_viewers_elsewhere(
     eventlog = EventLog(redis, KEYS, logs.LIMITS)
     generation_id, _ = await logs.running(eventlog)
     screen = Screen()
-    viewer = await hub.attach(generation_id, START, screen.sink(), UNFOLDED)
+    viewer = await hub.attach(generation_id, START, screen, UNFOLDED)
     await until(screen.shows("attempt"), 5, "the beginning")
     server.kill()
     await until(lambda: screen.ended, 10, "the end of the response")
@@ -74,12 +75,12 @@ async def test_a_redis_that_stays_away_sends_its_viewers_elsewhere(
 
 @pytest.mark.rule("R8")
 async def test_a_redis_that_comes_back_with_less_is_noticed(server: RedisServer, redis: Redis, hub: Hub) -> None:
-    """After every reconnect the last event shown is looked for: what the new server never had is told."""
+    """After every reconnect the last event shown is looked for in the log: viewers learn what the server lost."""
     eventlog = EventLog(redis, KEYS, logs.LIMITS)
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     screen = Screen()
-    viewer = await hub.attach(generation_id, START, screen.sink(), UNFOLDED)
+    viewer = await hub.attach(generation_id, START, screen, UNFOLDED)
     await until(lambda: len(screen.frames) == 4, 5, "all of it")
     # The last entry goes; meta stays, as after a crash in the middle of an fsync.
     await redis.xdel(KEYS.log(generation_id), f"{taken.epoch}-2")
@@ -104,14 +105,14 @@ async def test_an_attempt_a_failover_lost_is_waited_for(server: RedisServer, red
     taken = await eventlog.take(generation_id, "one")
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a"))
     seeing, coming = Screen(), Screen()
-    viewer = await hub.attach(generation_id, START, seeing.sink(), UNFOLDED)
+    viewer = await hub.attach(generation_id, START, seeing, UNFOLDED)
     await until(seeing.shows("token"), 5, "what will be lost")
     for key, value in kept.items():
         await redis.restore(key, 0, value, replace=True)
     server.kill()
     await server.start()
-    await until(lambda: viewer.feed.lost_since is not None, 10, "a look at the log without it")
-    late = asyncio.ensure_future(hub.attach(generation_id, Cursor(taken.epoch, 1), coming.sink(), UNFOLDED))
+    await until(lambda: viewer.feed in hub._checks._missing_since, 10, "a check of the log without it")
+    late = asyncio.ensure_future(hub.attach(generation_id, Cursor(taken.epoch, 1), coming, UNFOLDED))
     await eventlog.heal(generation_id, "one", taken)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
     await until(lambda: seeing.kinds.count("token") == 2, 10, "what follows")

@@ -1,41 +1,10 @@
-"""Owns a hub at work, and what its viewers were sent, parsed."""
+"""Owns a hub at work for tests with a real Redis. Its viewers' screens: `tests/support/fanout.py`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from starlette.types import Message
-
 from outlive.api.fanout.hub import Hub
-from outlive.api.fanout.sink import SendSink
-from tests.support.sse import Frame, Parser
-
-
-class Screen:
-    """What one viewer was sent, parsed."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        self.ended = False
-        self._parser = Parser()
-
-    async def send(self, message: Message) -> None:
-        self.frames += self._parser.feed(message["body"])
-        self.ended = not message["more_body"]
-
-    def sink(self) -> SendSink:
-        return SendSink(self.send)
-
-    @property
-    def retry_ms(self) -> int | None:
-        return self._parser.retry_ms
-
-    @property
-    def kinds(self) -> list[str]:
-        return [frame.event for frame in self.frames]
-
-    def shows(self, kind: str) -> Callable[[], bool]:
-        return lambda: kind in self.kinds
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ STOP = Completed("stop", USAGE, 5, 5)
 
 def _frames(log: list[Logged], *, include_usage: bool = False) -> list[Frame]:
     translator = ChatTranslator(include_usage=include_usage)
-    return Parser().feed(b"".join(frame for event in log for frame in translator.tell(event)))
+    return Parser().feed(b"".join(frame for event in log for frame in translator.translate(event)))
 
 
 def _chunks(frames: list[Frame]) -> list[ChatCompletionChunk]:
@@ -37,10 +37,10 @@ def _chunks(frames: list[Frame]) -> list[ChatCompletionChunk]:
     ]
 
 
-def _message(*said: Event) -> Any:
+def _message(*output: Event) -> Any:
     """What the SDK's accumulator makes of these events."""
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
-    for chunk in _chunks(_frames(log_of(said))):
+    for chunk in _chunks(_frames(log_of(output))):
         state.handle_chunk(chunk)
     return state.get_final_completion().choices[0]
 
@@ -74,7 +74,7 @@ def test_usage_comes_when_asked_for_in_a_chunk_without_choices() -> None:
 
 
 def test_the_sdk_puts_pieces_of_calls_together() -> None:
-    """Also where two calls are told by turns."""
+    """Also where pieces of two calls alternate."""
     choice = _message(
         ToolCall(0, "c0", "f", ""),
         ToolCall(1, "c1", "g", "{"),
@@ -99,8 +99,8 @@ def test_the_sdk_puts_a_refusal_together() -> None:
 
 
 @pytest.mark.rule("R49")
-def test_an_id_is_the_last_event_told_in_full() -> None:
-    """So whoever is cut between the frames of one event is told all of them again, and none is skipped."""
+def test_an_id_is_the_last_event_sent_whole() -> None:
+    """So a viewer that is cut between the frames of one event gets all of them again, and misses none."""
     log = log_of([Token("a"), Token("b"), STOP])
     frames = _frames(log, include_usage=True)
 
@@ -131,7 +131,7 @@ def test_what_did_not_complete_ends_with_an_error(terminal: Event, code: str, ki
 
 @pytest.mark.rule("R50")
 def test_text_is_never_doubled_by_a_new_attempt() -> None:
-    """What was said cannot be taken back, so an error takes its place, and nothing follows."""
+    """Text cannot be taken back, so an error comes instead, and nothing follows."""
     frames = _frames(log_of([Token("once ")], [Token("once "), Token("more"), STOP]))
     texts = [frame.data["choices"][0]["delta"].get("content") for frame in frames[:-1]]
 

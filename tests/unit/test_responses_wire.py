@@ -35,10 +35,10 @@ CUT = {"reason": "max_output_tokens"}
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
-def _told(log: list[Logged]) -> tuple[list[Frame], dict[str, Any]]:
+def _translated(log: list[Logged]) -> tuple[list[Frame], dict[str, Any]]:
     """The frames, each of which the SDK's own types accept, and the response at their end."""
     translator = ResponsesTranslator(HEAD)
-    frames = Parser().feed(b"".join(frame for event in log for frame in translator.tell(event)))
+    frames = Parser().feed(b"".join(frame for event in log for frame in translator.translate(event)))
     for frame in frames:
         event = EVENT.validate_python(frame.data)
         assert type(event).__name__ != "BaseModel"
@@ -61,9 +61,9 @@ def _names(frames: list[Frame]) -> list[str]:
     return [frame.event.removeprefix("response.") for frame in frames]
 
 
-def test_text_is_told_in_the_order_of_the_api() -> None:
+def test_text_comes_in_the_order_of_the_api() -> None:
     """Created, queued, begun; the item, its part, its deltas, and each of them closed."""
-    frames, response = _told(log_of([Token("a"), Token("b"), STOP]))
+    frames, response = _translated(log_of([Token("a"), Token("b"), STOP]))
 
     assert _names(frames) == [
         "created", "queued", "in_progress", "output_item.added", "content_part.added", "output_text.delta",
@@ -78,8 +78,8 @@ def test_text_is_told_in_the_order_of_the_api() -> None:
 
 
 def test_reasoning_text_refusal_and_calls_are_items_of_their_own() -> None:
-    """A refusal is another part of the message; a call closes what was said before it."""
-    frames, response = _told(
+    """A refusal is another part of the message; a call closes the item before it."""
+    frames, response = _translated(
         log_of(
             [
                 Reasoning("hm"),
@@ -107,7 +107,7 @@ def test_reasoning_text_refusal_and_calls_are_items_of_their_own() -> None:
 
 def test_what_a_worker_ran_is_a_call_with_its_output() -> None:
     """And the text after it is another message."""
-    _, response = _told(
+    _, response = _translated(
         log_of(
             [
                 Token("Let me see. "),
@@ -129,7 +129,7 @@ def test_what_a_worker_ran_is_a_call_with_its_output() -> None:
 @pytest.mark.rule("R50")
 def test_a_new_attempt_closes_what_was_open_and_only_the_last_counts() -> None:
     """The first attempt's items stay in the stream, incomplete, and are not in the response."""
-    frames, response = _told(log_of([Reasoning("hm"), Token("once ")], [Token("again"), STOP]))
+    frames, response = _translated(log_of([Reasoning("hm"), Token("once ")], [Token("again"), STOP]))
     done = [frame.data["item"] for frame in frames if frame.event == "response.output_item.done"]
 
     assert [(item["type"], item["status"]) for item in done] == [
@@ -143,14 +143,14 @@ def test_a_new_attempt_closes_what_was_open_and_only_the_last_counts() -> None:
     assert _accumulated(frames).output_text == "again"
 
 
-def test_a_call_told_again_goes_by_another_id() -> None:
-    """A new attempt tells what its tools did once more; to the SDK one id is one item."""
-    told: list[Event] = [
+def test_a_repeated_call_has_another_id() -> None:
+    """A new attempt repeats what its tools did; to the SDK one id is one item."""
+    repeated: list[Event] = [
         ToolCall(0, "c0", "f", "{}"),
         ToolCallDone(0, "c0", "f", "{}"),
         ToolResult("c0", "f", "seen", None, 3),
     ]
-    frames, response = _told(log_of(told, [*told, Token("a"), STOP]))
+    frames, response = _translated(log_of(repeated, [*repeated, Token("a"), STOP]))
     call, result, _ = response["output"]
 
     assert call["call_id"] == result["call_id"] != "c0"
@@ -172,7 +172,7 @@ def test_a_call_told_again_goes_by_another_id() -> None:
 )
 def test_an_end_that_is_not_whole_says_so(terminal: Event, event: str, status: str, more: dict[str, Any]) -> None:
     """The open item is closed as incomplete, and the response carries the reason."""
-    frames, response = _told(log_of([Token("a"), ToolCall(0, "c0", "f", "{"), terminal]))
+    frames, response = _translated(log_of([Token("a"), ToolCall(0, "c0", "f", "{"), terminal]))
 
     assert _names(frames)[-1] == event
     assert response["status"] == status
@@ -182,7 +182,7 @@ def test_an_end_that_is_not_whole_says_so(terminal: Event, event: str, status: s
 
 def test_a_response_that_is_not_over_shows_what_it_has() -> None:
     """Half a message, half a call."""
-    _, response = _told(log_of([Token("a"), Token("b"), ToolCall(0, "c0", "f", '{"x"')]))
+    _, response = _translated(log_of([Token("a"), Token("b"), ToolCall(0, "c0", "f", '{"x"')]))
 
     assert response["status"] == "in_progress"
     assert response["output"][0]["content"][0]["text"] == "ab"
@@ -206,9 +206,9 @@ def test_a_response_that_is_not_over_shows_what_it_has() -> None:
     )
 )
 def test_numbers_have_no_hole_and_the_text_is_the_last_attempts(attempts: list[list[Delta | int]]) -> None:
-    """Whatever is said in whatever order; the SDK's accumulator finds nothing to object to."""
-    said: list[list[Event]] = [[*_with_calls(one)] for one in attempts]
-    frames, response = _told(log_of(*said[:-1], [*said[-1], STOP]))
+    """In whatever order the output comes; the SDK's accumulator accepts all of it."""
+    outputs: list[list[Event]] = [[*_with_calls(one)] for one in attempts]
+    frames, response = _translated(log_of(*outputs[:-1], [*outputs[-1], STOP]))
     texts = [
         part["text"]
         for item in response["output"]
@@ -217,19 +217,19 @@ def test_numbers_have_no_hole_and_the_text_is_the_last_attempts(attempts: list[l
         if part["type"] == "output_text"
     ]
 
-    assert "".join(texts) == "".join(event.text for event in said[-1] if isinstance(event, Token))
+    assert "".join(texts) == "".join(event.text for event in outputs[-1] if isinstance(event, Token))
     assert _accumulated(frames).output_text == "".join(texts)
 
 
-def _with_calls(said: list[Delta | int]) -> list[Event]:
+def _with_calls(pieces: list[Delta | int]) -> list[Event]:
     """A number is the next piece of that call; all calls end at the end."""
     events: list[Event] = []
     begun: dict[int, str] = {}
-    for each in said:
-        if not isinstance(each, int):
-            events.append(each)
+    for piece in pieces:
+        if not isinstance(piece, int):
+            events.append(piece)
             continue
-        named = each not in begun
-        begun[each] = begun.get(each, "") + "x"
-        events.append(ToolCall(each, f"c{each}" if named else None, "f" if named else None, "x"))
+        named = piece not in begun
+        begun[piece] = begun.get(piece, "") + "x"
+        events.append(ToolCall(piece, f"c{piece}" if named else None, "f" if named else None, "x"))
     return [*events, *(ToolCallDone(index, f"c{index}", "f", begun[index]) for index in sorted(begun))]

@@ -53,7 +53,7 @@ def test_the_encoder_makes_exactly_these_bytes(name: str) -> None:
         rest = [event for event in vectors.log_of(vector) if event.cursor > after]
         frames = [native_sse.frame(event) for event in rest]
         encoding = NATIVE if stream["fold"] else UNFOLDED
-        assert encoding.joined(rest, frames) == stream["bytes"].encode(), stream["after"]
+        assert encoding.join(rest, frames) == stream["bytes"].encode(), stream["after"]
 
 
 @pytest.mark.rule("R30", "R34")

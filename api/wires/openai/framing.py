@@ -1,8 +1,8 @@
-"""Owns what both of OpenAI's wires say where the log says nothing.
+"""Owns the frames that both of OpenAI's formats need where the log has no event.
 
-Their SDKs take an empty line for an event as soon as one id was sent, and fail on its missing
-data; so comments have none behind them, and there is no `retry:` by itself. They take an early
-end for success; so whoever cannot be told everything is told so (`failures.py`). Pure.
+Their SDKs treat an empty line as an event as soon as one id was sent, and fail because it has no data; so comments are
+not followed by an empty line, and there is no `retry:` by itself. They treat an early end as success; so a response
+that must end early says so in an error (`openai_errors.py`). Pure.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,14 @@ _OPENING: Final = b": outlive\n"
 
 
 class Framing:
-    """The part of a wire that is not its translator."""
+    """The part of a format that is neither its translator nor its resume points."""
 
-    is_stateless = False
     heartbeat = b": heartbeat\n"
 
     def __init__(self, how_to_resume: str) -> None:
         self._how_to_resume = how_to_resume
 
-    def joined(self, events: Sequence[Logged], frames: Sequence[bytes]) -> bytes:
+    def join(self, events: Sequence[Logged], frames: Sequence[bytes]) -> bytes:
         return b"".join(frames)
 
     def opening(self, retry_s: float) -> bytes:
@@ -33,7 +32,7 @@ class Framing:
         return cut_short(f"This connection ends before the answer does; {self._how_to_resume}.", "resume")
 
     def reset(self, reason: str) -> None:
-        """What was said cannot be taken back here."""
+        """These clients cannot take back what they were sent."""
 
     def lost(self, reason: str) -> bytes:
         return cut_short("The answer cannot be continued from there; read it again from its beginning.", reason)

@@ -15,7 +15,6 @@ from starlette.types import Receive
 
 from outlive.api.fanout.sink import nobody
 from outlive.api.formats.format import Format, ResumePoint
-from outlive.api.formats.silent import SILENT
 from outlive.api.generations import end
 from outlive.api.generations.create import check_schema, described, make
 from outlive.api.http.sse_response import EventsResponse
@@ -23,7 +22,6 @@ from outlive.api.services import Services
 from outlive.api.wires.openai.openai_ids import headers_of
 from outlive.api.wires.openai.openai_route import unfinished
 from outlive.shared.errors import BadRequest, GenerationGone, LogUnavailable, TooManyViewers
-from outlive.shared.model.cursor import START
 
 _ON_DISCONNECT: Final = "X-Outlive-On-Disconnect"
 _LEFT: Final = 499
@@ -58,30 +56,31 @@ class AnswerRequest:
         except TooManyViewers as error:
             raise unfinished(generation_id) from error
 
-    def watch(self, generation_id: str, wire: Format, after: ResumePoint = START) -> Response:
-        """The answer as it comes."""
+    def watch(self, generation_id: str, wire: Format, after: ResumePoint | None = None) -> Response:
+        """The answer as it comes, from its beginning or after a point."""
         left = self._on_left(generation_id)
         headers = headers_of(generation_id)
         leave = self.services.crowd.enter(self.request, generation_id)
+        point = wire.start if after is None else after
         return EventsResponse(
-            self.services.hub, generation_id, after=after, wire=wire, headers=headers, on_left=left, leave=leave
+            self.services.hub, generation_id, after=point, wire=wire, headers=headers, on_left=left, leave=leave
         )
 
     async def wait(self, generation_id: str) -> Response | None:
         """Until it has ended; an answer nobody reads when the client has left before that."""
-        sink = _End()
-        viewer = await self.services.hub.attach(generation_id, START, sink, SILENT)
-        waiting = [asyncio.ensure_future(sink.ended.wait()), asyncio.ensure_future(_left(self.request.receive))]
+        ending = asyncio.ensure_future(self.services.hub.wait_for_end(generation_id))
+        left = asyncio.ensure_future(_left(self.request.receive))
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ending, left], return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                # Raises what it raised. Why it ended: the log is asked by the caller.
+                ending.result()
+                return None
         finally:
-            for task in waiting:
-                task.cancel()
-            self.services.hub.detach(viewer)
-        if not sink.ended.is_set():
-            self._on_left(generation_id)()
-            return Response(status_code=_LEFT)
-        return None
+            ending.cancel()
+            left.cancel()
+        self._on_left(generation_id)()
+        return Response(status_code=_LEFT)
 
     def stops_with_client(self) -> bool:
         """Whether the answer shall be cancelled when its client leaves. Raises `BadRequest`."""
@@ -108,24 +107,3 @@ async def _cancel(services: Services, generation_id: str) -> None:
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-class _End:
-    """A sink that only tells when it is over."""
-
-    def __init__(self) -> None:
-        self.is_full = False
-        self.on_room: Callable[[], None] = nobody
-        self.ended = asyncio.Event()
-
-    def write(self, data: bytes) -> None:
-        """There is nothing to be written."""
-
-    def end(self, data: bytes) -> None:
-        self.ended.set()
-
-    def cut(self) -> None:
-        self.ended.set()
-
-    def has_stalled(self, now: float, stall_s: float) -> bool:
-        return False

@@ -1,7 +1,7 @@
-"""Owns the output items of one response while they grow, and the stream events that tell of it.
+"""Owns the output items of one response while they grow, and the stream events that report it.
 
-Pure. Knows no log: it is told what was said, and answers events without numbers. At most one
-message or reasoning is open at a time; calls stay open side by side until each is known whole.
+Pure. Knows no log: it is given pieces of output, and returns stream events without numbers. At most one message or
+reasoning is open at a time; calls stay open side by side until each is whole.
 """
 
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ Item = dict[str, Any]
 ItemStatus = Literal["completed", "incomplete"]
 
 
-class Said(NamedTuple):
-    """One stream event; its number is not known here."""
+class StreamEvent(NamedTuple):
+    """One event of the Responses API; the translator adds its number."""
 
     type: str
     fields: dict[str, Any]
 
 
-class Manner(NamedTuple):
-    """How one kind of text is told: in which item and part, and by which events."""
+class TextKind(NamedTuple):
+    """Where one kind of text goes: its item, its part, the part's key for the text, and the names of its events."""
 
     item: Literal["message", "reasoning"]
     part: str
@@ -27,161 +27,164 @@ class Manner(NamedTuple):
     event: str
 
 
-TEXT: Final = Manner("message", "output_text", "text", "response.output_text")
-REFUSAL: Final = Manner("message", "refusal", "refusal", "response.refusal")
-REASONING: Final = Manner("reasoning", "reasoning_text", "text", "response.reasoning_text")
+TEXT: Final = TextKind("message", "output_text", "text", "response.output_text")
+REFUSAL: Final = TextKind("message", "refusal", "refusal", "response.refusal")
+REASONING: Final = TextKind("reasoning", "reasoning_text", "text", "response.reasoning_text")
 
 _PREFIXES: Final = {"message": "msg_", "reasoning": "rs_", "function_call": "fc_", "function_call_output": "fco_"}
 _ARGUMENTS: Final = "response.function_call_arguments"
 
-_WORDLESS: Final[dict[str, Any]] = {"logprobs": []}
-"""The SDKs want it beside text, though nothing is known of it."""
+_NO_LOGPROBS: Final[dict[str, Any]] = {"logprobs": []}
+"""The SDKs require the field beside text; we have no values for it."""
 
 
 class _Growing:
-    """An item that is not whole yet, and the pieces of what grows in it."""
+    """An item that is not whole yet, and the pieces of its open part or of its arguments."""
 
     def __init__(self, item: Item, index: int) -> None:
         self.item = item
         self.index = index
-        self.manner: Manner | None = None
+        self.kind: TextKind | None = None
         self.pieces: list[str] = []
 
     @property
-    def place(self) -> dict[str, Any]:
-        """Where its deltas belong."""
-        place = {"item_id": self.item["id"], "output_index": self.index}
-        return place if self.manner is None else place | {"content_index": len(self.item["content"])}
+    def address(self) -> dict[str, Any]:
+        """The fields that say where its deltas belong."""
+        address = {"item_id": self.item["id"], "output_index": self.index}
+        return address if self.kind is None else address | {"content_index": len(self.item["content"])}
 
-    def added(self) -> Said:
-        return Said("response.output_item.added", {"output_index": self.index, "item": dict(self.item)})
+    def added(self) -> StreamEvent:
+        return StreamEvent("response.output_item.added", {"output_index": self.index, "item": dict(self.item)})
 
     def part(self) -> dict[str, Any]:
-        """The open part as it stands."""
-        assert self.manner is not None, "only what is spoken has parts"
-        part: dict[str, Any] = {"type": self.manner.part, self.manner.key: "".join(self.pieces)}
-        return part | {"annotations": []} | _WORDLESS if self.manner is TEXT else part
+        """The open part, as far as it has grown."""
+        assert self.kind is not None, "only text has parts"
+        part: dict[str, Any] = {"type": self.kind.part, self.kind.key: "".join(self.pieces)}
+        return part | {"annotations": []} | _NO_LOGPROBS if self.kind is TEXT else part
 
-    def begin_part(self, manner: Manner) -> Iterator[Said]:
-        self.manner, self.pieces = manner, []
-        yield Said("response.content_part.added", self.place | {"part": self.part()})
+    def begin_part(self, kind: TextKind) -> Iterator[StreamEvent]:
+        self.kind, self.pieces = kind, []
+        yield StreamEvent("response.content_part.added", self.address | {"part": self.part()})
 
-    def end_part(self) -> Iterator[Said]:
-        if self.manner is None:
+    def end_part(self) -> Iterator[StreamEvent]:
+        if self.kind is None:
             return
-        place, part, manner = self.place, self.part(), self.manner
-        words = _WORDLESS if manner is TEXT else {}
-        yield Said(f"{manner.event}.done", place | {manner.key: part[manner.key]} | words)
-        yield Said("response.content_part.done", place | {"part": part})
+        address, part, kind = self.address, self.part(), self.kind
+        logprobs = _NO_LOGPROBS if kind is TEXT else {}
+        yield StreamEvent(f"{kind.event}.done", address | {kind.key: part[kind.key]} | logprobs)
+        yield StreamEvent("response.content_part.done", address | {"part": part})
         self.item = self.item | {"content": [*self.item["content"], part]}
-        self.manner = None
+        self.kind = None
 
-    def end(self, status: ItemStatus) -> Iterator[Said]:
+    def end(self, status: ItemStatus) -> Iterator[StreamEvent]:
         yield from self.end_part()
         if self.item["type"] == "function_call":
             self.item = self.item | {"arguments": "".join(self.pieces)}
             if status == "completed":
                 named = {"name": self.item["name"], "arguments": self.item["arguments"]}
-                yield Said(f"{_ARGUMENTS}.done", self.place | named)
+                yield StreamEvent(f"{_ARGUMENTS}.done", self.address | named)
         self.item = self.item | {"status": status}
-        yield Said("response.output_item.done", {"output_index": self.index, "item": self.item})
+        yield StreamEvent("response.output_item.done", {"output_index": self.index, "item": self.item})
 
-    def as_it_stands(self) -> Item:
-        if self.manner is not None:
+    def so_far(self) -> Item:
+        if self.kind is not None:
             return self.item | {"content": [*self.item["content"], self.part()]}
         return self.item | {"arguments": "".join(self.pieces)} if self.item["type"] == "function_call" else self.item
 
 
 class Output:
-    """Items under ids made from `key`. Only the last attempt's count, but all have been told, so
-    indices go on over all attempts."""
+    """Items under ids made from `key`. Only the last attempt's items count, but all were sent, so indices go on over
+    all attempts."""
 
     def __init__(self, key: str) -> None:
         self._key = key
         self._next_index = 0
         self._items: list[_Growing] = []
-        self._speech: _Growing | None = None
+        self._text: _Growing | None = None
+        """The open message or reasoning."""
         self._calls: dict[int, _Growing] = {}
         self._call_ids: dict[str, str] = {}
         self._used_call_ids: set[str] = set()
 
     def items(self) -> list[Item]:
-        """What has been said so far; what is open, as far as it has come."""
-        return [each.as_it_stands() for each in self._items]
+        """All items of this attempt; an open one as far as it has grown."""
+        return [growing.so_far() for growing in self._items]
 
-    def speak(self, manner: Manner, text: str) -> Iterator[Said]:
+    def add_text(self, kind: TextKind, text: str) -> Iterator[StreamEvent]:
         """The next piece of text."""
-        speech = self._speech
-        if speech is None or speech.manner is not manner:
-            if speech is None or speech.item["type"] != manner.item:
-                yield from self._end_speech("completed")
-                speech = self._speech = self._new(_spoken(manner))
-                yield speech.added()
-            yield from speech.end_part()
-            yield from speech.begin_part(manner)
-        speech.pieces.append(text)
-        yield Said(f"{manner.event}.delta", speech.place | {"delta": text} | (_WORDLESS if manner is TEXT else {}))
+        open_text = self._text
+        if open_text is None or open_text.kind is not kind:
+            if open_text is None or open_text.item["type"] != kind.item:
+                yield from self._end_text("completed")
+                open_text = self._text = self._new(_text_item(kind))
+                yield open_text.added()
+            yield from open_text.end_part()
+            yield from open_text.begin_part(kind)
+        open_text.pieces.append(text)
+        logprobs = _NO_LOGPROBS if kind is TEXT else {}
+        yield StreamEvent(f"{kind.event}.delta", open_text.address | {"delta": text} | logprobs)
 
-    def call(self, index: int, call_id: str | None, name: str | None, arguments: str) -> Iterator[Said]:
+    def add_call(self, index: int, call_id: str | None, name: str | None, arguments: str) -> Iterator[StreamEvent]:
         """The next piece of a call; the first one names it."""
         call = self._calls.get(index)
         if call is None:
-            yield from self._end_speech("completed")
-            called = {"type": "function_call", "call_id": self._own(call_id or ""), "name": name, "arguments": ""}
-            call = self._calls[index] = self._new(called)
+            yield from self._end_text("completed")
+            item = {"type": "function_call", "call_id": self._unique(call_id or ""), "name": name, "arguments": ""}
+            call = self._calls[index] = self._new(item)
             yield call.added()
         if arguments:
             call.pieces.append(arguments)
-            yield Said(f"{_ARGUMENTS}.delta", call.place | {"delta": arguments})
+            yield StreamEvent(f"{_ARGUMENTS}.delta", call.address | {"delta": arguments})
 
-    def call_is_whole(self, index: int) -> Iterator[Said]:
+    def end_call(self, index: int) -> Iterator[StreamEvent]:
+        """The call is whole."""
         call = self._calls.pop(index, None)
         if call is not None:
             yield from call.end("completed")
 
-    def result(self, call_id: str, output: str) -> Iterator[Said]:
-        """What a worker got from running a call."""
-        yield from self._end_speech("completed")
-        told = self._new({"type": "function_call_output", "call_id": self._own(call_id), "output": output})
-        yield told.added()
-        yield from told.end("completed")
+    def add_result(self, call_id: str, output: str) -> Iterator[StreamEvent]:
+        """The output of a call that the worker ran."""
+        yield from self._end_text("completed")
+        result = self._new({"type": "function_call_output", "call_id": self._unique(call_id), "output": output})
+        yield result.added()
+        yield from result.end("completed")
 
-    def end(self, status: ItemStatus) -> Iterator[Said]:
-        """Nothing more comes. A call that is not known whole is incomplete in any case."""
-        yield from self._end_speech(status)
+    def end(self, status: ItemStatus) -> Iterator[StreamEvent]:
+        """There will be no more output. A call that is still open is incomplete in any case."""
+        yield from self._end_text(status)
         for call in self._calls.values():
             yield from call.end("incomplete")
         self._calls.clear()
 
-    def forget(self) -> Iterator[Said]:
-        """A new attempt begins: what was said is closed, and does not count."""
+    def forget(self) -> Iterator[StreamEvent]:
+        """A new attempt begins: items so far are closed, and do not count."""
         yield from self.end("incomplete")
         self._items.clear()
         self._used_call_ids |= set(self._call_ids.values())
         self._call_ids.clear()
 
-    def _end_speech(self, status: ItemStatus) -> Iterator[Said]:
-        if self._speech is not None:
-            yield from self._speech.end(status)
-            self._speech = None
+    def _end_text(self, status: ItemStatus) -> Iterator[StreamEvent]:
+        if self._text is not None:
+            yield from self._text.end(status)
+            self._text = None
 
-    def _own(self, call_id: str) -> str:
-        """The id this attempt's call goes by. A new attempt may tell a call again under the id it had,
-        but the SDKs take the id for the item, and two items with one for a broken stream."""
-        own = self._call_ids.get(call_id, call_id)
-        while own in self._used_call_ids:
-            own += "_"
-        self._call_ids[call_id] = own
-        return own
+    def _unique(self, call_id: str) -> str:
+        """The id of this attempt's call in our items. A new attempt may repeat a call under the id it had, but the
+        SDKs identify an item by that id, and treat two items with one id as a broken stream."""
+        unique = self._call_ids.get(call_id, call_id)
+        while unique in self._used_call_ids:
+            unique += "_"
+        self._call_ids[call_id] = unique
+        return unique
 
     def _new(self, item: Item) -> _Growing:
-        own = {"id": f"{_PREFIXES[item['type']]}{self._key}_{self._next_index}", "status": "in_progress"}
-        growing = _Growing(own | item, self._next_index)
+        common = {"id": f"{_PREFIXES[item['type']]}{self._key}_{self._next_index}", "status": "in_progress"}
+        growing = _Growing(common | item, self._next_index)
         self._next_index += 1
         self._items.append(growing)
         return growing
 
 
-def _spoken(manner: Manner) -> Item:
-    own: Item = {"role": "assistant"} if manner.item == "message" else {"summary": []}
-    return {"type": manner.item, "content": []} | own
+def _text_item(kind: TextKind) -> Item:
+    special: Item = {"role": "assistant"} if kind.item == "message" else {"summary": []}
+    return {"type": kind.item, "content": []} | special

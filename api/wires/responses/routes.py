@@ -118,7 +118,7 @@ async def _told(services: Services, generation_id: str, caller: Caller | None = 
     translator = ResponsesTranslator(head if caller is None or caller.generation_id is None else unasked(head))
     async for page in services.reader.pages(generation_id):
         for event in page:
-            translator.tell(event)
+            translator.translate(event)
     return translator
 
 

@@ -204,7 +204,7 @@ static void report(uint64_t began_ns, int connected_in_time) {
     for (int i = 0, any = 0; i < 600; i++)
         if (statuses[i]) printf("%s\"%d\": %d", any++ ? ", " : "", i, statuses[i]);
     printf("}, ");
-    printf("\"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, \"most_ms\": %.3f, ", histogram_percentile(&latency, 50) / 1e6,
+    printf("\"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ", histogram_percentile(&latency, 50) / 1e6,
            histogram_percentile(&latency, 90) / 1e6, histogram_percentile(&latency, 99) / 1e6, (double)latency.highest / 1e6);
     printf("\"cpu_s\": %.3f}\n", (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
            (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
