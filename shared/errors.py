@@ -11,7 +11,8 @@
     ├── LimitReached               more than this caller may have or ask at once; `retry_after_s`
     │   ├── TooManyRequests
     │   ├── TooManyGenerations
-    │   └── TooManyViewers
+    │   ├── TooManyViewers
+    │   └── ProcessFull            this API process has all its viewers; another one may have room
     ├── IssuerUnavailable          whoever vouches for callers does not answer; try again
     ├── GenerationNotFound
     ├── GenerationGone
@@ -117,6 +118,12 @@ class TooManyGenerations(LimitReached):
 
 class TooManyViewers(LimitReached):
     """As many as may watch this generation at once, or watch from your address, do so."""
+
+    code = "too_many_viewers"
+
+
+class ProcessFull(LimitReached):
+    """This API process has as many viewers as it may have; try again, another process may have room."""
 
     code = "too_many_viewers"
 

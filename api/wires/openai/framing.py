@@ -1,8 +1,8 @@
-"""Owns what both of OpenAI's wires say where the log says nothing.
+"""Owns the bytes of OpenAI's streams that do not come from the log: opening, heartbeat, early end.
 
-Their SDKs take an empty line for an event as soon as one id was sent, and fail on its missing
-data; so comments have none behind them, and there is no `retry:` by itself. They take an early
-end for success; so whoever cannot be told everything is told so (`failures.py`). Pure.
+Pure. Once an id was sent, the SDKs read an empty line as an event and fail because it has no data. So comments
+end with one line break, and there is no `retry:` on its own. The SDKs take an early end for success, so a
+stream that cannot be completed ends with an error (`openai_errors.py`).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _OPENING: Final = b": outlive\n"
 
 
 class Framing:
-    """The part of a wire that is not its translator."""
+    """The part of a format that is not its translator."""
 
     is_stateless = False
     heartbeat = b": heartbeat\n"
@@ -30,10 +30,12 @@ class Framing:
         return _OPENING
 
     def farewell(self, retry_s: float) -> bytes:
-        return cut_short(f"This connection ends before the answer does; {self._how_to_resume}.", "resume")
+        return cut_short(f"This connection ends before the answer does: {self._how_to_resume}.", "resume")
 
     def reset(self, reason: str) -> None:
-        """What was said cannot be taken back here."""
+        """Not possible: clients of these streams do not forget what they got."""
 
     def lost(self, reason: str) -> bytes:
-        return cut_short("The answer cannot be continued from there; read it again from its beginning.", reason)
+        return cut_short(
+            "The stream cannot continue after the id you sent. Read the answer from its beginning.", reason
+        )
