@@ -147,7 +147,7 @@ class _Process:
             authenticator=Authenticator(credentials, admission),
             share_tokens=ShareTokens(credentials, settings),
             generations=generations,
-            watch=Watch(hub, SingleFlightMeta(reader), viewer_limits, generations),
+            watch=Watch(hub, viewer_limits, SingleFlightMeta(reader).meta, generations.create),
             hub=hub,
             planes=planes,
             queue=queue,

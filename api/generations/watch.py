@@ -5,17 +5,33 @@ that wait for a whole answer. All of it is decided before anything is created or
 each route maps the exceptions to the refusal its clients understand.
 """
 
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
 from outlive.api.auth.credentials import Caller
-from outlive.api.fanout.hub import Hub
-from outlive.api.fanout.meta_lookup import SingleFlightMeta
 from outlive.api.fanout.sink import Sink
 from outlive.api.fanout.viewer import Viewer
 from outlive.api.formats.format import Format, FrameNumber, ResumePoint
-from outlive.api.generations.generations import Creation, Generations
+from outlive.api.generations.generations import Creation
 from outlive.api.limits.viewer_limits import Release, ViewerLimits
 from outlive.shared.errors import GenerationNotFound
 from outlive.shared.model.cursor import START, Cursor
-from outlive.shared.model.generation import NewGeneration, is_id
+from outlive.shared.model.generation import Meta, NewGeneration, is_id
+
+ReadMeta = Callable[[str, str], Awaitable[Meta]]
+"""A generation's meta, for its id and a tenant; see `SingleFlightMeta.meta`."""
+CreateGeneration = Callable[[NewGeneration], Awaitable[Creation]]
+"""See `Generations.create`."""
+
+
+class Attacher(Protocol):
+    """The part of the hub that a ticket uses."""
+
+    def retry_s(self) -> float: ...
+
+    async def attach(self, generation_id: str, after: ResumePoint, sink: Sink, wire: Format) -> Viewer: ...
+
+    def detach(self, viewer: Viewer, *, has_stalled: bool = False) -> None: ...
 
 
 class Ticket:
@@ -23,7 +39,7 @@ class Ticket:
 
     __slots__ = ("_after", "_hub", "_release", "_viewer", "format", "generation_id")
 
-    def __init__(self, hub: Hub, generation_id: str, after: ResumePoint, shape: Format, release: Release) -> None:
+    def __init__(self, hub: Attacher, generation_id: str, after: ResumePoint, shape: Format, release: Release) -> None:
         self.generation_id = generation_id
         self.format = shape
         self._hub = hub
@@ -62,11 +78,13 @@ class Ticket:
 class Watch:
     """One per process."""
 
-    def __init__(self, hub: Hub, meta_lookup: SingleFlightMeta, limits: ViewerLimits, generations: Generations) -> None:
+    def __init__(
+        self, hub: Attacher, limits: ViewerLimits, read_meta: ReadMeta, create_generation: CreateGeneration
+    ) -> None:
         self._hub = hub
-        self._meta_lookup = meta_lookup
         self._limits = limits
-        self._generations = generations
+        self._read_meta = read_meta
+        self._create_generation = create_generation
 
     async def open(
         self, caller: Caller, generation_id: str, after: FrameNumber | str | None, shape: Format, address: str
@@ -81,7 +99,7 @@ class Watch:
         point = after if isinstance(after, FrameNumber) else Cursor.parse_resume(after)
         # First, because a full process should not cost Redis anything.
         self._limits.check_process()
-        meta = await self._meta_lookup.meta(generation_id, caller.tenant)
+        meta = await self._read_meta(generation_id, caller.tenant)
         if meta.terminal is not None and point == meta.terminal:
             return None
         # After the tenant was compared: other tenants must not learn how many watch.
@@ -94,7 +112,7 @@ class Watch:
         Raises `ProcessFull` and `TooManyViewers`, and what `Generations.create` raises."""
         ticket = Ticket(self._hub, new.id, START, shape, self._limits.acquire(new.id, address))
         try:
-            return await self._generations.create(new), ticket
+            return await self._create_generation(new), ticket
         except BaseException:
             ticket.detach()
             raise

@@ -64,7 +64,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 def _without_port(entry: str) -> str:
     """`192.0.2.1:80`, `[2001:db8::1]:80` and `[2001:db8::1]` without port and brackets."""
-    if entry.startswith("["):
+    if entry.startswith("[") and "]" in entry:
         return entry[1:].partition("]")[0]
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
