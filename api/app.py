@@ -1,6 +1,6 @@
-"""The API's composition root: builds every long-lived thing, once, and closes it. Decides nothing.
+"""The API's composition root: builds every long-lived object of one process, once, and closes it.
 
-One app is one process's worth. It starts also while Redis is away, and says so at `/readyz`.
+Decides nothing. The app also starts while Redis is away, and says so at `/readyz`.
 """
 
 import os
@@ -12,17 +12,19 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from outlive.api.auth.authenticator import Authenticator
 from outlive.api.auth.credentials import Credentials
+from outlive.api.auth.share_tokens import ShareTokens, max_expires_s
 from outlive.api.fanout.hub import Hub
 from outlive.api.fanout.latency_probe import LatencyProbe
 from outlive.api.fanout.meta_lookup import SingleFlightMeta
 from outlive.api.fanout.report_viewers import ViewerReporter
-from outlive.api.http import openapi, problems, web_page
+from outlive.api.generations.generations import Generations
+from outlive.api.generations.watch import Watch
+from outlive.api.http import openapi, operation, problems, routes, web_page, websocket
 from outlive.api.http.body_limit import BodyLimit
-from outlive.api.http.routes import router
-from outlive.api.http.share_tokens import longest_s
-from outlive.api.http.websocket import router as socket_router
 from outlive.api.limits.admission import Admission
+from outlive.api.limits.client_address import networks
 from outlive.api.limits.viewer_limits import ViewerLimits
 from outlive.api.metrics import ApiMetrics
 from outlive.api.services import Services
@@ -49,21 +51,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        services = _build(settings)
-        app.state.services = services
-        services.tasks.start(services.hub.run(), name="hub")
-        services.tasks.start(services.measures.run(services.hub.watched), name="measures")
-        services.tasks.start(services.probe.run(), name="probe")
-        services.tasks.start(ViewerReporter(services.presence, services.hub.counts).run(), name="presence")
-        sweep = Sweep(services.eventlog, services.queue, services.measures, lease_s=settings.lease_s)
-        services.tasks.start(sweep.run(), name="sweep")
+        process = _Process(settings)
+        app.state.services = process.services
+        process.start()
         try:
-            # Handed to the server as lifespan state: it drains the hub before it closes anything.
-            yield {"hub": services.hub}
+            # As lifespan state the server gets the hub, to drain it before it closes anything.
+            yield {"hub": process.services.hub}
         finally:
-            await services.tasks.close()
-            await services.planes.aclose()
-            services.traces.close()
+            await process.close()
 
     app = FastAPI(
         title="Outlive",
@@ -71,14 +66,14 @@ def create_app(settings: Settings) -> FastAPI:
         version="1",
         lifespan=lifespan,
         redoc_url=None,
-        # To a path that is not ours the answer is 404, not a redirect built from the Host header.
+        # An unknown path is 404, never a redirect built from the Host header.
         redirect_slashes=False,
-        # Spans and durations of streams mean nothing, and measuring them wraps every send.
+        # Durations of streams say nothing, and measuring them would wrap every `send`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if settings.origins:
-        # Outermost, so that refusals carry its headers too. No cookies: they keep to this site anyway.
+        # Outermost, so that refusals carry its headers too. Without cookies, which belong to this site only.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
@@ -86,50 +81,90 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["Authorization", "Idempotency-Key", "Last-Event-ID"],
             expose_headers=["Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
         )
-    app.include_router(router)
-    app.include_router(socket_router)
+    for router in (routes.router, operation.router, websocket.router):
+        app.include_router(router)
     for wire_router in ROUTERS:
         app.include_router(wire_router)
     web_page.install(app)
     problems.install(app)
     max_s = {"deadline_s": settings.max_deadline_s, "retention_s": settings.max_retention_s}
-    openapi.install(app, auth=settings.auth, max_s=max_s | {"expires_s": longest_s(settings)})
+    openapi.install(app, auth=settings.auth, max_s=max_s | {"expires_s": max_expires_s(settings)})
     return app
 
 
 def app_from_environ() -> FastAPI:
-    """For uvicorn, which builds the app anew in each of its processes. Raises `SettingsError`."""
+    """For uvicorn, which builds one app in each of its processes. Raises `SettingsError`."""
     settings = load(os.environ)
     logs.configure("api", settings.log_format)
     return create_app(settings)
 
 
-def _build(settings: Settings) -> Services:
-    keys = Keys(settings.key_prefix)
-    planes = Planes(settings)
-    redis = planes.log.client
-    reader = LogReader(redis, keys)
-    measures = ApiMetrics()
-    hub = Hub(settings, reader, planes.log, measures)
-    return Services(
-        settings=settings,
-        credentials=Credentials.of(settings, planes.queue, keys),
-        admission=Admission(
+class _Process:
+    """The long-lived objects of one process, and its background tasks."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises `SettingsError`."""
+        keys = Keys(settings.key_prefix)
+        planes = Planes(settings)
+        redis = planes.log.client
+        reader = LogReader(redis, keys)
+        metrics = ApiMetrics()
+        hub = Hub(settings, reader, planes.log, metrics)
+        queue = Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s)
+        eventlog = EventLog(redis, keys, LogLimits.of(settings))
+        viewer_counts = ViewerCounts(redis, keys)
+        credentials = Credentials.of(settings, planes.queue, keys)
+        admission = Admission(
             settings,
             Quota(planes.queue, keys, expiry_s=settings.max_deadline_s),
-            MemoryHeadroom(planes.servers, share=settings.memory_share, monotonic=time.monotonic),
-        ),
-        planes=planes,
-        eventlog=EventLog(redis, keys, LogLimits.of(settings)),
-        reader=reader,
-        looks=SingleFlightMeta(reader),
-        listing=Listing(redis, keys),
-        presence=ViewerCounts(redis, keys),
-        queue=Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s),
-        hub=hub,
-        crowd=ViewerLimits(settings, hub),
-        measures=measures,
-        probe=LatencyProbe(ProbeLog(redis, keys), hub, measures.probed),
-        tasks=Tasks(),
-        traces=traces_of("api", recorded=settings.traces),
-    )
+            MemoryHeadroom(planes.servers, share=settings.memory_share, monotonic=time.monotonic).has,
+            clock=time.monotonic,
+        )
+        viewer_limits = ViewerLimits(
+            per_process=settings.viewers,
+            per_generation=settings.viewers_per_generation,
+            per_address=settings.viewers_per_address,
+        )
+        self._tasks = Tasks()
+        self._traces = traces_of("api", recorded=settings.traces)
+        self._probe = LatencyProbe(ProbeLog(redis, keys), hub, metrics.probed)
+        self._viewer_report = ViewerReporter(viewer_counts, hub.counts)
+        self._sweep = Sweep(eventlog, queue, metrics, lease_s=settings.lease_s)
+        generations = Generations(
+            eventlog=eventlog,
+            reader=reader,
+            listing=Listing(redis, keys),
+            queue=queue,
+            admission=admission,
+            hub=hub,
+            viewer_counts=viewer_counts,
+            metrics=metrics,
+            traces=self._traces,
+            tasks=self._tasks,
+        )
+        self.services = Services(
+            settings=settings,
+            authenticator=Authenticator(credentials, admission),
+            share_tokens=ShareTokens(credentials, settings),
+            generations=generations,
+            watch=Watch(hub, viewer_limits, SingleFlightMeta(reader).meta, generations.create),
+            hub=hub,
+            planes=planes,
+            queue=queue,
+            metrics=metrics,
+            proxies=networks(settings.proxies),
+        )
+
+    def start(self) -> None:
+        """Start the background tasks."""
+        hub, metrics = self.services.hub, self.services.metrics
+        self._tasks.start(hub.run(), name="hub")
+        self._tasks.start(metrics.run(hub.watched), name="metrics")
+        self._tasks.start(self._probe.run(), name="probe")
+        self._tasks.start(self._viewer_report.run(), name="viewer counts")
+        self._tasks.start(self._sweep.run(), name="sweep")
+
+    async def close(self) -> None:
+        await self._tasks.close()
+        await self.services.planes.aclose()
+        self._traces.close()

@@ -1,8 +1,8 @@
-"""Owns what the API measures of itself, over all its processes. One of the rooms that know Prometheus.
+"""Owns the API's metrics, over all its processes. One of the three files that know Prometheus.
 
-Of several processes on one port each counts into files of its own, in a directory they share, and
-whichever is asked adds them up. Nothing is counted per delivered event: viewers and feeds are looked
-at once a second, the rest is told once per viewer, request or probe.
+When several processes serve one port, each counts into its own files in a shared directory, and the process
+that gets the request for `/metrics` adds them up. Nothing is counted per delivered event: viewers and feeds
+are counted once a second, everything else once per viewer, request or probe.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from outlive.shared.telemetry.metrics import EVENTS, ROUNDS_S, Metrics
 
 _DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus_client's own word: it decides by it, when it is imported, whether to count into files."""
+"""prometheus_client's variable: when it is imported, it decides by it whether to count into files."""
 _MEMORY: Final = "/dev/shm"  # noqa: S108 - a directory with a random name is made in it, for this user alone
 _REFRESH_S: Final = 1.0
 
 
 class Watched(NamedTuple):
-    """What one process has open now."""
+    """The open viewers and feeds of one process."""
 
     viewers: int
     feeds: int
 
 
 class ApiMetrics(Metrics):
-    """One API process's; `run` keeps its gauges true."""
+    """The metrics of one API process; `run` updates its gauges."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,19 +63,19 @@ class ApiMetrics(Metrics):
     async def run(self, watched: Callable[[], Watched]) -> None:
         """Until cancelled."""
         while True:
-            now = watched()
-            self._viewers.set(now.viewers)
-            self._feeds.set(now.feeds)
+            viewers, feeds = watched()
+            self._viewers.set(viewers)
+            self._feeds.set(feeds)
             self.refresh()
             await asyncio.sleep(_REFRESH_S)
 
     def backlog(self, active: float = nan, queued: float = nan) -> None:
-        """What Redis says of the fleet; nothing when it does not answer."""
+        """Counts of the whole fleet from Redis; without arguments when Redis does not answer."""
         self._active.set(active)
         self._queued.set(queued)
 
     def attached(self, behind: int) -> None:
-        """A viewer came that was so many events behind."""
+        """A viewer came that was `behind` events behind."""
         self._catch_up.observe(behind)
 
     def detached(self, reason: str) -> None:
@@ -83,22 +83,22 @@ class ApiMetrics(Metrics):
         self._ended_viewers.labels(reason).inc()
 
     def lagged(self, events: int) -> None:
-        """The feed that is furthest behind its log lacks so many."""
+        """The feed that is furthest behind its log lacks this many events."""
         self._lag.set(events)
 
     def probed(self, took_s: float) -> None:
-        """A probe came through."""
+        """A probe's event reached the viewers' write queue."""
         self._append_to_viewer.observe(took_s)
 
     def refused(self, code: str) -> None:
-        """A request was answered with this problem."""
+        """A request got this problem as its response."""
         self._problems.labels(code).inc()
 
     def exposition(self) -> bytes:
         if self._shared is None:
             return super().exposition()
         self.refresh()
-        bury(self._shared)
+        remove_gauges_of_dead_processes(self._shared)
         # prometheus_client leaves these two without types.
         collector = MultiProcessCollector(None, self._shared)  # type: ignore[no-untyped-call]
         return generate_latest(cast(CollectorRegistry, collector))
@@ -106,12 +106,11 @@ class ApiMetrics(Metrics):
 
 @contextmanager
 def shared_between_processes() -> Iterator[None]:
-    """Inside, processes that are started count into one directory. Raises `OSError`."""
+    """Processes that are started inside count into one directory. Raises `OSError`."""
     if _DIRECTORY in os.environ:
         yield
         return
-    # In memory where there is such a place: nobody needs these files after us, and a container's own
-    # file system may be read-only.
+    # In memory if possible: nobody needs these files later, and a container's file system may be read-only.
     directory = tempfile.mkdtemp(prefix="outlive-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
     os.environ[_DIRECTORY] = directory
     try:
@@ -121,10 +120,9 @@ def shared_between_processes() -> Iterator[None]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def bury(directory: str) -> None:
-    """The gauges of processes that are no more: nobody watches there. Their counters still count."""
-    # Not prometheus_client's mark_process_dead: it fails when two processes are asked at one time and
-    # the other has buried already.
+def remove_gauges_of_dead_processes(directory: str) -> None:
+    """Their viewers are gone; their counters still count."""
+    # Not prometheus_client's mark_process_dead, which fails when two processes do this at the same time.
     for file in Path(directory).glob("gauge_live*_*.db"):
         if not _lives(int(file.stem.rpartition("_")[2])):
             file.unlink(missing_ok=True)

@@ -36,7 +36,8 @@ def run(host: str, port: int, environ: Mapping[str, str], *, processes: int) -> 
     try:
         sock = listen(host, port, stall_s=settings.stall_s)
     except OSError as error:
-        raise SettingsError(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
+        reason = error.strerror or error
+        raise SettingsError(f"Cannot listen on {host}:{port}: {reason}. Choose another --host or --port.") from error
     # When uvicorn has stopped because of a signal, it raises that signal again. Stopping when asked to
     # is a success.
     signal.signal(signal.SIGTERM, _exit)

@@ -1,7 +1,7 @@
-"""Owns the shapes of bodies: the request as a model that checks, the answers as typed dicts.
+"""Owns the shapes of bodies: requests as models that validate, responses as typed dicts.
 
-Pure. Answers are dicts because they are written by `json_bodies.py`, which knows how to write any text;
-the types serve mypy and the OpenAPI document. Events have their shapes in `shared/model/events.py`.
+Pure. Responses are dicts because `json_bodies.py` writes them, which can write any text; the types serve mypy
+and the OpenAPI document. The shapes of events are in `shared/model/events.py`.
 """
 
 from typing import Annotated, Any, Final, Literal, NotRequired
@@ -14,15 +14,15 @@ from outlive.shared.model.generation import ECHO, OnInterrupt
 from outlive.shared.upstreams import NAME
 
 OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO, NAME})
-"""Ours, not the provider's: never sent upstream."""
+"""Fields for Outlive; the provider never gets them."""
 
 STREAM_FIELDS: Final = frozenset({"stream", "stream_options"})
-"""Accepted, because existing code sends them, and dropped: every generation is streamed."""
+"""Accepted because existing code sends them, and dropped: the worker streams every generation."""
 
 _MAX_METADATA_BYTES: Final = 4096
 
-# Redis keeps time in ms, and a worker has to be given a chance.
 _MIN_S: Final = 0.1
+"""Redis keeps time in ms, and a worker needs some time to start."""
 
 RightsName = Literal["view", "view+cancel"]
 StatusName = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -36,9 +36,9 @@ Limit = Annotated[float | None, Field(ge=_MIN_S, allow_inf_nan=False)]
 
 
 class GenerationRequest(BaseModel):
-    """An OpenAI Chat Completions request, plus how long and how persistently to try.
+    """An OpenAI Chat Completions request, plus fields for Outlive.
 
-    Any field not named here goes to the provider untouched.
+    A field that is not listed here goes to the provider unchanged.
     """
 
     model_config = ConfigDict(extra="allow", strict=True)
@@ -46,58 +46,60 @@ class GenerationRequest(BaseModel):
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[list[Message], Field(min_length=1)]
     tools: list[dict[str, Any]] | None = Field(
-        None, description="An entry that names a tool of the workers offers that one; they complete and run it."
+        None,
+        description="An entry with the name of a tool of the workers offers that tool; the workers add its "
+        "description and schema, and run it.",
     )
     response_format: dict[str, Any] | None = None
     n: int | None = Field(
-        None, description="Only 1: one generation is one answer.", json_schema_extra={"enum": [1, None]}
+        None, description="Must be 1: one generation is one answer.", json_schema_extra={"enum": [1, None]}
     )
     upstream: Annotated[str | None, Field(min_length=1, max_length=40)] = Field(
-        None, description="The name of an upstream of this server; when not given, the first that serves the model."
+        None, description="The name of one of this server's upstreams. Default: the first that serves the model."
     )
-    max_tokens: int | None = Field(None, description="Goes to the provider; no more than this server allows.")
-    max_completion_tokens: int | None = Field(None, description="The same, as newer models call it.")
+    max_tokens: int | None = Field(None, description="Goes to the provider. This server has a maximum.")
+    max_completion_tokens: int | None = Field(None, description="The name of `max_tokens` for newer models.")
     stream: Any = Field(None, description="Accepted and ignored.")
     stream_options: Any = Field(None, description="Accepted and ignored.")
-    deadline_s: Limit = Field(None, description="The whole answer's time in seconds, queue included.")
-    retention_s: Limit = Field(None, description="How long the answer can be read after its end, in seconds.")
+    deadline_s: Limit = Field(None, description="Seconds for the whole answer, including the time in the queue.")
+    retention_s: Limit = Field(None, description="Seconds for which the answer can be read after its end.")
     on_interrupt: OnInterrupt = Field("restart", description="When the provider breaks off or a worker is lost.")
-    metadata: dict[str, Any] | None = Field(None, description="The caller's own notes, up to 4 kB of JSON.")
-    token: RightsName | None = Field(None, description="Answer with a token for this generation, with these rights.")
+    metadata: dict[str, Any] | None = Field(None, description="Data of the caller's own, up to 4 kB of JSON.")
+    token: RightsName | None = Field(None, description="Return a token for this generation with these rights.")
 
     @field_validator("messages")
     @classmethod
     def _have_roles(cls, messages: list[Message]) -> list[Message]:
         for i, message in enumerate(messages):
             if not isinstance(message.get("role"), str) or not message["role"]:
-                raise ValueError(f"message {i} has no role")
+                raise ValueError(f"message {i} needs a `role`, a text that is not empty")
         return messages
 
     @field_validator("n")
     @classmethod
     def _one_answer(cls, n: int | None) -> int | None:
         if n not in (None, 1):
-            raise ValueError("one generation is one answer, so n can only be 1; create several generations instead")
+            raise ValueError("must be 1, because one generation is one answer; create several generations instead")
         return n
 
     @field_validator("metadata")
     @classmethod
     def _small(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
         if metadata is not None and len(encode_json(metadata)) > _MAX_METADATA_BYTES:
-            raise ValueError(f"metadata is larger than {_MAX_METADATA_BYTES} bytes of JSON")
+            raise ValueError(f"must not be larger than {_MAX_METADATA_BYTES} bytes of JSON")
         return metadata
 
 
 class TokenRequest(BaseModel):
-    """What a token for one generation shall be good for."""
+    """The rights and the life of a token for one generation."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     rights: RightsName = "view"
     expires_s: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = Field(
-        None, description="From now; when not given, longer than any generation can be read."
+        None, description="Seconds from now. Default: longer than any generation can be read."
     )
-    cookie: bool = Field(False, description="Set it as a cookie for this host instead of answering with it.")
+    cookie: bool = Field(False, description="Set the token as a cookie for this host, instead of returning it.")
 
 
 class Minted(TypedDict):
@@ -109,14 +111,14 @@ class Minted(TypedDict):
 
 
 class MintedCookie(TypedDict):
-    """The same, when the token went into a cookie."""
+    """A token that was set as a cookie. `expires_at` is in Unix seconds."""
 
     rights: RightsName
     expires_at: int
 
 
 class Urls(TypedDict):
-    """Where to go on, relative to this server."""
+    """Paths of this generation on this server."""
 
     self: str
     events: str
@@ -124,7 +126,7 @@ class Urls(TypedDict):
 
 
 class Created(TypedDict):
-    """A generation that exists now. Times are Unix seconds, by Redis' clock."""
+    """A generation that exists now. Times are Unix seconds of Redis' clock."""
 
     id: str
     status: StatusName
@@ -135,7 +137,7 @@ class Created(TypedDict):
 
 
 class Ended(TypedDict):
-    """What became of it."""
+    """How a generation ended."""
 
     id: str
     status: StatusName
@@ -151,7 +153,7 @@ class SnapshotToolCall(TypedDict):
 
 
 class SnapshotToolResult(TypedDict):
-    """What the worker got from running call `id`: either `content` or `error`."""
+    """The result of running tool call `id`: either `content` or `error`."""
 
     id: str
     name: str
@@ -161,7 +163,7 @@ class SnapshotToolResult(TypedDict):
 
 
 class SnapshotUsage(TypedDict, total=False):
-    """Tokens billed; `estimated` when the provider did not say."""
+    """Billed tokens; `estimated` if the provider did not count them."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -180,7 +182,7 @@ class SnapshotError(TypedDict):
 
 
 class SnapshotViolation(TypedDict):
-    """Where a finished JSON value is not what was asked for; an empty `path` is all of it."""
+    """Where a finished JSON value does not fit its schema; an empty `path` is the whole value."""
 
     target: str
     path: str
@@ -188,7 +190,7 @@ class SnapshotViolation(TypedDict):
 
 
 class Reduced(TypedDict):
-    """What the log alone says."""
+    """The part of a snapshot that comes from the log alone."""
 
     status: StatusName
     attempt: int
@@ -218,13 +220,13 @@ class Snapshot(Reduced):
 
 
 class Viewers(TypedDict):
-    """How many watch now, on all processes; up to a second old."""
+    """The number of viewers now, on all processes; up to a second old."""
 
     viewers: int
 
 
 class Listed(TypedDict):
-    """One generation in a list: its state, without what it says. Times are Unix seconds."""
+    """One generation in a list: its state without its answer. Times are Unix seconds."""
 
     id: str
     status: StatusName
@@ -237,7 +239,7 @@ class Listed(TypedDict):
 
 
 class Page(TypedDict):
-    """Newest first. `next` is the `before` of the next page, null at the end. A page may be short."""
+    """Newest first. `next` is the `before` of the next page; null: this is the last page. A page may be short."""
 
     generations: list[Listed]
     next: str | None
@@ -259,8 +261,16 @@ class Problem(TypedDict):
     code: str
 
 
+_MAX_SENTENCES: Final = 5
+
+
 def sentences(errors: object) -> str:
-    """pydantic's complaints as text. What was sent is not repeated: it may be a secret, or huge."""
-    found = errors if isinstance(errors, list | tuple) else []
-    said = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}." for e in found[:5]]
-    return " ".join(said).replace("..", ".") or "The request is not valid."
+    """pydantic's errors as text. It does not repeat values, which may be secret or huge."""
+    listed = errors if isinstance(errors, list | tuple) else []
+    return " ".join(map(_sentence, listed[:_MAX_SENTENCES])) or "The request is not valid."
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
+    return f"`{field}`: {message}." if field else f"{message}."

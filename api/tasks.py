@@ -1,4 +1,4 @@
-"""Owns the tasks that outlive a request: who holds them, and who sees them die.
+"""Owns the tasks that outlive a request: it keeps references to them, and notices when one ends.
 
 Knows nothing of what they do.
 """
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Tasks:
-    """All tasks of one process that belong to no single request."""
+    """The tasks of one process that do not belong to a single request."""
 
     def __init__(self) -> None:
         self._vital: set[asyncio.Task[None]] = set()
@@ -29,8 +29,8 @@ class Tasks:
         task.add_done_callback(self._vital_ended)
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to the end even if the caller is cancelled (its client left, the server stops): a
-        command cut off half way would leave its reply to the next user of the connection."""
+        """Run to the end even if the caller is cancelled (its client left, the server stops), because a command
+        that is cut off would leave its reply to the next user of the connection."""
         return await asyncio.shield(self.begin(work))
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -41,7 +41,7 @@ class Tasks:
         return task
 
     async def close(self) -> None:
-        """Stop what runs for ever, wait for what ends by itself."""
+        """Stop the tasks that run for ever, and wait for those that end by themselves."""
         for task in self._vital:
             task.remove_done_callback(self._vital_ended)
             task.cancel()
@@ -50,12 +50,12 @@ class Tasks:
     def _vital_ended(self, task: asyncio.Task[None]) -> None:
         self._vital.discard(task)
         log.critical("%s ended, so this process stops", task.get_name(), exc_info=task.exception())
-        # The server's own way out: it drains, and whoever started this process starts another. To
-        # go on would mean viewers that connect and never see an event.
+        # With SIGTERM the server drains, and the supervisor starts another process. Without it, viewers would
+        # connect and never see an event.
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._finishing.discard(task)
         if not task.cancelled():
-            # Read here, because a caller that was cancelled will not: asyncio would complain later.
+            # Read here, because a cancelled caller does not, and asyncio would log it as never retrieved.
             task.exception()

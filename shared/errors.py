@@ -11,7 +11,8 @@
     ├── LimitReached               the caller has reached a limit of theirs; `headers` has Retry-After
     │   ├── TooManyRequests
     │   ├── TooManyGenerations
-    │   └── TooManyViewers
+    │   ├── TooManyViewers
+    │   └── ProcessFull            this API process has all the viewers it may have; another one may have room
     ├── IssuerUnavailable          the issuer of the caller's token does not respond; try again
     ├── GenerationNotFound
     ├── GenerationGone
@@ -118,6 +119,12 @@ class TooManyGenerations(LimitReached):
 
 class TooManyViewers(LimitReached):
     """This generation, or your address, has as many viewers as it may have; close one, or try again later."""
+
+    code = "too_many_viewers"
+
+
+class ProcessFull(LimitReached):
+    """This API process has as many viewers as it may have; try again, another process may have room."""
 
     code = "too_many_viewers"
 

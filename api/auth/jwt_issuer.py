@@ -1,13 +1,13 @@
-"""Owns tokens of an issuer (JWT): whose keys are believed, and which tenant a token names.
+"""Owns the tokens of an issuer (JWT): which keys are trusted, and which tenant a token names.
 
-Only asymmetric algorithms are read: with a symmetric one the issuer's public key, which anybody
-has, would sign. Keys are fetched when a token names one that is not known, at most every 30 s
-whatever callers send, and again when they are old. Knows nothing of generations.
+Only asymmetric algorithms are accepted: with a symmetric one, the issuer's public key, which everybody
+has, would sign. Keys are fetched again when they are old, and when a token names an unknown one, at most
+every 30 s whatever callers send. Knows nothing of generations.
 """
 
 import asyncio
 import logging
-import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import jwt
@@ -21,31 +21,47 @@ log = logging.getLogger(__name__)
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _REQUIRED: Final = ("exp", "iss", "aud")
 _LEEWAY_S: Final = 30
-"""Clocks of an issuer's and ours differ by this much at most."""
+"""The largest difference that is allowed between the issuer's clock and ours."""
 
 _FETCH_S: Final = 5.0
-_COOLDOWN_S: Final = 30.0
+_MIN_FETCH_INTERVAL_S: Final = 30.0
 _OLD_S: Final = 300.0
-"""A key that the issuer has withdrawn is believed for this long at most, while he answers."""
+"""A key that the issuer has withdrawn is trusted no longer than this, as long as the issuer answers."""
+
+FetchKeys = Callable[[], Any]
+"""Gets the issuer's key set (JWKS) as a dict. Blocks, so it is called in a thread. Raises
+`PyJWKClientError`, `OSError`, `ValueError`."""
+
+
+def keys_at(url: str) -> FetchKeys:
+    """Fetches the key set from this URL."""
+    # Without the library's cache, which forgets all keys while the issuer is away, and then asks for each request.
+    return PyJWKClient(url, cache_jwk_set=False, timeout=_FETCH_S).fetch_data
+
+
+def default_jwks_url(issuer: str) -> str:
+    return f"{issuer.rstrip('/')}/.well-known/jwks.json"
 
 
 class Issuer:
-    """One issuer, and its keys as they were fetched last."""
+    """One issuer, with the keys of the last fetch."""
 
-    def __init__(self, name: str, *, audience: str, jwks_url: str | None, tenant_claim: str) -> None:
+    def __init__(
+        self, name: str, fetch_keys: FetchKeys, *, audience: str, tenant_claim: str, clock: Callable[[], float]
+    ) -> None:
+        """`clock` is monotonic, in seconds, and says how old keys are; PyJWT compares `exp` and `nbf` itself."""
         self._name = name
+        self._fetch_keys = fetch_keys
         self._audience = audience
         self._tenant_claim = tenant_claim
-        url = jwks_url or f"{name.rstrip('/')}/.well-known/jwks.json"
-        # Its own cache is left out: while the issuer is away it forgets, and asks again for every request.
-        self._client = PyJWKClient(url, cache_jwk_set=False, timeout=_FETCH_S)
+        self._clock = clock
         self._keys: dict[str, PyJWK] = {}
-        self._asked_at = -_OLD_S
-        self._fetched = False
+        self._last_fetch_at: float | None = None
+        self._has_keys = False
         self._fetching = asyncio.Lock()
 
     async def tenant(self, token: str) -> str:
-        """Whose token this is. Raises `Unauthenticated` and `IssuerUnavailable`."""
+        """The tenant a token names. Raises `Unauthenticated` and `IssuerUnavailable`."""
         try:
             key = await self._key(jwt.get_unverified_header(token).get("kid"))
             claims: dict[str, Any] = jwt.decode(
@@ -61,31 +77,39 @@ class Issuer:
             raise Unauthenticated from error
         tenant = claims.get(self._tenant_claim)
         if not isinstance(tenant, str) or not is_tenant(tenant):
-            raise Unauthenticated(f"The token's `{self._tenant_claim}` names no tenant.")
+            raise Unauthenticated(
+                f"The claim `{self._tenant_claim}` of this token must be a tenant's name: 1 to 128 letters, digits "
+                "or characters of `_.@|:+=/-`."
+            )
         return tenant
 
     async def _key(self, kid: object) -> PyJWK:
         if not isinstance(kid, str):
             raise Unauthenticated
         async with self._fetching:
-            age_s = time.monotonic() - self._asked_at
-            if age_s > _OLD_S or (kid not in self._keys and age_s > _COOLDOWN_S):
+            if self._is_fetch_due(kid):
                 await self._fetch()
-        if not self._fetched:
+        if not self._has_keys:
             raise IssuerUnavailable
         key = self._keys.get(kid)
         if key is None:
             raise Unauthenticated
         return key
 
+    def _is_fetch_due(self, kid: str) -> bool:
+        if self._last_fetch_at is None:
+            return True
+        age_s = self._clock() - self._last_fetch_at
+        return age_s > _OLD_S or (kid not in self._keys and age_s > _MIN_FETCH_INTERVAL_S)
+
     async def _fetch(self) -> None:
-        """What was fetched before stands while the issuer does not answer."""
-        self._asked_at = time.monotonic()
+        """Replace the keys; keep the old ones when the issuer does not answer."""
+        self._last_fetch_at = self._clock()
         try:
             # In a thread, because the library fetches by urllib.
-            found = PyJWKSet.from_dict(await asyncio.to_thread(self._client.fetch_data))
+            fetched = PyJWKSet.from_dict(await asyncio.to_thread(self._fetch_keys))
         except (PyJWKClientError, jwt.PyJWKSetError, OSError, ValueError):
             log.warning("the issuer's keys could not be fetched", exc_info=True)
             return
-        self._keys = {key.key_id: key for key in found.keys if key.key_id and key.public_key_use in (None, "sig")}
-        self._fetched = True
+        self._keys = {key.key_id: key for key in fetched.keys if key.key_id and key.public_key_use in (None, "sig")}
+        self._has_keys = True

@@ -1,7 +1,7 @@
 """Owns the reduction of a log to the answer so far.
 
-Pure: entries in, one dict out. What it does is what every viewer does with its events (PROTOCOL.md,
-Events), so both end with the same text. It takes pages, so that no long log is decoded in one go.
+Pure: events in, one dict out. Every viewer does the same with its events (PROTOCOL.md, Events), so both end
+with the same text.
 """
 
 from collections.abc import Iterable
@@ -19,74 +19,76 @@ _STEP: Final = "step"
 _TEXTS: Final = (EventType.TOKEN, EventType.REASONING, EventType.REFUSAL)
 
 
+Event = tuple[Cursor, EventType, dict[str, Any]]
+
+
 class Reduction:
-    """Grows page by page; `result` may be asked at any time."""
+    """Grows event by event; `result` may be called at any time."""
 
     def __init__(self) -> None:
-        self._said: list[tuple[Cursor, EventType, dict[str, Any]]] = []
+        self._events: list[Event] = []
         self._terminal: tuple[EventType, dict[str, Any]] | None = None
-        self.cursor = START
+        self._cursor = START
 
-    def add(self, page: Iterable[Logged]) -> None:
-        """Take the next entries of the log, in order."""
-        for entry in page:
-            self.cursor = entry.cursor
-            kind = type_of_bytes.get(entry.type)
-            if kind is None:
-                continue
-            if kind is EventType.JSON:
-                # Decoded when it is needed, because composing uses it up.
-                self._said.append((entry.cursor, kind, {_STEP: entry.data}))
-                continue
-            data: dict[str, Any] = decode_json(entry.data)
-            if kind in TERMINAL:
-                self._terminal = kind, data
-            else:
-                self._said.append((entry.cursor, kind, data))
+    def add(self, event: Logged) -> None:
+        """Take the next event of the log."""
+        self._cursor = event.cursor
+        kind = type_of_bytes.get(event.type)
+        if kind is None:
+            return
+        if kind is EventType.JSON:
+            # Decoded by `result`, because `compose` changes the operations it is given.
+            self._events.append((event.cursor, kind, {_STEP: event.data}))
+            return
+        data: dict[str, Any] = decode_json(event.data)
+        if kind in TERMINAL:
+            self._terminal = kind, data
+        else:
+            self._events.append((event.cursor, kind, data))
 
     def result(self) -> Reduced:
         """The answer so far, and the cursor that continues exactly after it."""
-        said = self._counting()
+        events = self._valid_events()
         kind, end = self._terminal or (None, {})
-        begun = [data for _, entry, data in said if entry is EventType.ATTEMPT]
-        output = said[_last_attempt(said) + 1 :]
+        attempts = [data for _, each, data in events if each is EventType.ATTEMPT]
+        output = events[_index_of_last_attempt(events) + 1 :]
         pieces: dict[EventType, list[str]] = {text: [] for text in _TEXTS}
-        for _, entry, data in output:
-            if entry in pieces:
-                pieces[entry].append(data["text"])
+        for _, each, data in output:
+            if each in pieces:
+                pieces[each].append(data["text"])
         return Reduced(
-            status=_status(kind, bool(begun)),
-            attempt=begun[-1]["attempt"] if begun else 0,
-            cursor=str(self.cursor),
+            status=_status(kind, has_attempt=bool(attempts)),
+            attempt=attempts[-1]["attempt"] if attempts else 0,
+            cursor=str(self._cursor),
             text="".join(pieces[EventType.TOKEN]),
             reasoning="".join(pieces[EventType.REASONING]),
             refusal="".join(pieces[EventType.REFUSAL]),
-            tool_calls=_tool_calls(data for _, entry, data in output if entry is EventType.TOOL_CALL),
-            tool_results=[_tool_result(data) for _, entry, data in output if entry is EventType.TOOL_RESULT],
-            json=_values(data[_STEP] for _, entry, data in output if entry is EventType.JSON),
+            tool_calls=_tool_calls(data for _, each, data in output if each is EventType.TOOL_CALL),
+            tool_results=[_tool_result(data) for _, each, data in output if each is EventType.TOOL_RESULT],
+            json=_values(data[_STEP] for _, each, data in output if each is EventType.JSON),
             usage=end.get("usage"),
             finish_reason=end.get("finish_reason"),
             violations=end.get("violations") or [],
             error=_error(end) if kind is EventType.FAILED else None,
         )
 
-    def _counting(self) -> list[tuple[Cursor, EventType, dict[str, Any]]]:
-        """Without what came after the `cut`, should a failover ever leave anything there."""
+    def _valid_events(self) -> list[Event]:
+        """Without events after the terminal's `cut`, which a failover may leave in the log."""
         cut = self._terminal[1].get("cut") if self._terminal else None
         if cut is None:
-            return self._said
+            return self._events
         last = Cursor.parse(cut)
-        return [entry for entry in self._said if entry[0] <= last]
+        return [event for event in self._events if event[0] <= last]
 
 
-def _last_attempt(said: list[tuple[Cursor, EventType, dict[str, Any]]]) -> int:
-    return max((i for i, (_, kind, _) in enumerate(said) if kind is EventType.ATTEMPT), default=-1)
+def _index_of_last_attempt(events: list[Event]) -> int:
+    return max((i for i, (_, kind, _) in enumerate(events) if kind is EventType.ATTEMPT), default=-1)
 
 
-def _status(terminal: EventType | None, begun: bool) -> StatusName:
+def _status(terminal: EventType | None, *, has_attempt: bool) -> StatusName:
     if terminal is not None:
         return Status(terminal.value).value
-    return "running" if begun else "queued"
+    return "running" if has_attempt else "queued"
 
 
 def _tool_calls(pieces: Iterable[dict[str, Any]]) -> list[SnapshotToolCall]:
@@ -95,7 +97,7 @@ def _tool_calls(pieces: Iterable[dict[str, Any]]) -> list[SnapshotToolCall]:
     for piece in pieces:
         index = piece["index"]
         call = calls.setdefault(index, SnapshotToolCall(index=index, id=None, name=None, arguments=""))
-        # They stand on the first piece; some providers repeat them on every one.
+        # The first piece of a call has them; some providers repeat them on every piece.
         call["id"] = call["id"] or piece.get("id")
         call["name"] = call["name"] or piece.get("name")
         arguments.setdefault(index, []).append(piece["arguments"])
@@ -105,7 +107,7 @@ def _tool_calls(pieces: Iterable[dict[str, Any]]) -> list[SnapshotToolCall]:
 
 
 def _values(steps: Iterable[bytes]) -> dict[str, Any]:
-    """By target, the value so far: what its ops come to is one root `set`, for that is the first."""
+    """The value so far of each target. Its first operation sets the root, so all of them compose to one `set`."""
     ops: dict[str, list[Op]] = {}
     for step in map(decode_json_exactly, steps):
         ops.setdefault(step["target"], []).extend(step["ops"])

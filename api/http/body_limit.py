@@ -1,7 +1,7 @@
 """Owns the limit on request bodies, as ASGI middleware.
 
-It counts what is received and wraps nothing that is sent, so a stream of events pays nothing for
-it. It raises from `receive`, inside the route that reads: there the error finds its handler.
+It counts received bytes and does not wrap `send`, so a stream of events pays nothing for it. It raises from
+`receive`, inside the route that reads the body, where exception handlers work.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +10,7 @@ from outlive.shared.errors import PayloadTooLarge
 
 
 class BodyLimit:
-    """Refuses bodies above `max_bytes`, also those sent in chunks without a length."""
+    """Refuses bodies above `max_bytes`, with or without a Content-Length."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -26,16 +26,19 @@ class BodyLimit:
 
         async def counted() -> Message:
             nonlocal received
-            # Before the first byte is asked for: a client that waits for `100 Continue` sends none.
+            # Before the first `receive`, which would send `100 Continue`: a client that waits for it sends nothing.
             if announced > self._max_bytes:
-                raise PayloadTooLarge
+                raise self._too_large()
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_bytes:
-                raise PayloadTooLarge
+                raise self._too_large()
             return message
 
         return counted
+
+    def _too_large(self) -> PayloadTooLarge:
+        return PayloadTooLarge(f"The request body is larger than {self._max_bytes} bytes. Send a shorter one.")
 
 
 def _announced(scope: Scope) -> int:

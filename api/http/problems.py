@@ -1,7 +1,7 @@
-"""Owns what the API answers when it cannot do what was asked: one status per exception, one shape.
+"""Owns the response to every error: one status per exception, one shape.
 
-Every error is `application/problem+json` (RFC 9457) with a stable `code`. Knows no route. An
-exception that is not in the table is a mistake of ours: 500, and its text stays in the log.
+Every error is `application/problem+json` (RFC 9457) with a stable `code`. Knows no route. An exception that
+is not in the table is a bug of Outlive: it gets 500, and its text stays in the log.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from outlive.api.http.json_bodies import Json
-from outlive.api.http.ratelimit_headers import limits_told
+from outlive.api.http.ratelimit_headers import ratelimit_headers_of
 from outlive.api.schemas import Problem, sentences
 from outlive.api.services import services_of
 from outlive.shared.errors import (
@@ -32,6 +32,7 @@ from outlive.shared.errors import (
     ModelNotFound,
     OutliveError,
     PayloadTooLarge,
+    ProcessFull,
     TooManyGenerations,
     TooManyRequests,
     TooManyViewers,
@@ -51,6 +52,7 @@ _STATUS: Final[dict[type[OutliveError], int]] = {
     TooManyRequests: 429,
     TooManyGenerations: 429,
     TooManyViewers: 429,
+    ProcessFull: 503,
     IssuerUnavailable: 503,
     AtCapacity: 503,
     LogUnavailable: 503,
@@ -59,15 +61,16 @@ _STATUS: Final[dict[type[OutliveError], int]] = {
 
 _HEADERS: Final[dict[int, dict[str, str]]] = {401: {"WWW-Authenticate": "Bearer"}}
 
-_INTERNAL: Final = "Something went wrong inside Outlive."
+_INTERNAL: Final = "Outlive has a bug that this request ran into. The server's log has the details."
 
-# A restarting Redis is back in about this long; one that is full needs somebody to act.
 _RETRY_AFTER_S: Final = 1
+"""A restarting Redis is back in about this time."""
 _RETRY_AFTER_FULL_S: Final = 30
+"""When Redis or the queue is full, somebody has to act."""
 
 
 class ProblemResponse(Json):
-    """One problem. The title is the status in words, as RFC 9457 wants it for `about:blank`."""
+    """One problem. The title is the status' phrase, as RFC 9457 demands for `about:blank`."""
 
     media_type = "application/problem+json"
 
@@ -78,20 +81,21 @@ class ProblemResponse(Json):
 
 
 def unavailable(code: str, detail: str, *, retry_after_s: int = _RETRY_AFTER_S) -> ProblemResponse:
-    """503, with the time after which asking again makes sense."""
+    """503, with the time after which a retry makes sense."""
     return ProblemResponse(503, code, detail, {"Retry-After": str(retry_after_s)})
 
 
 def problem_of(error: Exception) -> ProblemResponse:
-    """The answer to one exception."""
+    """The response to one exception."""
     if isinstance(error, OutliveError):
         status = _STATUS.get(type(error), 500)
+        if isinstance(error, LimitReached):
+            return ProblemResponse(status, error.code, error.message, error.headers)
         if status == 503:
             after_s = _RETRY_AFTER_FULL_S if isinstance(error, LogFull | AtCapacity) else _RETRY_AFTER_S
             return unavailable(error.code, error.message, retry_after_s=after_s)
         if status != 500:
-            headers = error.headers if isinstance(error, LimitReached) else _HEADERS.get(status)
-            return ProblemResponse(status, error.code, error.message, headers)
+            return ProblemResponse(status, error.code, error.message, _HEADERS.get(status))
     if isinstance(error, RequestValidationError):
         return ProblemResponse(400, BadRequest.code, sentences(error.errors()))
     if isinstance(error, HTTPException):
@@ -100,32 +104,32 @@ def problem_of(error: Exception) -> ProblemResponse:
 
 
 def refusal(request: Request, error: Exception) -> ProblemResponse:
-    """The same, for this request, and counted."""
+    """The response to one exception of this request; it is counted in the metrics."""
     problem = problem_of(error)
-    problem.headers.update(limits_told(request))
+    problem.headers.update(ratelimit_headers_of(request))
     if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         problem.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
-    services_of(request).measures.refused(problem.code)
+    services_of(request).metrics.refused(problem.code)
     return problem
 
 
 def install(app: FastAPI) -> None:
-    """Give every exception its answer."""
+    """Give every exception its response."""
 
-    async def answer(request: Request, error: Exception) -> Response:
+    async def respond(request: Request, error: Exception) -> Response:
         return refusal(request, error)
 
     for kind in (OutliveError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, answer)
+        app.add_exception_handler(kind, respond)
 
 
 def _methods_of(request: Request) -> set[str]:
-    """Of all routes with this path. Starlette names those of the first one only."""
-    found: set[str] = set()
+    """The methods of all routes with this path. Starlette names those of the first route only."""
+    methods: set[str] = set()
     for route in request.app.routes:
         if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return found
+            methods |= getattr(route, "methods", None) or set()
+    return methods
 
 
 def _code_of(status: int) -> str:

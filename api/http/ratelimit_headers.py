@@ -1,6 +1,6 @@
-"""Owns the route that tells what is left of a caller's limit, on answers of every kind.
+"""Owns the route class that adds the `RateLimit` headers to every response.
 
-On the finished response, not around `send`: a stream of events pays nothing for it.
+It adds them to the finished response and does not wrap `send`, so a stream of events pays nothing for it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,20 +11,20 @@ from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 
 
-class LimitedRoute(APIRoute):
-    """To be a router's `route_class`."""
+class RateLimitedRoute(APIRoute):
+    """The `route_class` of all routers whose requests are counted."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # a coroutine function is one
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # Coroutine there
         handle = super().get_route_handler()
 
-        async def limited(request: Request) -> Response:
-            answer = await handle(request)
-            answer.headers.update(limits_told(request))
-            return answer
+        async def handle_and_add_headers(request: Request) -> Response:
+            response = await handle(request)
+            response.headers.update(ratelimit_headers_of(request))
+            return response
 
-        return limited
+        return handle_and_add_headers
 
 
-def limits_told(connection: HTTPConnection) -> dict[str, str]:
-    """The headers `callers.py` has left there; none where nothing was counted."""
-    return cast(dict[str, str], getattr(connection.state, "limits", {}))
+def ratelimit_headers_of(connection: HTTPConnection) -> dict[str, str]:
+    """The headers that `callers.py` left for this request; empty if it was not counted."""
+    return cast(dict[str, str], getattr(connection.state, "ratelimit_headers", {}))

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 _WEB: Final = resources.files("outlive.api") / "web"
 
-# The page shows what a model said. Nothing in it may run or load, whatever the text is.
+# The page shows the text of a model. Nothing in that text may run or load.
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -36,7 +36,7 @@ async def page() -> Response:
 
 
 class _Files(StaticFiles):
-    """Asked for anew each time, which costs a 304: after a deploy no page mixes old modules with new."""
+    """Browsers revalidate them each time, which costs a 304, so that no page mixes modules of two deploys."""
 
     def file_response(self, *args: Any, **named: Any) -> Response:
         response = super().file_response(*args, **named)

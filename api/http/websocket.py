@@ -1,8 +1,7 @@
-"""Owns the WebSocket of a generation: the same events as JSON messages down, `cancel` up.
+"""Owns the WebSocket of a generation: the same events as JSON messages, and `cancel` from the viewer.
 
-What goes down is what the hub writes to every viewer: frames encoded once for all, here put into
-another envelope without decoding them. So resuming, folding and the limits on slow viewers are the
-hub's, the same as over SSE. Knows nothing of feeds.
+The hub writes the frames it writes to every viewer; here they get another envelope and are not decoded. So
+resuming, folding and the limits on slow viewers are those of SSE. Knows nothing of feeds.
 """
 
 from collections.abc import Iterator
@@ -16,9 +15,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from outlive.api.fanout.sink import SendSink
 from outlive.api.formats.native import NATIVE
-from outlive.api.generations import end
-from outlive.api.http.callers import is_same_origin, viewer_of
-from outlive.api.services import Provided, Services
+from outlive.api.generations.generations import Generations
+from outlive.api.generations.watch import Ticket
+from outlive.api.http.callers import viewer_of
+from outlive.api.http.token_cookie import is_same_origin
+from outlive.api.services import AuthenticatorDep, ClientAddress, GenerationsDep, SettingsDep, WatchDep
 from outlive.api.transport.connection import cut_of
 from outlive.shared.errors import (
     GenerationGone,
@@ -27,24 +28,23 @@ from outlive.shared.errors import (
     LogUnavailable,
     MalformedCursor,
     OutliveError,
+    ProcessFull,
     TooManyViewers,
     Unauthenticated,
 )
 from outlive.shared.model.codec import decode_json
-from outlive.shared.model.cursor import Cursor
 from outlive.shared.model.events import TERMINAL
-from outlive.shared.model.generation import is_id
 
 router = APIRouter()
 
 
 class Close(IntEnum):
-    """Close codes. A browser shows a page nothing of a refused handshake, so refusals come as codes too."""
+    """Close codes. A browser does not show its page why a handshake was refused, so refusals are codes too."""
 
     DONE = 1000
     """The terminal was sent, now or before."""
     RESUME = 1012
-    """Come back with the last id: this process drains, or the log is out of reach."""
+    """Reconnect with the last id: this process drains or is full, or Redis is away."""
     MALFORMED = 4400
     UNAUTHENTICATED = 4401
     NOT_FOUND = 4404
@@ -58,6 +58,7 @@ _REFUSALS: Final[dict[type[OutliveError], Close]] = {
     GenerationNotFound: Close.NOT_FOUND,
     GenerationGone: Close.GONE,
     TooManyViewers: Close.TOO_MANY,
+    ProcessFull: Close.RESUME,
     LogUnavailable: Close.RESUME,
     IssuerUnavailable: Close.RESUME,
 }
@@ -65,58 +66,57 @@ _TERMINALS: Final = frozenset(kind.value.encode() for kind in TERMINAL)
 
 
 @router.websocket("/v1/generations/{generation_id}/ws")
-async def watch(socket: WebSocket, generation_id: str, services: Provided, after: str | None = None) -> None:
+async def watch_socket(
+    socket: WebSocket,
+    generation_id: str,
+    settings: SettingsDep,
+    authenticator: AuthenticatorDep,
+    watch: WatchDep,
+    generations: GenerationsDep,
+    address: ClientAddress,
+    after: str | None = None,
+) -> None:
     """Watch over a WebSocket."""
-    if not is_same_origin(socket) and socket.headers.get("origin") not in services.settings.origins:
-        # Before it is accepted, which the server answers with 403.
+    if not is_same_origin(socket) and socket.headers.get("origin") not in settings.origins:
+        # Before `accept`, so that the server refuses the handshake with 403.
         await socket.close()
         return
     await socket.accept()
     try:
-        caller = await viewer_of(socket, services, generation_id)
-        if not is_id(generation_id):
-            raise GenerationNotFound
-        cursor = Cursor.parse_resume(after)
-        meta = await services.reader.meta(generation_id, caller.tenant)
-        if meta.terminal is not None and cursor == meta.terminal:
+        caller = await viewer_of(socket, authenticator, generation_id)
+        ticket = await watch.open(caller, generation_id, after, NATIVE, address)
+        if ticket is None:
             await socket.close(Close.DONE)
             return
-        if services.crowd.is_full:
-            await socket.close(Close.RESUME)
-            return
-        leave = services.crowd.enter(socket, generation_id)
+        canceller = generations if caller.may_cancel else None
         try:
-            await _follow(socket, services, generation_id, cursor, may_cancel=caller.may_cancel)
+            await _follow(socket, ticket, caller.tenant, canceller)
         finally:
-            leave()
+            ticket.detach()
     except tuple(_REFUSALS) as refused:
         await socket.close(_REFUSALS[type(refused)], refused.code)
 
 
-async def _follow(
-    socket: WebSocket, services: Services, generation_id: str, after: Cursor, *, may_cancel: bool
-) -> None:
-    sink = SendSink(Downward(socket.send), cut_of(socket.scope))
-    sink.write(NATIVE.opening(services.hub.retry_s()))
-    viewer = await services.hub.attach(generation_id, after, sink, NATIVE)
-    try:
-        while (message := await socket.receive())["type"] != "websocket.disconnect":
-            if may_cancel and _asks_cancel(message.get("text")):
-                with suppress(GenerationGone, LogUnavailable):
-                    await services.tasks.finish(end.cancel(services, generation_id))
-    finally:
-        services.hub.detach(viewer)
+async def _follow(socket: WebSocket, ticket: Ticket, tenant: str, canceller: Generations | None) -> None:
+    """Until the viewer leaves or the stream has ended. With `canceller` it may stop the generation."""
+    sink = SendSink(WebSocketSend(socket.send), cut_of(socket.scope))
+    sink.write(ticket.opening())
+    await ticket.attach(sink)
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        if canceller is not None and _asks_cancel(message.get("text")):
+            with suppress(GenerationGone, LogUnavailable):
+                await canceller.cancel(ticket.generation_id, tenant)
 
 
-class Downward:
-    """Where the hub writes one viewer's response: an ASGI `send` that speaks WebSocket."""
+class WebSocketSend:
+    """An ASGI `send` for one viewer's HTTP response, which sends it as WebSocket messages."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._is_done = False
 
     async def __call__(self, message: Message) -> None:
-        # Whoever left is noticed where we read; until then there is nobody to write to.
+        # A viewer that has left is noticed by `receive`; until then there is nobody to send to.
         with suppress(WebSocketDisconnect):
             for event, text in messages(message["body"]):
                 self._is_done = event in _TERMINALS
@@ -127,7 +127,7 @@ class Downward:
 
 
 def messages(body: bytes) -> Iterator[tuple[bytes, str]]:
-    """The type and the JSON text of each of these frames; heartbeats and `retry` are messages too."""
+    """The type and the JSON text of each frame; heartbeats and `retry` are messages too."""
     for block in body.split(b"\n\n"):
         if block.startswith(b":"):
             yield b"heartbeat", '{"event":"heartbeat"}'
@@ -141,11 +141,11 @@ def messages(body: bytes) -> Iterator[tuple[bytes, str]]:
 
 
 def _asks_cancel(text: str | None) -> bool:
-    """Whatever else a viewer says is ignored, as viewers ignore events they do not know."""
+    """All other messages of a viewer are ignored, as viewers ignore events they do not know."""
     if text is None:
         return False
     try:
-        said = decode_json(text)
+        message = decode_json(text)
     except ValueError:
         return False
-    return isinstance(said, dict) and said.get("type") == "cancel"
+    return isinstance(message, dict) and message.get("type") == "cancel"

@@ -1,38 +1,41 @@
-"""Owns whether too much waits for a worker already, as one process knows it.
+"""Owns whether too many generations wait for a worker already, as far as one process knows.
 
-To ask costs a round trip of the first token. So while less than half of what may wait does, an answer serves
-for a second, with what this process has let in since; nearer to the limit it is asked every time. Other
-processes do the same, so together they may overshoot by what they let in within that second.
+Counting them costs a round trip before the first token. So while less than half of the limit waits, one
+count serves for a second, plus what this process has admitted since. Above half of the limit, every
+request counts again. Several processes may together overshoot by what they admit within that second.
+Reads no clock.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-_LOOK_S: Final = 1.0
+_COUNT_VALID_S: Final = 1.0
 
 
 class QueueDepth:
     """One per process."""
 
-    def __init__(self, waiting: Callable[[], Awaitable[int]], *, most: int) -> None:
-        """`waiting` counts what nobody has claimed yet."""
-        self._waiting = waiting
-        self._most = most
-        self._known = 0
-        self._let_in = 0
-        self._until = 0.0
+    def __init__(
+        self, count_waiting: Callable[[], Awaitable[int]], *, max_waiting: int, clock: Callable[[], float]
+    ) -> None:
+        """`count_waiting` counts the deliveries that no worker has claimed; `clock` is monotonic, in seconds."""
+        self._count_waiting = count_waiting
+        self._max_waiting = max_waiting
+        self._clock = clock
+        self._waiting = 0
+        self._admitted = 0
+        self._valid_until = 0.0
 
     async def admits(self) -> bool:
-        """Whether one more may wait, who is counted at once. Raises `LogUnavailable`."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._until or 2 * self._known >= self._most:
-            before = self._let_in
-            # Who was let in during the look is not in the answer yet.
-            self._known = await self._waiting() + self._let_in - before
-            self._until = now + _LOOK_S
-        if self._known >= self._most:
+        """Whether one more may wait; if so, it is counted at once. Raises `LogUnavailable`."""
+        now = self._clock()
+        if now >= self._valid_until or 2 * self._waiting >= self._max_waiting:
+            before = self._admitted
+            # The count does not contain what was admitted while it was under way.
+            self._waiting = await self._count_waiting() + self._admitted - before
+            self._valid_until = now + _COUNT_VALID_S
+        if self._waiting >= self._max_waiting:
             return False
-        self._known += 1
-        self._let_in += 1
+        self._waiting += 1
+        self._admitted += 1
         return True

@@ -1,95 +1,67 @@
-"""Owns how many may watch at once: on this process, of one generation, from one address.
+"""Owns how many viewers may watch at once: on this process, one generation, and from one address.
 
-Who is too many for the process is sent to another one; who is too many for the rest is refused.
-Counts each response once, when it begins and when it ends. Knows nothing of what is watched.
+Pure. A viewer counts from `acquire` until it is released, on whichever route it came. Knows nothing
+of what viewers are sent.
 """
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from starlette.requests import HTTPConnection
-
-from outlive.api.fanout.hub import Hub
-from outlive.shared.errors import SettingsError, TooManyViewers
-from outlive.shared.settings import Settings
+from outlive.shared.errors import ProcessFull, TooManyViewers
 
 _RETRY_AFTER_S: Final = 10
-_OF_ONE: Final = 64
-"""Bits of an IPv6 address that belong to one household; the rest it chooses as it likes."""
+_RETRY_ELSEWHERE_S: Final = 1
+"""When only this process is full: the next request usually reaches another one."""
 
-Networks = tuple[IPv4Network | IPv6Network, ...]
-Leave = Callable[[], None]
+Release = Callable[[], None]
 
 
 class ViewerLimits:
     """One per process."""
 
-    def __init__(self, settings: Settings, hub: Hub) -> None:
-        """Raises `SettingsError`."""
-        self._settings = settings
-        self._hub = hub
-        self._proxies = networks(settings.proxies)
-        self._from: Counter[str] = Counter()
+    def __init__(self, *, per_process: int, per_generation: int, per_address: int | None) -> None:
+        """Without `per_address`, viewers are not counted by their address."""
+        self._max_viewers = per_process
+        self._max_per_generation = per_generation
+        self._max_per_address = per_address
+        self._viewers = 0
+        self._by_generation: Counter[str] = Counter()
+        self._by_address: Counter[str] = Counter()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the next viewer should try another process."""
-        return self._hub.watched().viewers >= self._settings.viewers
+    def check_process(self) -> None:
+        """Raises `ProcessFull` when another viewer has to go to another process."""
+        if self._viewers >= self._max_viewers:
+            raise ProcessFull(retry_after_s=_RETRY_ELSEWHERE_S)
 
-    def enter(self, connection: HTTPConnection, generation_id: str) -> Leave:
-        """One viewer more; what is returned is to be called once, when it has left. Raises `TooManyViewers`."""
-        most = self._settings.viewers_per_address
-        if self._hub.viewers_of(generation_id) >= self._settings.viewers_per_generation:
+    def acquire(self, generation_id: str, address: str) -> Release:
+        """Count one more viewer until the returned function is called, the first time. Raises
+        `ProcessFull` and `TooManyViewers`."""
+        self.check_process()
+        if self._by_generation[generation_id] >= self._max_per_generation:
             raise TooManyViewers(retry_after_s=_RETRY_AFTER_S)
-        if most is None:
-            return _nothing
-        address = address_of(connection, self._proxies)
-        if self._from[address] >= most:
+        if self._max_per_address is not None and self._by_address[address] >= self._max_per_address:
             raise TooManyViewers(retry_after_s=_RETRY_AFTER_S)
-        self._from[address] += 1
-        return partial(self._leave, address)
+        self._count(generation_id, address, 1)
+        is_released = False
 
-    def _leave(self, address: str) -> None:
-        self._from[address] -= 1
-        if not self._from[address]:
-            del self._from[address]
+        def release() -> None:
+            nonlocal is_released
+            if not is_released:
+                is_released = True
+                self._count(generation_id, address, -1)
 
+        return release
 
-def address_of(connection: HTTPConnection, proxies: Networks) -> str:
-    """Where a caller is. Only a proxy of the operator's is believed, and of what it says the last entry,
-    which it wrote itself; the ones before came from the caller."""
-    peer = connection.client.host if connection.client else ""
-    told = connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return _household(told if told and _is_among(peer, proxies) else peer)
-
-
-def networks(text: str) -> Networks:
-    """From the setting. Raises `SettingsError`."""
-    try:
-        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise SettingsError(f"OUTLIVE_PROXIES: {error}.") from error
+    def _count(self, generation_id: str, address: str, change: int) -> None:
+        self._viewers += change
+        _add(self._by_generation, generation_id, change)
+        if self._max_per_address is not None:
+            _add(self._by_address, address, change)
 
 
-def _is_among(address: str, proxies: Networks) -> bool:
-    try:
-        return any(ip_address(address) in network for network in proxies)
-    except ValueError:
-        return False
-
-
-def _household(address: str) -> str:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((parsed, _OF_ONE), strict=False))
-    return str(parsed)
-
-
-def _nothing() -> None:
-    """Nobody counts."""
+def _add(counts: Counter[str], key: str, change: int) -> None:
+    counts[key] += change
+    # Otherwise the counter would keep every generation and every address for ever.
+    if not counts[key]:
+        del counts[key]

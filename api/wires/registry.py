@@ -1,4 +1,4 @@
-"""Owns the list of wires that have routes of their own: adding one is a package here and a line below."""
+"""Owns the list of wires with their own routes. To add a wire, add a package beside this file and a line below."""
 
 from typing import Final
 

@@ -3,6 +3,7 @@
 import base64
 import secrets
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from outlive.api.auth.capability import Capability, Rights, Signer, expiry
-from outlive.api.http.callers import DEFAULT_TENANT
+from outlive.api.auth.authenticator import DEFAULT_TENANT
+from outlive.api.auth.capability import Capability, Rights, Signer
 from outlive.shared.log.eventlog import Batch, Entry, EventLog, LogLimits
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import NewGeneration
@@ -130,7 +131,7 @@ class Identified(Outlive):
 
     def __init__(self) -> None:
         key = f"bench:{base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}"
-        self._signer = Signer.parse(key)
+        self._signer = Signer.parse(key, time.time)
         super().__init__({"auth": True, "signing_keys": key})
 
     async def _fill(self, redis: Redis, streams: int, events: Sequence[bytes]) -> None:
@@ -140,7 +141,7 @@ class Identified(Outlive):
 
     def _token(self, path: str) -> str:
         capability = Capability(path.split("/")[3], DEFAULT_TENANT, Rights.VIEW)
-        return self._signer.sign(capability, expiry(_HOUR_S))
+        return self._signer.sign(capability, self._signer.expiry(_HOUR_S))
 
 
 class Tutorial(Peer):

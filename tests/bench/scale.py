@@ -15,7 +15,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from outlive.api.http.callers import DEFAULT_TENANT
+from outlive.api.auth.authenticator import DEFAULT_TENANT
 from outlive.shared.model.generation import derived_id
 from outlive.shared.store.keyspace import partition_of
 from tests.bench.cores import cpu_s

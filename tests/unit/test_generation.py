@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.api.generations.create import described
+from outlive.api.generations.describe import describe
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.generation import CLOSED, Status, derived_id, is_id, meta_of, new_id
 from outlive.shared.settings import load
@@ -27,7 +27,7 @@ def test_a_new_id_is_a_uuid7() -> None:
 def test_an_id_made_now_carries_now() -> None:
     """The API hands in the clock of its process."""
     before = time.time_ns() // 1_000_000
-    new = described({"model": "m", "messages": [{"role": "user", "content": "x"}]}, None, "acme", load({}))
+    new = describe({"model": "m", "messages": [{"role": "user", "content": "x"}]}, None, "acme", load({}))
     stamp = UUID(new.id.removeprefix("gen_")).int >> 80
     assert before <= stamp <= time.time_ns() // 1_000_000
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
-from outlive.api.metrics import ApiMetrics, bury
+from outlive.api.metrics import ApiMetrics, remove_gauges_of_dead_processes
 from outlive.shared.telemetry.metrics import Metrics
 from outlive.worker.metrics import WorkerMetrics
 
@@ -125,7 +125,7 @@ def test_processes_asked_at_one_time_bury_the_same_dead(tmp_path: Path) -> None:
     for file in [*dead, alive]:
         file.touch()
     with ThreadPoolExecutor(8) as asked:
-        list(asked.map(bury, [str(tmp_path)] * 8))
+        list(asked.map(remove_gauges_of_dead_processes, [str(tmp_path)] * 8))
     assert list(tmp_path.iterdir()) == [alive]
 
 

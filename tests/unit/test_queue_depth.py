@@ -1,4 +1,4 @@
-"""How often a process asks what waits, and that it never lets in more than it may."""
+"""How often a process counts what waits, and that it never admits more than may wait."""
 
 import asyncio
 
@@ -11,78 +11,84 @@ pytestmark = pytest.mark.anyio
 
 
 class Queue:
-    """So many wait, and so often was asked."""
+    """A queue of this length, how often it was counted, and a clock."""
 
     def __init__(self, length: int = 0) -> None:
         self.length = length
-        self.asked = 0
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
+        self.counted = 0
+        self.now = 100.0
+        self.may_reply = asyncio.Event()
+        self.may_reply.set()
 
-    async def waiting(self) -> int:
-        self.asked += 1
-        await self.may_answer.wait()
+    async def count(self) -> int:
+        self.counted += 1
+        await self.may_reply.wait()
         return self.length
 
+    def depth(self, max_waiting: int) -> QueueDepth:
+        return QueueDepth(self.count, max_waiting=max_waiting, clock=lambda: self.now)
 
-async def let_in(backlog: QueueDepth, queue: Queue, tries: int) -> int:
-    """How many of so many were let in, and wait since."""
-    found = 0
+
+async def admitted(depth: QueueDepth, queue: Queue, tries: int) -> int:
+    """How many of so many were admitted; they wait from then on."""
+    count = 0
     for _ in range(tries):
-        if await backlog.admits():
-            found += 1
+        if await depth.admits():
+            count += 1
             queue.length += 1
-    return found
+    return count
 
 
 @pytest.mark.rule("R57")
-@pytest.mark.parametrize("most", [1, 2, 3, 100])
-async def test_no_more_are_let_in_than_may_wait(most: int) -> None:
+@pytest.mark.parametrize("max_waiting", [1, 2, 3, 100])
+async def test_no_more_are_admitted_than_may_wait(max_waiting: int) -> None:
     """However small the limit."""
     queue = Queue()
-    assert await let_in(QueueDepth(queue.waiting, most=most), queue, 2 * most) == most
+    assert await admitted(queue.depth(max_waiting), queue, 2 * max_waiting) == max_waiting
 
 
-async def test_far_from_the_limit_one_answer_serves_many() -> None:
-    """And every one of them is counted, so that they cannot pass half of the limit on one answer."""
+async def test_far_from_the_limit_one_count_serves_many() -> None:
+    """Each of them is added to it, so they cannot pass half of the limit on one count."""
     queue = Queue()
-    backlog = QueueDepth(queue.waiting, most=100)
-    assert await let_in(backlog, queue, 50) == 50
-    assert queue.asked == 1
-    assert await let_in(backlog, queue, 10) == 10
-    assert queue.asked == 11
+    depth = queue.depth(100)
+    assert await admitted(depth, queue, 50) == 50
+    assert queue.counted == 1
+    assert await admitted(depth, queue, 10) == 10
+    assert queue.counted == 11
 
 
 @pytest.mark.rule("R57")
-async def test_near_the_limit_it_is_asked_every_time() -> None:
-    """Others let in as well, and workers take out."""
+async def test_near_the_limit_it_is_counted_every_time() -> None:
+    """Other processes admit as well, and workers take out."""
     queue = Queue(length=90)
-    backlog = QueueDepth(queue.waiting, most=100)
-    assert await backlog.admits()
+    depth = queue.depth(100)
+    assert await depth.admits()
     queue.length = 100
-    assert not await backlog.admits()
+    assert not await depth.admits()
     queue.length = 60
-    assert await backlog.admits()
+    assert await depth.admits()
 
 
 @pytest.mark.rule("R57")
-async def test_those_who_come_at_once_are_all_counted() -> None:
-    """Nobody is in the queue yet when the others are told how long it is."""
+async def test_requests_that_come_at_once_are_all_counted() -> None:
+    """None of them is in the queue yet when the others learn how long it is."""
     queue = Queue()
-    queue.may_answer.clear()
-    backlog = QueueDepth(queue.waiting, most=100)
-    asking = [asyncio.create_task(backlog.admits()) for _ in range(250)]
-    await until(lambda: queue.asked == 250, 5.0, "all have asked")
-    queue.may_answer.set()
-    assert (await asyncio.gather(*asking)).count(True) == 100
+    queue.may_reply.clear()
+    depth = queue.depth(100)
+    requests = [asyncio.create_task(depth.admits()) for _ in range(250)]
+    await until(lambda: queue.counted == 250, 5.0, "all count")
+    queue.may_reply.set()
+    assert (await asyncio.gather(*requests)).count(True) == 100
 
 
 @pytest.mark.rule("R57")
-async def test_an_answer_serves_no_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others fill the queue as well."""
-    monkeypatch.setattr("outlive.api.limits.queue_depth._LOOK_S", 0.0)
+async def test_a_count_is_valid_for_a_second() -> None:
+    """Other processes fill the queue as well."""
     queue = Queue()
-    backlog = QueueDepth(queue.waiting, most=100)
-    assert await backlog.admits()
+    depth = queue.depth(100)
+    assert await depth.admits()
     queue.length = 100
-    assert not await backlog.admits()
+    queue.now += 0.9
+    assert await depth.admits()
+    queue.now += 0.2
+    assert not await depth.admits()

@@ -1,8 +1,8 @@
-"""Owns the frames that both of OpenAI's formats need where the log has no event.
+"""Owns the bytes of OpenAI's streams that do not come from the log: opening, heartbeat, early end.
 
-Their SDKs treat an empty line as an event as soon as one id was sent, and fail because it has no data; so comments are
-not followed by an empty line, and there is no `retry:` by itself. They treat an early end as success; so a response
-that must end early says so in an error (`openai_errors.py`). Pure.
+Pure. Once an id was sent, the SDKs read an empty line as an event and fail because it has no data. So comments
+end with one line break, and there is no `retry:` on its own. The SDKs take an early end for success, so a
+stream that cannot be completed ends with an error (`openai_errors.py`).
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,12 @@ class Framing:
         return _OPENING
 
     def farewell(self, retry_s: float) -> bytes:
-        return cut_short(f"This connection ends before the answer does; {self._how_to_resume}.", "resume")
+        return cut_short(f"This connection ends before the answer does: {self._how_to_resume}.", "resume")
 
     def reset(self, reason: str) -> None:
-        """These clients cannot take back what they were sent."""
+        """Not possible: clients of these streams do not forget what they got."""
 
     def lost(self, reason: str) -> bytes:
-        return cut_short("The answer cannot be continued from there; read it again from its beginning.", reason)
+        return cut_short(
+            "The stream cannot continue after the id you sent. Read the answer from its beginning.", reason
+        )

@@ -1,5 +1,6 @@
-"""Owns who may call a route of OpenAI's wires that is about one answer: its tenant, or whoever holds a
-token for it. Asked before the name is looked at, as everywhere.
+"""Owns which callers a route for one answer accepts on OpenAI's wires: its tenant, and holders of its token.
+
+Checked before the name of the answer is looked at, as on the native routes.
 """
 
 from typing import Annotated
@@ -9,31 +10,32 @@ from starlette.requests import HTTPConnection
 
 from outlive.api.auth.credentials import Caller
 from outlive.api.http.callers import counted_viewer, viewer_of
-from outlive.api.services import Provided
+from outlive.api.services import AuthenticatorDep
 from outlive.api.wires.openai.openai_ids import plain
 from outlive.shared.errors import Forbidden
 
 
-async def may_view(connection: HTTPConnection, services: Provided, name: str) -> Caller:
-    """For whoever may watch it. Raises `Unauthenticated`, `GenerationNotFound`."""
-    return await counted_viewer(connection, services, plain(name))
+async def may_view(connection: HTTPConnection, authenticator: AuthenticatorDep, name: str) -> Caller:
+    """A caller that may read this answer; counted as a request. Raises `Unauthenticated`, `GenerationNotFound`
+    and `TooManyRequests`."""
+    return await counted_viewer(connection, authenticator, plain(name))
 
 
-async def may_watch(connection: HTTPConnection, services: Provided, name: str) -> Caller:
-    """The same, for a stream: to open one is no request, because a thousand may come at once."""
-    return await viewer_of(connection, services, plain(name))
+async def may_watch(connection: HTTPConnection, authenticator: AuthenticatorDep, name: str) -> Caller:
+    """The same for a stream, which does not count as a request because a thousand viewers may come at once."""
+    return await viewer_of(connection, authenticator, plain(name))
 
 
 async def may_retrieve(
-    connection: HTTPConnection, services: Provided, name: str, stream: Annotated[bool, Query()] = False
+    connection: HTTPConnection, authenticator: AuthenticatorDep, name: str, stream: Annotated[bool, Query()] = False
 ) -> Caller:
-    """Where one path gives both."""
-    return await (may_watch if stream else may_view)(connection, services, name)
+    """For the path that serves both."""
+    return await (may_watch if stream else may_view)(connection, authenticator, name)
 
 
-async def may_cancel(connection: HTTPConnection, services: Provided, name: str) -> Caller:
-    """For whoever may stop it. Raises also `Forbidden`."""
-    caller = await may_view(connection, services, name)
+async def may_cancel(connection: HTTPConnection, authenticator: AuthenticatorDep, name: str) -> Caller:
+    """A caller that may stop this answer. Raises also `Forbidden`."""
+    caller = await may_view(connection, authenticator, name)
     if not caller.may_cancel:
         raise Forbidden
     return caller

@@ -1,6 +1,6 @@
-"""Owns how a failure is told in OpenAI's words: `{"error": {message, type, param, code}}`.
+"""Owns the shape of a failure on OpenAI's wires: `{"error": {message, type, param, code}}`.
 
-Pure. `code` stays ours (PROTOCOL.md); status and `type` are the nearest that the SDKs know.
+Pure. `code` is ours (PROTOCOL.md); status and `type` are the nearest that the SDKs know.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _STATUSES: Final = {
     "upstream_protocol": 502,
     "upstream_truncated": 502,
     "upstream_interrupted": 502,
-    # Our key is not the caller's: 401 would make it look for its own mistake.
+    # The key is the server's, not the caller's: 401 would make the caller check its own.
     "upstream_auth": 502,
     "worker_lost": 503,
     "worker_shutdown": 503,
@@ -32,7 +32,7 @@ _STATUSES: Final = {
     "model_not_found": 404,
     "cancelled": 409,
 }
-"""What a request that waits for the whole answer is told; all other codes are 500."""
+"""The statuses for requests that wait for the whole answer; all other codes are 500."""
 
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -43,13 +43,13 @@ def status_of(code: str) -> int:
 
 
 def failure(status: int, code: str, message: str, param: str | None = None) -> Failure:
-    """The body of an answer other than 200."""
+    """The body of a response whose status is not 200."""
     kind = _TYPES.get(status, _INVALID if 400 <= status < 500 else _SERVER)
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def failed(terminal: Mapping[str, Any]) -> Failure:
-    """For a generation's `failed` event."""
+    """The failure in a generation's `failed` event."""
     return failure(status_of(terminal["code"]), terminal["code"], terminal["message"])
 
 
@@ -58,5 +58,5 @@ def cancelled() -> Failure:
 
 
 def cut_short(message: str, code: str) -> bytes:
-    """A frame that is not in the log: both SDKs raise where a mere end would look like success to them."""
+    """A frame that is not in the log. Both SDKs raise an error for it; a plain end would look like success to them."""
     return b"event: error\ndata: " + encode_json(failure(503, code, message)) + b"\n\n"

@@ -1,7 +1,7 @@
-"""Owns the names OpenAI's clients know a generation by: its own hex digits behind their prefixes.
+"""Owns the ids under which OpenAI's clients know a generation: its hex digits behind their prefixes.
 
-Some clients look at a prefix to tell what an id is of. Any of these names is taken for the
-generation, on each wire; headers say its own. Pure.
+Pure. Some clients decide by the prefix what an id belongs to. Every wire accepts all of these ids; response
+headers have the generation's own id.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ def named(prefix: str, generation_id: str) -> str:
 
 
 def plain(name: str) -> str:
-    """The generation's own id, if this is a name of one at all."""
+    """The generation's own id; a name that is not one of ours comes back unchanged."""
     for prefix in (CHAT, RESPONSE):
         if name.startswith(prefix):
             name = ID_PREFIX + name.removeprefix(prefix)
@@ -26,7 +26,7 @@ def plain(name: str) -> str:
 
 
 def generation_of(name: str) -> str:
-    """The generation's own id. Raises `GenerationNotFound` when this can be none."""
+    """The generation's own id. Raises `GenerationNotFound` if it cannot be one."""
     generation_id = plain(name)
     if not is_id(generation_id):
         raise GenerationNotFound
@@ -34,7 +34,7 @@ def generation_of(name: str) -> str:
 
 
 def headers_of(generation_id: str) -> dict[str, str]:
-    """Where the generation is. The SDKs show `X-Request-Id` as the `_request_id` of what they return."""
+    """Headers that say where the generation is. The SDKs show `X-Request-Id` as `_request_id`."""
     own = f"/v1/generations/{generation_id}"
     return {
         "Location": own,

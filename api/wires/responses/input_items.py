@@ -1,7 +1,7 @@
-"""Owns what the input of a Responses request means as chat messages.
+"""Owns the translation of a Responses request's input into chat messages.
 
-Pure. Items of one turn of the model become one message: text and the calls behind it. Reasoning is
-left out, for chat providers refuse it in what they are sent.
+Pure. The items of one model turn become one message: its text, then its calls. Reasoning is left out, because
+chat providers refuse it in requests.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,28 +20,32 @@ def messages_of(given: Any) -> Messages:
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
-        raise BadRequest("`input` must be a string or a list of items.", param="input")
+        raise BadRequest("`input` must be a string, or a list of items that is not empty.", param="input")
     messages: Messages = []
     for i, item in enumerate(given):
         _add(messages, item, f"input[{i}]")
     return messages
 
 
-def _add(messages: Messages, item: Any, place: str) -> None:
+def _add(messages: Messages, item: Any, path: str) -> None:
     if not isinstance(item, dict):
-        raise BadRequest("An item must be an object.", param=place)
+        raise BadRequest(f"`{path}` must be an object.", param=path)
     match item.get("type", "message"):
         case "message":
-            messages.append(_message(item, place))
+            messages.append(_message(item, path))
         case "function_call":
             _add_call(messages, item)
         case "function_call_output":
-            content = _content(item.get("output"), f"{place}.output")
+            content = _content(item.get("output"), f"{path}.output")
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         case "reasoning":
             pass
         case kind:
-            raise BadRequest(f"Items of type `{kind}` are not supported here.", param=place)
+            raise BadRequest(
+                f"`{path}` has the type `{kind}`, which this server does not support. Supported types: message, "
+                "function_call, function_call_output, reasoning.",
+                param=path,
+            )
 
 
 def _add_call(messages: Messages, item: dict[str, Any]) -> None:
@@ -53,51 +57,58 @@ def _add_call(messages: Messages, item: dict[str, Any]) -> None:
         messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
 
 
-def _message(item: dict[str, Any], place: str) -> Message:
+def _message(item: dict[str, Any], path: str) -> Message:
     role = item.get("role")
     if not isinstance(role, str) or not role:
-        raise BadRequest("A message must have a role.", param=f"{place}.role")
-    return {"role": role, "content": _content(item.get("content"), f"{place}.content")}
+        raise BadRequest(f"`{path}.role` is missing; a message needs a role.", param=f"{path}.role")
+    return {"role": role, "content": _content(item.get("content"), f"{path}.content")}
 
 
-def _content(content: Any, place: str) -> str | list[Any]:
-    """A string wherever there is only text: many chat servers take nothing else."""
+def _content(content: Any, path: str) -> str | list[Any]:
+    """A string if there is only text, because many chat servers accept nothing else."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise BadRequest("Content must be a string or a list of parts.", param=place)
-    parts = [_part(part, f"{place}[{i}]") for i, part in enumerate(content)]
+        raise BadRequest(f"`{path}` must be a string or a list of parts.", param=path)
+    parts = [_part(part, f"{path}[{i}]") for i, part in enumerate(content)]
     if all(part["type"] == "text" for part in parts):
         return "".join(part["text"] for part in parts)
     return parts
 
 
-def _part(part: Any, place: str) -> dict[str, Any]:
+def _part(part: Any, path: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     translate = _PARTS.get(str(kind))
     if translate is None:
-        raise BadRequest(f"Parts of type `{kind}` are not supported here.", param=place)
+        raise BadRequest(
+            f"`{path}` has the type `{kind}`, which this server does not support. Supported types: "
+            f"{', '.join(_PARTS)}.",
+            param=path,
+        )
     return translate(part)
 
 
 def _image(part: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "image_url",
-        "image_url": _given({"url": part.get("image_url"), "detail": part.get("detail")}.items()),
+        "image_url": _without_nulls({"url": part.get("image_url"), "detail": part.get("detail")}.items()),
     }
 
 
 def _file(part: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "file", "file": _given((name, part.get(name)) for name in ("file_id", "filename", "file_data"))}
+    return {
+        "type": "file",
+        "file": _without_nulls((name, part.get(name)) for name in ("file_id", "filename", "file_data")),
+    }
 
 
-def _given(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def _without_nulls(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in fields if value is not None}
 
 
 _PARTS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     **dict.fromkeys(_TEXTS, lambda part: {"type": "text", "text": str(part.get("text", ""))}),
-    # What the model refused is something it said.
+    # A refusal is text of the model.
     "refusal": lambda part: {"type": "text", "text": str(part.get("refusal", ""))},
     "input_image": _image,
     "input_file": _file,

@@ -1,6 +1,6 @@
-"""Owns what a response that follows another takes over from it: the conversation up to its end.
+"""Owns the conversation that a response takes over from the previous one.
 
-Pure. It is read from the former's log and request, so it holds for as long as that is retained.
+Pure. It is read from the previous response's request and log, so it exists as long as those are retained.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from outlive.api.wires.responses.responses_request import without_instructions
 
 
 def conversation(request: dict[str, Any], output: Iterable[dict[str, Any]]) -> Messages:
-    """The former's messages and its output items as messages. Calls that were cut are left out."""
-    said = [item for item in output if item["type"] != "function_call" or item["status"] == "completed"]
-    return [*without_instructions(request), *(messages_of(said) if said else ())]
+    """The previous request's messages, and its response's output items as messages. Calls that were cut off are
+    left out."""
+    items = [item for item in output if item["type"] != "function_call" or item["status"] == "completed"]
+    return [*without_instructions(request), *(messages_of(items) if items else ())]

@@ -1,7 +1,7 @@
-"""Owns the parts of a response that do not come from what was said: what was asked for, cost, error.
+"""Owns the fields of a response that do not come from the model's output: request, usage, error.
 
-Pure. What was asked for is read back from the request as the provider got it, so that any
-generation can be shown as a response, whichever wire it was made through.
+Pure. The request's fields are read from the request as the provider got it, so every generation can be shown
+as a response, whichever wire created it.
 """
 
 from typing import Any, Final
@@ -12,11 +12,11 @@ from outlive.shared.model.codec import decode_json
 from outlive.shared.model.generation import ECHO
 
 _CODES: Final = {"upstream_rate_limited": "rate_limit_exceeded", "upstream_refused": "invalid_prompt"}
-"""Ours -> the nearest of those the SDKs list; all others are `server_error`."""
+"""Our code -> the nearest one in the SDKs' list; all others are `server_error`."""
 
 
 def asked(head: Head) -> dict[str, Any]:
-    """The response before anything is known but the request."""
+    """The response while only the request is known."""
     request: dict[str, Any] = decode_json(head.request)
     echo = request.get(ECHO) or {}
     return {
@@ -40,21 +40,22 @@ def asked(head: Head) -> dict[str, Any]:
 
 
 def usage_of(usage: dict[str, Any]) -> dict[str, Any]:
-    """The cost, in this API's words."""
+    """A generation's usage in the Responses shape."""
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-    reasoned = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
-    told = {
+    reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
+    fields = {
         "input_tokens": usage["prompt_tokens"],
         "input_tokens_details": {"cached_tokens": cached or 0, "cache_write_tokens": 0},
         "output_tokens": usage["completion_tokens"],
-        "output_tokens_details": {"reasoning_tokens": reasoned or 0},
+        "output_tokens_details": {"reasoning_tokens": reasoning or 0},
         "total_tokens": usage["total_tokens"],
     }
-    return told | {"estimated": True} if usage.get("estimated") else told
+    return fields | {"estimated": True} if usage.get("estimated") else fields
 
 
 def error_of(failed: dict[str, Any]) -> dict[str, Any]:
-    """Of a generation's `failed` event. Its own code stands in the message, for there is no other place."""
+    """The error of a generation's `failed` event. Our code is part of the message, because there is no other field
+    for it."""
     return {
         "code": _CODES.get(failed["code"], "server_error"),
         "message": f"{failed['message']} ({failed['code']})",
@@ -77,8 +78,8 @@ def _choice(choice: Any) -> Any:
     return choice or "auto"
 
 
-def _format(wanted: Any) -> Any:
-    if not isinstance(wanted, dict):
+def _format(response_format: Any) -> Any:
+    if not isinstance(response_format, dict):
         return {"type": "text"}
-    described = wanted.get("json_schema")
-    return {"type": "json_schema"} | described if isinstance(described, dict) else wanted
+    json_schema = response_format.get("json_schema")
+    return {"type": "json_schema"} | json_schema if isinstance(json_schema, dict) else response_format

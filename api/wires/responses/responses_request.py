@@ -1,7 +1,7 @@
-"""Owns what a Responses request means as one of Chat Completions, which is what providers are asked.
+"""Owns the translation of a Responses request into a Chat Completions request, which providers get.
 
-Pure. What cannot be said there is refused, by name; fields unknown here go to the provider as they
-are. What the response repeats and a provider must not see is kept apart (`ECHO`).
+Pure. A field that Chat Completions cannot express is refused by name; an unknown field goes to the provider
+unchanged. Fields that the response repeats but the provider must not see are kept apart (`ECHO`).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,35 +17,37 @@ Body = dict[str, Any]
 NOTES: Final = ("instructions", "previous_response_id", "store")
 
 _UNSTORED_S: Final = 60.0
-"""How long an answer nobody wants stored is kept after its end: who was cut off may still come back."""
+"""How long an answer with `store: false` is kept after its end, so that a client that was cut off can resume."""
 
 _RENAMED: Final = {"max_output_tokens": "max_completion_tokens"}
 
 _REFUSED: Final = ("conversation", "prompt", "max_tool_calls", "moderation")
-"""They need what only OpenAI has."""
+"""Only OpenAI's own server has what these need."""
 
 _DROPPED: Final = frozenset(
     {*NOTES, *STREAM_FIELDS, "input", "background", "include", "truncation", "context_management"}
 )
-"""Said in another place, or of no effect on a chat completion."""
+"""Translated elsewhere, or without effect on a chat completion."""
 
 
-def chat_of(body: Body, former: Sequence[dict[str, Any]]) -> Body:
-    """The request for a generation; `former` are the messages of the response this one follows.
-    Raises `BadRequest`."""
+def chat_of(body: Body, earlier: Sequence[dict[str, Any]]) -> Body:
+    """The Chat Completions request; `earlier` are the messages of the response that this one follows. Raises
+    `BadRequest`."""
     for name in _REFUSED:
         if body.get(name) is not None:
-            raise BadRequest(f"`{name}` is not supported here.", param=name)
+            raise BadRequest(f"This server does not support `{name}`. Remove it from the request.", param=name)
     if body.get("truncation") not in (None, "disabled"):
         raise BadRequest(
-            "What is too long for the model is refused here: `truncation` can only be `disabled`.", param="truncation"
+            "`truncation` must be `disabled`: this server does not shorten conversations.", param="truncation"
         )
     if body.get("store") is False and body.get("background") is True:
-        raise BadRequest("A response in the background is stored: `store` cannot be false.", param="store")
+        raise BadRequest(
+            "`store` must not be false with `background`: such a response is always stored.", param="store"
+        )
     chat = {
         _RENAMED.get(name, name): value for name, value in body.items() if name not in _DROPPED | _TRANSLATED.keys()
     }
-    chat["messages"] = [*_instructions(body), *former, *messages_of(body.get("input"))]
+    chat["messages"] = [*_instructions(body), *earlier, *messages_of(body.get("input"))]
     for name, translate in _TRANSLATED.items():
         if body.get(name) is not None:
             chat |= translate(body[name])
@@ -55,23 +57,23 @@ def chat_of(body: Body, former: Sequence[dict[str, Any]]) -> Body:
 
 
 def echo_of(body: Body) -> Body:
-    """What the response says again and the provider must not see."""
+    """The fields that the response repeats and the provider must not see."""
     return {name: body.get(name) for name in NOTES}
 
 
 def without_instructions(request: Body) -> Messages:
-    """The messages of a request made here, as the next response takes them over: its instructions do not count."""
+    """The messages of a stored request as the next response takes them over: without its instructions."""
     messages: Messages = list(request["messages"])
     return messages[1:] if (request.get(ECHO) or {}).get("instructions") is not None else messages
 
 
 def _instructions(body: Body) -> Messages:
-    said = body.get("instructions")
-    if said is None:
+    instructions = body.get("instructions")
+    if instructions is None:
         return []
-    if not isinstance(said, str):
+    if not isinstance(instructions, str):
         raise BadRequest("`instructions` must be a string.", param="instructions")
-    return [{"role": "system", "content": said}]
+    return [{"role": "system", "content": instructions}]
 
 
 def _tools(tools: Any) -> Body:
@@ -80,11 +82,11 @@ def _tools(tools: Any) -> Body:
     return {"tools": [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]} if tools else {}
 
 
-def _tool(tool: Any, place: str) -> Body:
+def _tool(tool: Any, path: str) -> Body:
     if not isinstance(tool, dict) or tool.get("type") != "function":
-        raise BadRequest("Only tools of type `function` can be offered here.", param=place)
-    named = ("name", "description", "parameters", "strict")
-    function = {name: tool[name] for name in named if tool.get(name) is not None}
+        raise BadRequest(f"`{path}` must be a tool of type `function`; this server supports no other.", param=path)
+    fields = ("name", "description", "parameters", "strict")
+    function = {name: tool[name] for name in fields if tool.get(name) is not None}
     return {"type": "function", "function": function}
 
 
@@ -93,21 +95,23 @@ def _tool_choice(choice: Any) -> Body:
         return {"tool_choice": choice}
     kind = choice.get("type") if isinstance(choice, dict) else None
     if kind == "function":
-        return {"tool_choice": _chosen(choice)}
+        return {"tool_choice": _chosen_function(choice)}
     if kind == "allowed_tools":
-        allowed = [_chosen(tool) for tool in choice.get("tools") or ()]
+        allowed = [_chosen_function(tool) for tool in choice.get("tools") or ()]
         return {
             "tool_choice": {
                 "type": "allowed_tools",
                 "allowed_tools": {"mode": choice.get("mode", "auto"), "tools": allowed},
             }
         }
-    raise BadRequest("This choice of tools is not supported here.", param="tool_choice")
+    raise BadRequest(
+        "`tool_choice` must be a string, or an object of type `function` or `allowed_tools`.", param="tool_choice"
+    )
 
 
-def _chosen(tool: Any) -> Body:
+def _chosen_function(tool: Any) -> Body:
     if not isinstance(tool, dict) or tool.get("type") != "function":
-        raise BadRequest("Only tools of type `function` can be chosen here.", param="tool_choice")
+        raise BadRequest("`tool_choice` must name tools of type `function`.", param="tool_choice")
     return {"type": "function", "function": {"name": tool.get("name")}}
 
 
@@ -115,13 +119,13 @@ def _text(text: Any) -> Body:
     if not isinstance(text, dict):
         raise BadRequest("`text` must be an object.", param="text")
     chat: Body = {"verbosity": text["verbosity"]} if text.get("verbosity") is not None else {}
-    wanted = text.get("format")
-    if not isinstance(wanted, dict) or wanted.get("type") == "text":
+    shape = text.get("format")
+    if not isinstance(shape, dict) or shape.get("type") == "text":
         return chat
-    if wanted.get("type") == "json_schema":
-        described = {name: value for name, value in wanted.items() if name != "type" and value is not None}
-        return chat | {"response_format": {"type": "json_schema", "json_schema": described}}
-    return chat | {"response_format": wanted}
+    if shape.get("type") == "json_schema":
+        json_schema = {name: value for name, value in shape.items() if name != "type" and value is not None}
+        return chat | {"response_format": {"type": "json_schema", "json_schema": json_schema}}
+    return chat | {"response_format": shape}
 
 
 def _reasoning(reasoning: Any) -> Body:
@@ -138,4 +142,4 @@ _TRANSLATED: Final[dict[str, Callable[[Any], Body]]] = {
     "reasoning": _reasoning,
 }
 
-assert not _DROPPED & OUR_FIELDS, "how long and how persistently to try is said as everywhere"
+assert not _DROPPED & OUR_FIELDS, "Outlive's fields have the same names on every wire"
