@@ -56,7 +56,7 @@ class Logs(LogReader):
         await self._reach()
         return [self.metas_of.get(generation_id) for generation_id in generation_ids]
 
-    async def looks(self, feeds: Sequence[tuple[str, Cursor]]) -> list[tuple[Meta | str | None, bool]]:
+    async def metas_at(self, feeds: Sequence[tuple[str, Cursor]]) -> list[tuple[Meta | str | None, bool]]:
         metas = await self.metas([generation_id for generation_id, _ in feeds])
         return [(meta, self._holds(*feed)) for meta, feed in zip(metas, feeds, strict=True)]
 

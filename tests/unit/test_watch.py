@@ -26,11 +26,10 @@ from outlive.shared.errors import (
 from outlive.shared.log.reader import shown_to
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.model.generation import Meta, NewGeneration, Status
-from tests.support.ids import fresh_id
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R58")]
 
-ID, END = fresh_id(), Cursor(7, 9)
+ID, END = "gen_0192f0c1d2e37000a1b2c3d4e5f60718", Cursor(7, 9)
 ACME, OTHER = Caller("acme"), Caller("other")
 HERE = "10.0.0.1"
 CLOSED = Meta("acme", Status.COMPLETED, "m", END, 1, END, b"{}", 1.0, 1.0, 2.0)
