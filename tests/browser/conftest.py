@@ -38,7 +38,7 @@ async def page(browser: Browser, stack: Stack) -> AsyncIterator[Tab]:
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """One kind of screen, and where pictures of it go: `PICTURES`, for looking at them, or nowhere."""
 
     name: str
@@ -52,7 +52,7 @@ class Look:
 
 _DESKTOP: Final = {"viewport": {"width": 1280, "height": 800}}
 _PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-LOOKS: Final[dict[str, dict[str, Any]]] = {
+APPEARANCES: Final[dict[str, dict[str, Any]]] = {
     "desktop": {**_DESKTOP, "color_scheme": "light"},
     "dark": {**_DESKTOP, "color_scheme": "dark"},
     "phone": {**_PHONE, "color_scheme": "light"},
@@ -60,7 +60,7 @@ LOOKS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(params=LOOKS)
-def look(request: pytest.FixtureRequest, tmp_path: Path) -> Look:
+@pytest.fixture(params=APPEARANCES)
+def appearance(request: pytest.FixtureRequest, tmp_path: Path) -> Appearance:
     """Each in turn."""
-    return Look(request.param, LOOKS[request.param], Path(os.environ.get("PICTURES", tmp_path)))
+    return Appearance(request.param, APPEARANCES[request.param], Path(os.environ.get("PICTURES", tmp_path)))

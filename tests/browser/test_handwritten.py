@@ -11,7 +11,7 @@ from outlive.shared.log.eventlog import Batch, Entry, EventLog
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import EventType
 from outlive.shared.store.connect import connect
-from tests.browser.conftest import Look
+from tests.browser.conftest import Appearance
 from tests.integration.logs import LIMITS, append
 from tests.support.browser import Tab, tab
 from tests.support.redis_server import RedisServer
@@ -137,7 +137,9 @@ async def test_a_value_grows_where_it_changes(page: Tab, stack: Stack, log: Even
     await expect(page.answer.locator(".ending")).to_contain_text("null is not of type object")
 
 
-async def test_the_picture_of_tools_and_data(browser: Browser, stack: Stack, log: EventLog, look: Look) -> None:
+async def test_the_picture_of_tools_and_data(
+    browser: Browser, stack: Stack, log: EventLog, appearance: Appearance
+) -> None:
     """One answer with a call, its result and a value, half done, as README shows it."""
     author = await begin(stack, log, "Plan a walk from Amrum to Föhr", "data")
     done = {"place": "Amrum Nord", "date": "Saturday"}
@@ -151,11 +153,11 @@ async def test_the_picture_of_tools_and_data(browser: Browser, stack: Stack, log
         ops("output", ("add", "/stops/0", "11:10, Norddorf, the last dune")),
         ops("output", ("add", "/stops/1", "12:40, the channel, knee-deep at low ti")),
     )
-    async with tab(browser, stack.urls[0], **look.options) as page:
+    async with tab(browser, stack.urls[0], **appearance.options) as page:
         await page.open(author.id)
         await expect(page.answer.locator(".tree").last).to_contain_text("low ti")
         await page.until("() => !document.getElementById('viewers').hidden")
-        await look.keep(page, "tools")
+        await appearance.keep(page, "tools")
         await author.say(ops("output", ("append", "/stops/1", "de")))
         await author.complete()
         await page.until_over()

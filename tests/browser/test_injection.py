@@ -8,11 +8,11 @@ from playwright.async_api import Browser
 
 from outlive.shared.model.codec import decode_json
 from tests.support.browser import tab
-from tests.support.client_reports import retold, transcript_of
-from tests.support.injections import MODEL, answer, check_told
+from tests.support.client_reports import reencoded, transcript_of
+from tests.support.injections import MODEL, answer, check_unchanged
 from tests.support.invariants import check_invariants
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import Provider
+from tests.support.scripted_provider import ScriptedProvider
 from tests.support.sse import events_url
 from tests.support.stack import Stack
 
@@ -36,8 +36,8 @@ url => new Promise((resolve) => {
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    async with Provider() as provider:
-        provider.says[MODEL] = answer()
+    async with ScriptedProvider() as provider:
+        provider.scripts[MODEL] = answer()
         async with Stack(redis=redis_server, environ=provider.environ, settings={"retry_s": 0.1}) as running:
             yield running
 
@@ -52,6 +52,6 @@ async def test_a_browser_reads_what_was_sent(browser: Browser, stack: Stack, *, 
         await opened.open()
         told = decode_json(await opened.page.evaluate(FOLLOW, events_url("", made, fold=fold)))
     transcript = transcript_of(made, "Chromium", told)
-    check_invariants([transcript], snapshot, retold(await stack.log(made)))
-    check_told(transcript.reduce())
+    check_invariants([transcript], snapshot, reencoded(await stack.log(made)))
+    check_unchanged(transcript.reduce())
     assert told[0]["data"]["model"] == MODEL

@@ -20,19 +20,19 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 @pytest.fixture(scope="session")
 async def ours(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
     """The SDK at the first API process."""
-    async with openai_sdk.connected(stack.urls[0]) as client:
+    async with openai_sdk.sdk_client(stack.urls[0]) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def other(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
     """The SDK at the second."""
-    async with openai_sdk.connected(stack.urls[1]) as client:
+    async with openai_sdk.sdk_client(stack.urls[1]) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def provider(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
     """The SDK at the demo model, without Outlive in between."""
-    async with openai_sdk.connected(stack.model.url) as client:
+    async with openai_sdk.sdk_client(stack.model.url) as client:
         yield client

@@ -29,7 +29,7 @@ async def test_a_stream_goes_on_on_another_process_when_its_own_is_killed(stack:
     gate = unique()
     late = demo(pace_s=0.01, tokens=90, chars=100, gate=gate, gate_after=60)
     events: list[Any] = []
-    async with openai_sdk.connected(stack.urls[0]) as first, openai_sdk.connected(stack.urls[1]) as second:
+    async with openai_sdk.sdk_client(stack.urls[0]) as first, openai_sdk.sdk_client(stack.urls[1]) as second:
         stream = await first.responses.create(model=late, input=PROMPT, stream=True)
 
         async def read(stream: Any) -> None:
@@ -67,13 +67,13 @@ async def test_a_stream_goes_on_on_another_process_when_its_own_is_killed(stack:
 async def test_a_process_that_stops_tells_its_clients_that_this_is_not_the_end(stack: Stack) -> None:
     """A mere end would look whole to them; and on chat a lost worker ends the answer, by default."""
     model = demo(pace_s=0, tokens=9, gate=unique(), gate_after=4)
-    async with openai_sdk.connected(stack.urls[0]) as first, openai_sdk.connected(stack.urls[1]) as second:
+    async with openai_sdk.sdk_client(stack.urls[0]) as first, openai_sdk.sdk_client(stack.urls[1]) as second:
         streams = [
-            await each.chat.completions.create(**openai_sdk.asked(model), stream=True) for each in (first, second)
+            await each.chat.completions.create(**openai_sdk.arguments(model), stream=True) for each in (first, second)
         ]
         for stream in streams:
             await anext(aiter(stream))
-        waiting = asyncio.create_task(first.chat.completions.create(**openai_sdk.asked(model)))
+        waiting = asyncio.create_task(first.chat.completions.create(**openai_sdk.arguments(model)))
         await until(lambda: _asked(stack, model, 3), 10, "three requests")
         stopping = asyncio.create_task(stack.apis[0].stop())
         raised = [await _raised(streams[0]), await _raised(waiting)]

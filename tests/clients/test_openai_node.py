@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import javascript
 from tests.support.stack import PROMPT, Stack, demo, unique
-from tests.support.tools import asking
+from tests.support.tools import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ async def test_text_is_the_same_however_it_is_asked_for(stack: Stack) -> None:
 
 async def test_calls_come_whole(stack: Stack) -> None:
     """The helper puts their pieces together."""
-    called = await _does(stack, "calls", demo(pace_s=0, tools=1), tools=[asking("a", x=1)])
+    called = await _does(stack, "calls", demo(pace_s=0, tools=1), tools=[calling("a", x=1)])
     assert called == [{"name": "a", "arguments": '{"x": 1}'}]
 
 

@@ -9,10 +9,10 @@ from openai import AsyncOpenAI
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
-from tests.support.openai_sdk import asked, streamed
+from tests.support.openai_sdk import accumulated, arguments
 from tests.support.sse import Frame, open_stream
 from tests.support.stack import PROMPT, QUICK, Stack, demo, unique
-from tests.support.tools import asking
+from tests.support.tools import calling
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 
@@ -37,7 +37,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "text": {"model": demo(pace_s=0, tokens=40)},
     "reasoning": {"model": demo(pace_s=0, tokens=20, reasoning=10)},
     "refusal": {"model": demo(pace_s=0, refusal=6)},
-    "calls": {"model": demo(pace_s=0, tools=2), "tools": [asking("a", x=1), asking("b", y="two")]},
+    "calls": {"model": demo(pace_s=0, tools=2), "tools": [calling("a", x=1), calling("b", y="two")]},
 }
 
 
@@ -46,7 +46,7 @@ async def test_it_is_told_what_the_provider_says(ours: AsyncOpenAI, provider: As
     """Streamed and whole: the answer the same model gives by Chat Completions, and what it cost."""
     fields = ANSWERS[name]
     usage = {"stream_options": {"include_usage": True}}
-    said = await streamed(provider, **asked(**fields), **usage)
+    said = await accumulated(provider, **arguments(**fields), **usage)
     message = said["choices"][0]["message"]
     mine = fields | {"tools": [flat(tool) for tool in fields.get("tools", ())]}
     whole = await ours.responses.create(input=PROMPT, **mine)
@@ -164,7 +164,7 @@ async def test_cancelling_twice_says_the_same_twice(stack: Stack, ours: AsyncOpe
 
 async def test_a_response_follows_another(ours: AsyncOpenAI, other: AsyncOpenAI) -> None:
     """The provider is shown the conversation so far, calls and their outputs; for as long as it is kept."""
-    tools = [flat(asking("a", x=1))]
+    tools = [flat(calling("a", x=1))]
     first = await ours.responses.create(model=demo(pace_s=0, tools=1), input="Weather?", tools=tools)
     (call,) = [item for item in first.output if item.type == "function_call"]
     second = await other.responses.create(

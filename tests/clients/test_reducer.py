@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import javascript
 from tests.support.stack import Stack, demo
-from tests.support.transcript import Seen, Transcript, reduce, whole
+from tests.support.transcript import SeenFrame, Transcript, reduce, whole
 from tests.support.viewer import Viewer
 from tests.unit.test_transcript import frame
 
@@ -26,7 +26,7 @@ _HALVES: Final = "\ud83c\udf0a"
 Said = tuple[str | None, str, dict[str, Any]]
 
 
-def sent(seen: Sequence[Seen]) -> list[dict[str, Any]]:
+def sent(seen: Sequence[SeenFrame]) -> list[dict[str, Any]]:
     """As JavaScript sees them."""
     return [{"id": s.frame.id, "type": s.frame.event, "data": s.frame.data} for s in seen]
 
@@ -72,7 +72,7 @@ def invented(chance: random.Random) -> list[Said]:
     return said
 
 
-def reduced(seen: Sequence[Seen]) -> dict[str, Any]:
+def reduced(seen: Sequence[SeenFrame]) -> dict[str, Any]:
     """By Python's reducer, which rolls back to a `cut`. Ours in JavaScript does not have to: the API sends a
     `cut` only to a viewer whose last event it is, and so any other is refused."""
     cut = seen[-1].frame.data.get("cut")

@@ -7,17 +7,19 @@ import pytest
 from tests.support import javascript
 from tests.support.client_reports import transcript_of
 from tests.support.invariants import check_invariants
-from tests.support.sse_fault_proxy import Habits, proxy, refusal
+from tests.support.sse_fault_proxy import StreamFaults, error_response, sse_fault_proxy
 from tests.support.stack import Stack, demo, unique
 from tests.support.transcript import whole
 
 pytestmark = pytest.mark.anyio
 
 
-async def follow(stack: Stack, habits: Habits, seed: int = 0, model: str | None = None, **given: Any) -> dict[str, Any]:
-    """Watch one answer through a proxy with these habits, and check all that can be checked."""
+async def follow(
+    stack: Stack, faults: StreamFaults, seed: int = 0, model: str | None = None, **given: Any
+) -> dict[str, Any]:
+    """Watch one answer through a proxy with these faults, and check all that can be checked."""
     generation_id = await stack.create(model or demo(pace_s=0.003, tokens=150, reasoning=5))
-    async with proxy(stack.urls[0], habits, seed) as road:
+    async with sse_fault_proxy(stack.urls[0], faults, seed) as road:
         told: dict[str, Any] = await javascript.run("watch.mjs", {"url": road.url, "id": generation_id, **given})
         told["paths"] = road.paths
     snapshot = await stack.snapshot(generation_id)
@@ -35,16 +37,16 @@ async def follow(stack: Stack, habits: Habits, seed: int = 0, model: str | None 
 @pytest.mark.parametrize("seed", range(3))
 async def test_bytes_may_come_in_any_shape(stack: Stack, line_end: bytes, seed: int) -> None:
     """Split anywhere, with a mark, comments, `retry`, ids with NUL; by callback and by iteration."""
-    habits = Habits(line_end=line_end, bom=True, garnish=True, pieces=(1, 40))
-    await follow(stack, habits, seed, iterate=bool(seed % 2))
+    faults = StreamFaults(line_end=line_end, bom=True, noise=True, pieces=(1, 40))
+    await follow(stack, faults, seed, iterate=bool(seed % 2))
 
 
 @pytest.mark.rule("R38")
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_connection_cut_again_and_again_costs_nothing(stack: Stack, seed: int) -> None:
     """At any byte, in the middle of a frame; each connection goes on after the last whole event."""
-    habits = Habits(garnish=True, pieces=(1, 200), cut_after=(300, 2_500), bom=seed % 2 == 0)
-    told = await follow(stack, habits, seed, model=demo(pace_s=0.015, tokens=150))
+    faults = StreamFaults(noise=True, pieces=(1, 200), cut_after=(300, 2_500), bom=seed % 2 == 0)
+    told = await follow(stack, faults, seed, model=demo(pace_s=0.015, tokens=150))
     assert len(told["paths"]) > 2
     assert "?after=" not in told["paths"][0]
     ids = {event["id"] for event in told["events"]}
@@ -54,21 +56,21 @@ async def test_a_connection_cut_again_and_again_costs_nothing(stack: Stack, seed
 @pytest.mark.rule("R38")
 async def test_what_is_in_front_may_refuse_for_a_while(stack: Stack) -> None:
     """502, 503, 429, a login page with 200, an empty answer: a native EventSource would have given up."""
-    refusals = [
+    first_responses = [
         b"",
-        refusal(200, "<html>Log in</html>", "Content-Type: text/html"),
-        refusal(502, "<html>Bad gateway</html>", "Content-Type: text/html"),
-        refusal(503, "", "Retry-After: 0"),
-        refusal(429, "{}", "Content-Type: application/json", "Retry-After: 0"),
+        error_response(200, "<html>Log in</html>", "Content-Type: text/html"),
+        error_response(502, "<html>Bad gateway</html>", "Content-Type: text/html"),
+        error_response(503, "", "Retry-After: 0"),
+        error_response(429, "{}", "Content-Type: application/json", "Retry-After: 0"),
     ]
-    told = await follow(stack, Habits(refusals=refusals))
+    told = await follow(stack, StreamFaults(first_responses=first_responses))
     assert len(told["paths"]) == 6
 
 
 @pytest.mark.rule("R38")
 async def test_a_silent_connection_is_left(stack: Stack) -> None:
     """A proxy or a mobile network may lose a connection without telling either end."""
-    told = await follow(stack, Habits(silent_after=900), silenceMs=700)
+    told = await follow(stack, StreamFaults(silent_after=900), silenceMs=700)
     assert len(told["paths"]) == 2
 
 
@@ -77,7 +79,7 @@ async def test_a_finished_answer_is_over_at_once(stack: Stack) -> None:
     """204: nothing is told, and nothing asked again."""
     generation_id = await stack.create(demo(pace_s=0, tokens=5))
     cursor = (await stack.closed(generation_id))["cursor"]
-    async with proxy(stack.urls[0], Habits()) as road:
+    async with sse_fault_proxy(stack.urls[0], StreamFaults()) as road:
         told = await javascript.run("watch.mjs", {"url": road.url, "id": generation_id, "after": cursor})
     assert (told["events"], told["refused"], told["states"][-1]) == ([], None, "ended")
     assert len(road.paths) == 1
@@ -96,7 +98,7 @@ async def test_a_refusal_for_good_is_told(
 ) -> None:
     """With the server's own code, and without asking again."""
     known = generation_id or await stack.create(demo(pace_s=0, tokens=1))
-    async with proxy(stack.urls[0], Habits()) as road:
+    async with sse_fault_proxy(stack.urls[0], StreamFaults()) as road:
         told = await javascript.run("watch.mjs", {"url": road.url, "id": known, "after": after})
     assert told["refused"]["name"] == "OutliveError"
     assert (told["refused"]["status"], told["refused"]["code"]) == (status, code)

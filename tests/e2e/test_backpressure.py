@@ -14,7 +14,7 @@ from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo
-from tests.support.tcp_fault_proxy import FaultProxy
+from tests.support.tcp_fault_proxy import TcpFaultProxy
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 
@@ -71,10 +71,10 @@ async def _at_gate(stack: Stack, model: str, count: int) -> None:
 
 
 @asynccontextmanager
-async def _slow() -> AsyncIterator[tuple[Stack, FaultProxy]]:
+async def _slow() -> AsyncIterator[tuple[Stack, TcpFaultProxy]]:
     """Everything said to Redis goes through a line that takes `SLOW_BYTES_PER_S`, until it is healed."""
     redis = RedisServer(tcp=True)
-    proxy = FaultProxy(redis.port)
+    proxy = TcpFaultProxy(redis.port)
     proxy.bytes_per_s = SLOW_BYTES_PER_S
     await redis.start()
     await proxy.start()

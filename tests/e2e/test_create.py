@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import Ended, request
 from tests.support.sse import open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 
 from outlive.shared.model.cursor import Cursor
-from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import events_url, open_events

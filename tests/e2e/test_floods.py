@@ -12,7 +12,7 @@ import pytest
 from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import DONE, HEAD, Provider, chunk
+from tests.support.scripted_provider import DONE, HEAD, ScriptedProvider, chunk
 from tests.support.stack import Stack
 from tests.support.viewer import Viewer
 
@@ -113,8 +113,11 @@ async def max_memory(process: OsProcess) -> AsyncIterator[list[int]]:
 async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisServer, floods: Floods) -> None:
     """Many at once, beside an answer that goes on; nothing compressed is ever opened."""
     clocks = {"first_token_s": 3, "between_tokens_s": 3, "slots": 40}
-    async with Provider() as provider, Stack(redis=redis_server, environ=provider.environ, settings=clocks) as stack:
-        provider.says["healthy"] = healthy
+    async with (
+        ScriptedProvider() as provider,
+        Stack(redis=redis_server, environ=provider.environ, settings=clocks) as stack,
+    ):
+        provider.scripts["healthy"] = healthy
 
         async def watched(model: str) -> str:
             made = await stack.create(model, on_interrupt="fail")
@@ -127,7 +130,7 @@ async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisSe
         worker = stack.workers[0]
         before_bytes = worker.resident_bytes
         async with max_memory(worker) as most:
-            models = ["healthy", *(provider.will_say(saying) for _, saying in floods.values())]
+            models = ["healthy", *(provider.model_that_says(saying) for _, saying in floods.values())]
             ends = await asyncio.gather(*map(watched, models))
             assert dict(zip(floods, ends[1:], strict=True)) == {name: code for name, (code, _) in floods.items()}
             assert ends[0] == text

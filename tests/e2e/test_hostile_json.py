@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from tests.support.error_answers import check_problem
-from tests.support.hostile_json import BEYOND_FLOATS, NO_JSON, ODD, nested
+from tests.support.hostile_json import BEYOND_FLOATS, INVALID, UNUSUAL, nested
 from tests.support.invariants import check_invariants
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import Provider, refused, stream
+from tests.support.scripted_provider import ScriptedProvider, refused, stream
 from tests.support.stack import Stack
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer
@@ -51,10 +51,10 @@ def _refused_with(body: bytes) -> bytes:
 
 LONG: Final = json.dumps("x" * 900_000)
 CHUNKS: Final[dict[str, tuple[str, bytes]]] = {
-    **{f"a chunk: {name}": (BROKEN, stream(SAID, text.encode(), END)) for name, text in NO_JSON.items()},
+    **{f"a chunk: {name}": (BROKEN, stream(SAID, text.encode(), END)) for name, text in INVALID.items()},
     **{
         f"a chunk with {name}": ("completed", stream(SAID, b'{"choices":[],"x":%b}' % text.encode(), END))
-        for name, text in ODD.items()
+        for name, text in UNUSUAL.items()
     },
     "an unending count": (BROKEN, stream(SAID, _usage(prompt_tokens=BEYOND_FLOATS), END)),
     "a count below nothing": (BROKEN, stream(SAID, _usage(completion_tokens="-7"), END)),
@@ -81,13 +81,13 @@ CHUNKS: Final[dict[str, tuple[str, bytes]]] = {
     "an error that is deep": ("upstream_error", stream(SAID, f'{{"error":{nested(900)}}}'.encode())),
     "an error that is a number": ("upstream_error", stream(SAID, b'{"error":5}')),
     "a refusal with halves of characters": ("upstream_refused", refused(400, "\ud800\0")),
-    "a refusal, deep": ("upstream_refused", _refused_with(NO_JSON["deep"].encode())),
+    "a refusal, deep": ("upstream_refused", _refused_with(INVALID["deep"].encode())),
     "a refusal, no text": ("upstream_refused", _refused_with(b"\xff\xfe{")),
 }
 
 VALUES: Final[dict[str, str]] = {
-    **{name: text for name, text in NO_JSON.items() if name != "half a string"},
-    **ODD,
+    **{name: text for name, text in INVALID.items() if name != "half a string"},
+    **UNUSUAL,
     "a number beyond floats": f'{{"a":{BEYOND_FLOATS}}}',
     "deeper than told": nested(250),
     "a long key": f'{{"{"k" * 200_000}":1}}',
@@ -100,24 +100,24 @@ class Ending(NamedTuple):
     log: list[tuple[str, str, str]]
 
 
-class Place(NamedTuple):
-    provider: Provider
+class Site(NamedTuple):
+    provider: ScriptedProvider
     stack: Stack
 
 
 @pytest.fixture(scope="module")
-async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
-    async with Provider() as provider, Stack(redis=redis_server, environ=provider.environ) as stack:
-        yield Place(provider, stack)
+async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
+    async with ScriptedProvider() as provider, Stack(redis=redis_server, environ=provider.environ) as stack:
+        yield Site(provider, stack)
 
 
-async def _watched(place: Place, saying: bytes, **fields: Any) -> Ending:
+async def _watched(site: Site, saying: bytes, **fields: Any) -> Ending:
     """One answer, watched from its beginning."""
-    model = place.provider.will_say(saying)
-    generation_id = await place.stack.create(model, on_interrupt="fail", **fields)
-    transcript = await Viewer(generation_id, place.stack.urls).follow()
-    log = await place.stack.log(generation_id)
-    check_invariants([transcript], snapshot := await place.stack.snapshot(generation_id), log)
+    model = site.provider.model_that_says(saying)
+    generation_id = await site.stack.create(model, on_interrupt="fail", **fields)
+    transcript = await Viewer(generation_id, site.stack.urls).follow()
+    log = await site.stack.log(generation_id)
+    check_invariants([transcript], snapshot := await site.stack.snapshot(generation_id), log)
     for _, _, data in log:
         json.loads(data, parse_constant=_no_constant)
     return Ending(transcript, snapshot, log)
@@ -127,21 +127,21 @@ def _no_constant(word: str) -> Any:
     raise AssertionError(f"a browser does not read {word}")
 
 
-async def _unharmed(place: Place, pids: tuple[int, int]) -> None:
+async def _unharmed(site: Site, pids: tuple[int, int]) -> None:
     """The same processes as before, and they do what they did."""
-    assert (place.stack.workers[0].pid, place.stack.apis[0].pid) == pids
-    assert place.stack.workers[0].running
-    ending = await _watched(place, stream(SAID, END))
+    assert (site.stack.workers[0].pid, site.stack.apis[0].pid) == pids
+    assert site.stack.workers[0].running
+    ending = await _watched(site, stream(SAID, END))
     assert (ending.snapshot["status"], ending.snapshot["text"]) == ("completed", "said")
 
 
 @pytest.mark.rule("R15", "R27", "R29")
-async def test_whatever_a_provider_sends_ends_as_it_should(place: Place) -> None:
+async def test_whatever_a_provider_sends_ends_as_it_should(site: Site) -> None:
     """By the table or as completed, never as a mistake of ours; what stands in the log is JSON to everybody."""
-    worker = place.stack.workers[0]
-    pids, before_bytes = (worker.pid, place.stack.apis[0].pid), worker.resident_bytes
+    worker = site.stack.workers[0]
+    pids, before_bytes = (worker.pid, site.stack.apis[0].pid), worker.resident_bytes
     async with asyncio.timeout(6 * WITHIN_S):
-        endings = await asyncio.gather(*(_watched(place, saying) for _, saying in CHUNKS.values()))
+        endings = await asyncio.gather(*(_watched(site, saying) for _, saying in CHUNKS.values()))
     found = {
         name: (ending.snapshot["error"] or {}).get("code") or ending.snapshot["status"]
         for name, ending in zip(CHUNKS, endings, strict=True)
@@ -150,14 +150,14 @@ async def test_whatever_a_provider_sends_ends_as_it_should(place: Place) -> None
     details = dict(zip(CHUNKS, endings, strict=True))["details: numbers that are none"].snapshot["usage"]
     assert details["prompt_tokens_details"] == {"d": 5}
     assert worker.resident_bytes - before_bytes < MEMORY_BYTES
-    await _unharmed(place, pids)
+    await _unharmed(site, pids)
 
 
 @pytest.mark.rule("R32", "R34")
-async def test_whatever_value_a_model_grows_is_told_in_bounds(place: Place) -> None:
+async def test_whatever_value_a_model_grows_is_told_in_bounds(site: Site) -> None:
     """As the answer and as a tool's arguments: the text is whole, and steps are small."""
-    pids = (place.stack.workers[0].pid, place.stack.apis[0].pid)
-    grown = await asyncio.gather(*(_grown(place, text) for text in VALUES.values()))
+    pids = (site.stack.workers[0].pid, site.stack.apis[0].pid)
+    grown = await asyncio.gather(*(_grown(site, text) for text in VALUES.values()))
     for (name, text), (answer, call) in zip(VALUES.items(), grown, strict=True):
         assert (answer.snapshot["status"], answer.snapshot["text"]) == ("completed", text), name
         assert call.snapshot["status"] == "completed", name
@@ -165,17 +165,17 @@ async def test_whatever_value_a_model_grows_is_told_in_bounds(place: Place) -> N
         assert bool(answer.snapshot["violations"]) is (name not in _OBJECTS), name
         largest = max((len(data) for _, kind, data in (*answer.log, *call.log) if kind == "json"), default=0)
         assert largest <= 16_384, name
-    await _unharmed(place, pids)
+    await _unharmed(site, pids)
 
 
-async def _grown(place: Place, text: str) -> list[Ending]:
+async def _grown(site: Site, text: str) -> list[Ending]:
     """As an answer that was to be an object, and as the arguments of a call; in pieces both."""
     pieces = [text[at : at + 5_000] for at in range(0, len(text), 5_000)]
     said = stream(*({"content": piece} for piece in pieces), END)
     head = _call('{"index":0,"id":"c","function":{"name":"f","arguments":""}}')
     called = stream(head, *({"tool_calls": [{"function": {"arguments": piece}}]} for piece in pieces), END)
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    return [await _watched(place, said, response_format=wanted), await _watched(place, called)]
+    return [await _watched(site, said, response_format=wanted), await _watched(site, called)]
 
 
 _OBJECTS: Final = {
@@ -191,29 +191,29 @@ SCHEMAS: Final = {
 
 @pytest.mark.rule("R61")
 @pytest.mark.parametrize("path", ["/v1/generations", "/v1/chat/completions", "/v1/responses"])
-async def test_a_body_that_is_meant_to_hurt_is_refused_or_answered(place: Place, path: str) -> None:
+async def test_a_body_that_is_meant_to_hurt_is_refused_or_answered(site: Site, path: str) -> None:
     """400 in its wire's words, or the answer; on every wire, at once, and never 500."""
-    pids = (place.stack.workers[0].pid, place.stack.apis[0].pid)
-    model = place.provider.will_say(stream(SAID, END))
+    pids = (site.stack.workers[0].pid, site.stack.apis[0].pid)
+    model = site.provider.model_that_says(stream(SAID, END))
     asked = '"input":"x"' if path.endswith("responses") else '"messages":[{"role":"user","content":"x"}]'
 
     async def send(value: str, field: str = "x") -> int:
         body = f'{{"model":"{model}",{asked},"{field}":{value}}}'.encode()
-        answer = await request("POST", place.stack.urls[0] + path, headers=JSON_TYPE, body=body, within_s=WITHIN_S)
+        answer = await request("POST", site.stack.urls[0] + path, headers=JSON_TYPE, body=body, within_s=WITHIN_S)
         if answer.status >= 400 and path == "/v1/generations":
             check_problem(answer, 400, "bad_request")
         return answer.status
 
-    for name, text in {**NO_JSON, "beyond floats": BEYOND_FLOATS, "too deep": nested(120), "no text": "\xff"}.items():
+    for name, text in {**INVALID, "beyond floats": BEYOND_FLOATS, "too deep": nested(120), "no text": "\xff"}.items():
         assert await send(text) == 400, name
-    for name, text in ODD.items():
+    for name, text in UNUSUAL.items():
         assert await send(text) in (200, 201), name
     for name, schema in SCHEMAS.items():
         wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
         if path.endswith("responses"):
             wanted = {"format": {"type": "json_schema", "name": "x", "schema": schema}}
         assert await send(json.dumps(wanted), "text" if path.endswith("responses") else "response_format") == 400, name
-    for text in NO_JSON.values():
-        whole = await request("POST", place.stack.urls[0] + path, headers=JSON_TYPE, body=text.encode())
+    for text in INVALID.values():
+        whole = await request("POST", site.stack.urls[0] + path, headers=JSON_TYPE, body=text.encode())
         assert whole.status == 400
-    await _unharmed(place, pids)
+    await _unharmed(site, pids)

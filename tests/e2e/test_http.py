@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import Ended, request
 from tests.support.sse import EventStream, Frame, open_events, open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique

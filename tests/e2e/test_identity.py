@@ -16,11 +16,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from tests.support.broken_origin import Asked, Origin, answer_of
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.processes import ROOT
 from tests.support.raw_http import Ended, Response, request
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_server import ReceivedRequest, ScriptedServer, whole_response
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, ApiProcess, Stack, chat
 from tests.support.tenants import AUTH, SIGNING_KEY, bearer, parts_of
@@ -65,19 +65,19 @@ async def command(stack: Stack, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-async def issuer(anyio_backend: str) -> AsyncIterator[Origin]:
+async def issuer(anyio_backend: str) -> AsyncIterator[ScriptedServer]:
     """Publishes its keys; what it answers may be exchanged."""
 
-    async def answer(_: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer_of("Content-Type: application/json", body=jwks(one=RSA, curve=CURVE)))
+    async def answer(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole_response("Content-Type: application/json", body=jwks(one=RSA, curve=CURVE)))
         await writer.drain()
 
-    async with Origin(answer) as origin:
+    async with ScriptedServer(answer) as origin:
         yield origin
 
 
 @pytest.fixture(scope="module")
-async def stack(redis_server: RedisServer, issuer: Origin) -> AsyncIterator[Stack]:
+async def stack(redis_server: RedisServer, issuer: ScriptedServer) -> AsyncIterator[Stack]:
     """One API process that asks; no worker, because nothing has to be answered."""
     where = f"http://127.0.0.1:{issuer.port}/keys"
     believes = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": where}
@@ -178,12 +178,12 @@ async def test_a_public_key_signs_nothing(stack: Stack) -> None:
         check_problem(await listed(stack, f"{body}.{mac}"), 401, "unauthenticated")
 
 
-async def test_an_issuer_is_asked_rarely_whatever_callers_send(stack: Stack, issuer: Origin) -> None:
+async def test_an_issuer_is_asked_rarely_whatever_callers_send(stack: Stack, issuer: ScriptedServer) -> None:
     """A token may name any key; that must not make us ask for each."""
-    before = len(issuer.asked)
+    before = len(issuer.requests)
     for n in range(30):
         assert (await listed(stack, token(kid=f"guess-{n}"))).status == 401
-    assert len(issuer.asked) - before <= 1
+    assert len(issuer.requests) - before <= 1
 
 
 async def test_an_issuer_that_is_away_is_told_as_such(redis_server: RedisServer) -> None:

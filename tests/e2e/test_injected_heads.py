@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.injections import INJECTIONS
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import Provider, refused, stream
+from tests.support.scripted_provider import ScriptedProvider, refused, stream
 from tests.support.stack import Stack
 from tests.support.tenants import AUTH, api_key
 from tests.support.waiting import until
@@ -62,11 +62,11 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
     settings = AUTH | {"cors_origins": "https://page.example", "proxies": "127.0.0.1"}
     # They are asked for faster than workers may end them.
     settings |= {"tenant_requests": "100000", "tenant_generations": "100000"}
-    async with Provider() as provider:
+    async with ScriptedProvider() as provider:
         for n, payload in enumerate(PAYLOADS):
             words = payload.decode("utf-8", "surrogatepass")
-            provider.says[f"says {n}"] = stream({"content": "a"}, {"content": words}, {"finish": words})
-            provider.says[f"fails {n}"] = refused(400, words)
+            provider.scripts[f"says {n}"] = stream({"content": "a"}, {"content": words}, {"finish": words})
+            provider.scripts[f"fails {n}"] = refused(400, words)
         stack = Stack(apis=2, workers=2, redis=redis_server, environ=provider.environ, settings=settings)
         for process in (stack.apis[0], stack.workers[0]):
             process.environ["OUTLIVE_LOG_FORMAT"] = "json"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
+from tests.support.problem_responses import check_problem
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import Stack, chat, demo, unique

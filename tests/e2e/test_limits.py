@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import Ended, Response, request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.stack import QUICK, Stack, demo, unique
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.raw_http import Headers, Response, request
 from tests.support.sse import open_stream
 from tests.support.stack import Stack, chat, demo, unique
-from tests.support.tcp_fault_proxy import Cut, FaultProxy
+from tests.support.tcp_fault_proxy import CutConnection, TcpFaultProxy
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def cutting(stack: Stack, *, heard: bool) -> AsyncIterator[str]:
     """The address of the first API process, by a road on which no answer arrives."""
-    proxy = FaultProxy(stack.apis[0].port, lambda: Cut(heard=heard))
+    proxy = TcpFaultProxy(stack.apis[0].port, lambda: CutConnection(requests_pass=heard))
     await proxy.start()
     try:
         yield f"http://127.0.0.1:{proxy.port}"

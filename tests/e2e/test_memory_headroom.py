@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, Stack, chat, demo, unique

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.metrics_reading import figures
+from tests.support.metrics_reading import scrape
 from tests.support.ports import claim_port, release_port
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
@@ -46,7 +46,7 @@ def children(pid: int) -> list[int]:
 async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> None:
     """How long it waited, how it began, what it said and how it ended; once each."""
     url = f"http://127.0.0.1:{port}"
-    before = await figures(url)
+    before = await scrape(url)
     for _ in range(3):
         await stack.closed(await stack.create(demo(tokens=20, pace_s=0.01)))
     refused = await stack.closed(await stack.create(demo(fault="400")))
@@ -54,10 +54,10 @@ async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> N
     assert (refused["status"], broken["status"]) == ("failed", "failed")
 
     async def told() -> bool:
-        return (await figures(url)).of("generations_ended_total", outcome="failed", code="upstream_connection") == 1
+        return (await scrape(url)).of("generations_ended_total", outcome="failed", code="upstream_connection") == 1
 
     await until(told, 5.0, "the last end told")
-    now = await figures(url)
+    now = await scrape(url)
 
     def grew(name: str, **labels: str) -> float:
         return now.of(name, **labels) - before.of(name, **labels)
@@ -82,28 +82,28 @@ async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> N
 async def test_a_cancel_is_measured_to_the_closed_socket(stack: Stack, port: int) -> None:
     """By Redis's clock, from the end in the log to the provider's socket closed."""
     url = f"http://127.0.0.1:{port}"
-    before = await figures(url)
+    before = await scrape(url)
     generation_id = await stack.create(demo(seed=unique(), pace_s=0.01, tokens=100_000))
 
     async def speaks() -> bool:
         return bool((await stack.snapshot(generation_id))["text"])
 
     await until(speaks, 10.0, "first text")
-    assert (await figures(url)).of("running_generations") == 1
+    assert (await scrape(url)).of("running_generations") == 1
     await stack.cancel(generation_id)
 
     async def measured() -> bool:
-        now = await figures(url)
+        now = await scrape(url)
         return now.of("cancel_to_socket_closed_seconds_count") > before.of("cancel_to_socket_closed_seconds_count")
 
     await until(measured, 5.0, "a cancel measured")
-    now = await figures(url)
+    now = await scrape(url)
     took_s = now.of("cancel_to_socket_closed_seconds_sum") - before.of("cancel_to_socket_closed_seconds_sum")
     assert 0 <= took_s < 1.0
 
     # arq writes to its own books after that, and the slot is taken until it has.
     async def nothing_runs() -> bool:
-        return (await figures(url)).of("running_generations") == 0
+        return (await scrape(url)).of("running_generations") == 0
 
     await until(nothing_runs, 5.0, "the slot free again")
 
@@ -116,7 +116,7 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
 
     async def viewers() -> set[float]:
         # Each asked on a connection of its own, so mostly another process answers.
-        said = await asyncio.gather(*(figures(url) for _ in range(4 * PROCESSES)))
+        said = await asyncio.gather(*(scrape(url) for _ in range(4 * PROCESSES)))
         return {one.of("viewers") for one in said}
 
     async def all_say(count: int) -> bool:
@@ -133,7 +133,7 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
 
     await until(is_replaced, 30.0, "another process in its place")
     await until(lambda: all_say(12), 30.0, "12 viewers again, whoever is asked")
-    said = await figures(url)
+    said = await scrape(url)
     assert said.of("active_generations") == 1
     assert 1 <= said.of("feeds") <= PROCESSES
     await stack.model.open_gate(gate)
@@ -144,7 +144,7 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
 async def test_viewers_are_told_by_how_far_they_are_behind_and_how_they_end(stack: Stack) -> None:
     """One that leaves, one that stays to the end, and one that comes when all has been said."""
     url, gate = stack.urls[0], unique()
-    before = await figures(url)
+    before = await scrape(url)
     generation_id = await stack.create(demo(tokens=40, pace_s=0, gate=gate, gate_after=20))
     staying = asyncio.create_task(Viewer(generation_id, [url]).follow())
     async with open_events(url, generation_id) as stream:
@@ -153,7 +153,7 @@ async def test_viewers_are_told_by_how_far_they_are_behind_and_how_they_end(stac
                 break
 
     async def ended(reason: str) -> float:
-        now = await figures(url)
+        now = await scrape(url)
         return now.of("viewers_ended_total", reason=reason) - before.of("viewers_ended_total", reason=reason)
 
     async def is_counted(reason: str, count: int) -> bool:
@@ -164,7 +164,7 @@ async def test_viewers_are_told_by_how_far_they_are_behind_and_how_they_end(stac
     await staying
     await Viewer(generation_id, [url]).follow()
     await until(lambda: is_counted("terminal", 2), 5.0, "the two that saw the end")
-    now = await figures(url)
+    now = await scrape(url)
     assert now.of("catch_up_events_count") - before.of("catch_up_events_count") == 3
     # The last to come lacked all: at least `queued`, `attempt`, a token and the end.
     assert now.of("catch_up_events_sum") - before.of("catch_up_events_sum") >= 4
@@ -174,15 +174,15 @@ async def test_a_probe_says_how_late_events_reach_viewers(stack: Stack) -> None:
     """While anybody watches, and on every process that has a viewer; with nobody there is none."""
     url, gate = stack.urls[0], unique()
     generation_id = await stack.create(demo(tokens=5, pace_s=0, gate=gate, gate_after=2))
-    before = await figures(url)
+    before = await scrape(url)
     watching = [asyncio.create_task(Viewer(generation_id, [url]).follow()) for _ in range(4)]
 
     async def probed(count: int) -> bool:
-        now = await figures(url)
+        now = await scrape(url)
         return now.of("append_to_viewer_seconds_count") - before.of("append_to_viewer_seconds_count") >= count
 
     await until(lambda: probed(3), 15.0, "three probes", every_s=0.1)
-    now = await figures(url)
+    now = await scrape(url)
     took_s = now.of("append_to_viewer_seconds_sum") - before.of("append_to_viewer_seconds_sum")
     assert 0 < took_s < 15.0
     assert now.of("reader_lag_events") == 0
@@ -193,13 +193,13 @@ async def test_a_probe_says_how_late_events_reach_viewers(stack: Stack) -> None:
 async def test_problems_and_cancels_are_counted(stack: Stack) -> None:
     """By code and by outcome, over all processes."""
     url = stack.urls[0]
-    before = await figures(url)
+    before = await scrape(url)
     for _ in range(5):
         assert (await request("GET", f"{url}/v1/generations/gen_{'0' * 32}")).status == 404
     assert (await stack.post(chat(QUICK, deadline_s=-1))).status == 400
     assert (await request("POST", f"{url}/v1/chat/completions", body={"model": QUICK})).status == 400
     await stack.cancel(await stack.create(demo(pace_s=1)))
-    now = await figures(url)
+    now = await scrape(url)
     assert now.of("problems_total", code="not_found") - before.of("problems_total", code="not_found") == 5
     assert now.of("problems_total", code="bad_request") - before.of("problems_total", code="bad_request") == 2
     ended = {"outcome": "cancelled", "code": ""}
@@ -213,14 +213,14 @@ async def test_what_redis_does_not_do_is_counted_by_kind() -> None:
     try:
         async with Stack(apis=1, workers=0, redis=redis) as stack:
             url = stack.urls[0]
-            assert (await figures(url)).of("active_generations") == 0
+            assert (await scrape(url)).of("active_generations") == 0
             redis.kill()
 
             async def noticed() -> bool:
-                return (await figures(url)).of("redis_errors_total", kind="connection") > 0
+                return (await scrape(url)).of("redis_errors_total", kind="connection") > 0
 
             await until(noticed, 15.0, "an error counted", every_s=0.1)
-            assert str((await figures(url)).of("active_generations")) == "nan"
+            assert str((await scrape(url)).of("active_generations")) == "nan"
             async with open_events(url, f"gen_{'0' * 32}") as stream:
                 assert stream.status == 200
     finally:

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.support.invariants import check_invariants
-from tests.support.metrics_reading import figures
+from tests.support.metrics_reading import scrape
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo
 from tests.support.stalled_viewer import has_bytes, stalled_viewer
@@ -41,7 +41,7 @@ async def test_five_hundred_that_never_read_are_cut_and_cost_little(stack: Stack
 
     async def all_counted() -> bool:
         # Of a few the kernel's buffers had room for all: for us those saw the end.
-        now = await figures(api.url)
+        now = await scrape(api.url)
         stalled, complete = (now.of("viewers_ended_total", reason=reason) for reason in ("stalled", "terminal"))
         return stalled + complete >= STALLED and stalled > STALLED / 2
 

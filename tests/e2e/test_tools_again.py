@@ -11,7 +11,7 @@ import pytest
 from tests.support.invariants import check_invariants
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo, unique
-from tests.support.tools import asking, notes
+from tests.support.tools import calling, notes_in
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
@@ -40,7 +40,7 @@ class _Answer:
 
     @classmethod
     async def begin(cls, stack: Stack, folder: Path, *tools: Any, **wishes: object) -> "_Answer":
-        waiting = asking("wait", file=str(folder / "waits"), gate=str(folder / "gate"))
+        waiting = calling("wait", file=str(folder / "waits"), gate=str(folder / "gate"))
         model = demo(**{"pace_s": 0, "tools": len(tools) + 1, "seed": unique(), **wishes})
         return cls(stack, model, await stack.create(model, tools=[*tools, waiting]), folder)
 
@@ -49,7 +49,7 @@ class _Answer:
 
         async def reached() -> bool:
             snapshot = await self.stack.snapshot(self.id)
-            return notes(self.waits).count("began") == times and len(snapshot["tool_results"]) == results
+            return notes_in(self.waits).count("began") == times and len(snapshot["tool_results"]) == results
 
         await until(reached, LEASE_S + 10, f"attempt with {times} waits and {results} results", every_s=0.05)
 
@@ -84,14 +84,14 @@ async def test_a_finished_call_of_a_killed_worker_is_not_run_again(
     when the attempt that was lost had itself been told of the one before."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note", file=str(file)))
+        answer = await _Answer.begin(stack, tmp_path, calling("note", file=str(file)))
         for kill in range(kills):
             await answer.is_waiting(kill + 1, results=1)
             await _replace_killed(stack)
         await answer.is_waiting(kills + 1, results=1)
         transcript, snapshot = await answer.ended()
 
-        assert notes(file) == ["note"]
+        assert notes_in(file) == ["note"]
         assert snapshot["attempt"] == kills + 1
         assert {result["content"] for result in snapshot["tool_results"]} == {"noted", "waited"}
         assert "A tool said: noted\n\nA tool said: waited\n\n" in snapshot["text"]
@@ -106,13 +106,13 @@ async def test_a_repeatable_call_of_a_killed_worker_is_run_again(redis_server: R
     """Its result is fresh: the model had not yet been told the former."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note_again", file=str(file)))
+        answer = await _Answer.begin(stack, tmp_path, calling("note_again", file=str(file)))
         await answer.is_waiting(1, results=1)
         await _replace_killed(stack)
         await answer.is_waiting(2, results=1)
         _, snapshot = await answer.ended()
 
-        assert notes(file) == ["again", "again"]
+        assert notes_in(file) == ["again", "again"]
         assert len(snapshot["tool_results"]) == 2
 
 
@@ -135,15 +135,15 @@ async def test_a_worker_that_is_stopped_hands_its_results_over(redis_server: Red
     """The next one goes on where it was; what was running there is told to stop."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note", file=str(file)))
+        answer = await _Answer.begin(stack, tmp_path, calling("note", file=str(file)))
         await answer.is_waiting(1, results=1)
         await stack.start_worker()
         await stack.workers[0].stop()
         await answer.is_waiting(2, results=1)
         await answer.ended()
 
-        assert notes(file) == ["note"]
-        assert notes(answer.waits) == ["began", "cancelled", "began"]
+        assert notes_in(file) == ["note"]
+        assert notes_in(answer.waits) == ["began", "cancelled", "began"]
 
 
 @pytest.mark.rule("R43")
@@ -154,7 +154,7 @@ async def test_what_breaks_in_the_answer_to_results_does_not_break_them(
     """Text that was begun is forgotten, the rounds before it are not; the model hears the same results."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note", file=str(file)), pace_s=0.1, chars=40)
+        answer = await _Answer.begin(stack, tmp_path, calling("note", file=str(file)), pace_s=0.1, chars=40)
         answer.gate.touch()
         await answer.has_text()
         if lost == "worker":
@@ -166,7 +166,7 @@ async def test_what_breaks_in_the_answer_to_results_does_not_break_them(
             await stack.model.start()
         transcript, snapshot = await answer.ended()
 
-        assert (notes(file), notes(answer.waits)) == (["note"], ["began"])
+        assert (notes_in(file), notes_in(answer.waits)) == (["note"], ["began"])
         assert snapshot["attempt"] == 2
         reasons = [frame.data["reason"] for frame in transcript.frames if frame.event == "attempt"]
         assert reasons == ["started", "worker_lost" if lost == "worker" else "upstream_interrupted"]

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from outlive.shared.log.viewer_counts import EXPIRY_S
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events

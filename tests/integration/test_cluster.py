@@ -158,7 +158,7 @@ async def test_each_primary_is_asked_for_its_own_replica(
         found = await replicas.standing(made)
     assert {i for i, standing in found.items() if standing is Standing.ALONE} == set(lonely)
     assert {standing for i, standing in found.items() if i not in lonely} == {Standing.COPIED}
-    await cluster.mend()
+    await cluster.repair()
 
 
 @pytest.mark.rule("R25", "R54")

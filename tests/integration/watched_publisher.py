@@ -16,7 +16,7 @@ from outlive.worker.publishing.outbox import OutboxLimits
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import LIMITS, running, said
-from tests.support.metrics_reading import unread
+from tests.support.metrics_reading import unread_worker_metrics
 from tests.support.waiting import until
 
 WITHIN_S: Final = 10.0
@@ -50,7 +50,7 @@ class WatchedLog(EventLog):
 @asynccontextmanager
 async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterator[Publisher]:
     """A publisher at work."""
-    publisher = Publisher(eventlog, _OUTBOX, unread(), lease_s=LEASE_S, full_s=full_s)
+    publisher = Publisher(eventlog, _OUTBOX, unread_worker_metrics(), lease_s=LEASE_S, full_s=full_s)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher

@@ -19,6 +19,6 @@ def transcript_of(generation_id: str, client: str, events: Iterable[dict[str, An
     return transcript
 
 
-def retold(log: Iterable[LogEntry]) -> list[LogEntry]:
+def reencoded(log: Iterable[LogEntry]) -> list[LogEntry]:
     """A log as it reads when its JSON was taken in and written again, which is not its bytes: 1.50 becomes 1.5."""
     return [(entry_id, kind, encode_json(decode_json(data)).decode()) for entry_id, kind, data in log]

@@ -12,7 +12,7 @@ def nested(depth: int, opening: str = "[", core: str = "", closing: str = "]") -
     return opening * depth + core + closing * depth
 
 
-NO_JSON: Final = {
+INVALID: Final = {
     "open without end": "[" * 100_000,
     "deep": nested(100_000),
     "NaN": "NaN",
@@ -23,7 +23,7 @@ NO_JSON: Final = {
 }
 """Nobody has to take these; some parsers do, and others end with the process."""
 
-ODD: Final = {
+UNUSUAL: Final = {
     "deep enough to be unlikely": nested(90),
     "a number of 4,000 digits": "9" * 4_000,
     "a number above 64 bits": "9" * 30,

@@ -48,7 +48,7 @@ def failure(injections: Sequence[str] = INJECTIONS) -> bytes:
     return stream({"content": "said"}, _error("".join(injections)))
 
 
-def check_told(answer: dict[str, Any]) -> None:
+def check_unchanged(answer: dict[str, Any]) -> None:
     """What a viewer reduced `answer` to is what was sent."""
     assert answer["reasoning"] == SPOKEN
     assert answer["text"] == SPOKEN

@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.model.json_ops import compose
 from tests.support.sse import Frame
-from tests.support.transcript import FOLDABLE, TERMINALS, Seen, Segment, Transcript, reduce, whole
+from tests.support.transcript import FOLDABLE, TERMINALS, SeenFrame, Segment, Transcript, reduce, whole
 
 LogEntry = tuple[str, str, str]
 """id, type, data."""
@@ -116,7 +116,7 @@ def _check_folds(
                 _broken("I3", fault, transcript, s.frame)
 
 
-def _fold_fault(s: Seen, entries: Sequence[tuple[str, str]]) -> str | None:
+def _fold_fault(s: SeenFrame, entries: Sequence[tuple[str, str]]) -> str | None:
     """What is wrong with a fold, given all the entries it stands for."""
     kind, folded = s.frame.event, s.frame.data
     types = {event for event, _ in entries}

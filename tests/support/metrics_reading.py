@@ -8,12 +8,12 @@ from outlive.worker.metrics import WorkerMetrics
 from tests.support.raw_http import request
 
 
-def unread() -> WorkerMetrics:
+def unread_worker_metrics() -> WorkerMetrics:
     """A worker's, of one slot."""
     return WorkerMetrics(slots=1, running=lambda: 0)
 
 
-class Figures:
+class Scrape:
     """What one process said at once."""
 
     def __init__(self, samples: Mapping[tuple[str, frozenset[tuple[str, str]]], float]) -> None:
@@ -27,12 +27,12 @@ class Figures:
         return {name for name, _ in self._samples}
 
 
-async def figures(url: str) -> Figures:
+async def scrape(url: str) -> Scrape:
     """Ask `/metrics` there."""
     answer = await request("GET", f"{url}/metrics")
     assert answer.status == 200, answer
     families = text_string_to_metric_families(answer.body.decode())
-    return Figures(
+    return Scrape(
         {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in families

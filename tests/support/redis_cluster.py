@@ -103,7 +103,7 @@ class RedisCluster:
         by_port = {node.port: node for node in self.nodes}
         return [(first, last, by_port[server[1]]) for first, last, server, *_ in await asked.ask("CLUSTER", "SLOTS")]
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         """Everybody runs, and every primary has its replica again."""
         await asyncio.gather(*(node.start() for node in self.nodes if not node.running))
         await self._whole()

@@ -1,7 +1,7 @@
-"""Owns a provider that says exactly the bytes it was told to say, lawful or not.
+"""Owns a provider that scripts exactly the bytes it was told to say, lawful or not.
 
-The demo model says what models say, and breaks off in the ways that networks do; this one is for
-what only an attacker would send. Which bytes is told by the name of the model that is asked for.
+The demo model scripts what models say, and breaks off in the ways that networks do; this one is for
+what only an attacker would send. Which bytes is told by the name of the model that is request for.
 """
 
 import asyncio
@@ -10,28 +10,28 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from tests.support.broken_origin import Asked, Origin
+from tests.support.scripted_server import ReceivedRequest, ScriptedServer
 
-Saying = bytes | Callable[[], AsyncIterator[bytes]]
+Script = bytes | Callable[[], AsyncIterator[bytes]]
 """A whole HTTP answer; or its pieces, without end if need be."""
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
 DONE: Final = b"data: [DONE]\n\n"
 
 
-class Provider(Origin):
-    """One such. Put what it says into `says`, by the model's name."""
+class ScriptedProvider(ScriptedServer):
+    """One such. Put what it scripts into `scripts`, by the model's name."""
 
     def __init__(self) -> None:
-        super().__init__(self._answer)
-        self.says: dict[str, Saying] = {}
+        super().__init__(self._respond)
+        self.scripts: dict[str, Script] = {}
         self.times: Counter[str] = Counter()
-        """How often it was asked for each."""
+        """How often it was request for each."""
 
-    def will_say(self, saying: Saying) -> str:
-        """The name of a model that says this."""
-        model = f"model-{len(self.says)}"
-        self.says[model] = saying
+    def model_that_says(self, script: Script) -> str:
+        """The name of a model that scripts this."""
+        model = f"model-{len(self.scripts)}"
+        self.scripts[model] = script
         return model
 
     @property
@@ -39,15 +39,15 @@ class Provider(Origin):
         """For a `Stack` that shall ask this one."""
         return {"OPENAI_BASE_URL": f"http://127.0.0.1:{self.port}/v1"}
 
-    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
-        model = json.loads(asked.body)["model"]
+    async def _respond(self, request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        model = json.loads(request.body)["model"]
         self.times[model] += 1
-        saying = self.says[model]
-        if isinstance(saying, bytes):
-            writer.write(saying)
+        script = self.scripts[model]
+        if isinstance(script, bytes):
+            writer.write(script)
             await writer.drain()
             return
-        async for piece in saying():
+        async for piece in script():
             writer.write(piece)
             await writer.drain()
 

@@ -49,7 +49,7 @@ class SentinelSet:
             await self.first.start()
             await self.second.start()
             await asyncio.gather(*(sentinel.start() for sentinel in self.sentinels))
-            await self.mend()
+            await self.repair()
         except BaseException:
             await self.__aexit__()
             raise
@@ -70,7 +70,7 @@ class SentinelSet:
 
         await until(replaced, _WITHIN_S, f"a replica in the place of {dead.name}", every_s=0.02)
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         """Both servers run, one follows the other, and every Sentinel knows of all."""
         await asyncio.gather(*(server.start() for server in (self.first, self.second) if not server.running))
 

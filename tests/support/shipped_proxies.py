@@ -18,11 +18,11 @@ from tests.support.processes import ROOT, STOP_S, OsProcess
 from tests.support.programs import program
 
 
-class Proxy(OsProcess):
+class ShippedProxy(OsProcess):
     """One proxy in front of API processes, in the clear at `url`."""
 
-    def __init__(self, name: str, api_ports: Sequence[int], instead: Mapping[str, str] | None = None) -> None:
-        """`instead`: text of the configuration -> what stands there for this test, as a shorter time."""
+    def __init__(self, name: str, api_ports: Sequence[int], replacements: Mapping[str, str] | None = None) -> None:
+        """`replacements`: text of the configuration -> what stands there for this test, as a shorter time."""
         self.port, self.tls_port = claim_port(), claim_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tls_url = f"https://127.0.0.1:{self.tls_port}"
@@ -30,9 +30,9 @@ class Proxy(OsProcess):
         if os.geteuid() == 0:
             # Its workers are another user then, who must get at its files.
             self.directory.chmod(0o755)
-        super().__init__(name, self.write(api_ports, instead or {}))
+        super().__init__(name, self.write(api_ports, replacements or {}))
 
-    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
+    def write(self, api_ports: Sequence[int], replacements: Mapping[str, str]) -> list[str]:
         """Write the configuration; the command that runs it."""
         raise NotImplementedError
 
@@ -66,52 +66,52 @@ class Proxy(OsProcess):
             release_port(self.tls_port)
 
 
-class Haproxy(Proxy):
+class Haproxy(ShippedProxy):
     """HAProxy with deploy/haproxy."""
 
-    def __init__(self, api_ports: Sequence[int], *, instead: Mapping[str, str] | None = None) -> None:
-        super().__init__("haproxy", api_ports, instead)
+    def __init__(self, api_ports: Sequence[int], *, replacements: Mapping[str, str] | None = None) -> None:
+        super().__init__("haproxy", api_ports, replacements)
 
-    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
+    def write(self, api_ports: Sequence[int], replacements: Mapping[str, str]) -> list[str]:
         make_certificate(self.directory)
         both = [(self.directory / name).read_text() for name in ("certificate.pem", "key.pem")]
         (self.directory / "both.pem").write_text("".join(both))
-        place = {
+        site = {
             "bind :8080": f"bind 127.0.0.1:{self.port}",
             "bind :8443": f"bind 127.0.0.1:{self.tls_port}",
             "/tls/both.pem": str(self.directory / "both.pem"),
             # It takes two files each, and ends if it may not have them.
             "maxconn 16384": "maxconn 1024",
-        } | hosts(api_ports)
+        } | compose_hosts(api_ports)
         file = self.directory / "haproxy.cfg"
-        file.write_text(exchanged((ROOT / "deploy/haproxy/haproxy.cfg").read_text(), place | dict(instead)))
+        file.write_text(replace_once((ROOT / "deploy/haproxy/haproxy.cfg").read_text(), site | dict(replacements)))
         return [program("haproxy"), "-db", "-f", str(file)]
 
 
-class Caddy(Proxy):
+class Caddy(ShippedProxy):
     """Caddy with deploy/caddy, without TLS: for that it would want a certificate authority."""
 
-    def __init__(self, api_ports: Sequence[int], *, instead: Mapping[str, str] | None = None) -> None:
-        super().__init__("caddy", api_ports, instead)
+    def __init__(self, api_ports: Sequence[int], *, replacements: Mapping[str, str] | None = None) -> None:
+        super().__init__("caddy", api_ports, replacements)
 
-    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
-        place = {
+    def write(self, api_ports: Sequence[int], replacements: Mapping[str, str]) -> list[str]:
+        site = {
             "\n{\n": f"\n{{\n\tadmin off\n\tstorage file_system {self.directory}\n",
             "{$OUTLIVE_SITE:localhost}": self.url,
-        } | hosts(api_ports)
+        } | compose_hosts(api_ports)
         file = self.directory / "Caddyfile"
-        file.write_text(exchanged((ROOT / "deploy/caddy/Caddyfile").read_text(), place | dict(instead)))
+        file.write_text(replace_once((ROOT / "deploy/caddy/Caddyfile").read_text(), site | dict(replacements)))
         return [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(file)]
 
 
-def hosts(api_ports: Sequence[int]) -> dict[str, str]:
+def compose_hosts(api_ports: Sequence[int]) -> dict[str, str]:
     """compose.yaml's two API processes -> these two."""
     return {f"api-{n}:8000": f"127.0.0.1:{port}" for n, port in enumerate(api_ports, start=1)}
 
 
-def exchanged(text: str, instead: Mapping[str, str]) -> str:
+def replace_once(text: str, replacements: Mapping[str, str]) -> str:
     """`text` with other words for those that stand in it exactly once."""
-    for words, others in instead.items():
+    for words, others in replacements.items():
         assert text.count(words) == 1, f"`{words}` stands there {text.count(words)} times"
         text = text.replace(words, others)
     return text

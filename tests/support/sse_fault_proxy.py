@@ -15,16 +15,16 @@ from typing import Final
 from tests.support.raw_http import Headers, exchange
 
 _BOM: Final = b"\xef\xbb\xbf"
-_GARNISH: Final = (b": comment\n", b":\n", b"retry: 7\n", b"retry: soon\n", b"id: \0nul\n", b"nonsense\n", b"x: y\n")
+_NOISE: Final = (b": comment\n", b":\n", b"retry: 7\n", b"retry: soon\n", b"id: \0nul\n", b"nonsense\n", b"x: y\n")
 
 
 @dataclass
-class Habits:
+class StreamFaults:
     """What it does to a stream."""
 
     line_end: bytes = b"\n"
     bom: bool = False
-    garnish: bool = False
+    noise: bool = False
     """Comments, `retry`, ids with NUL and unknown fields before any line."""
     pieces: tuple[int, int] = (1, 65_536)
     """Bytes per write, at random."""
@@ -34,25 +34,25 @@ class Habits:
     """Also inside a frame; else after the one that would be cut."""
     retry_ms: int | None = None
     """Said at the beginning of each response."""
-    refusals: list[bytes] = field(default_factory=list)
+    first_responses: list[bytes] = field(default_factory=list)
     """Whole answers to the first requests instead of the stream."""
     silent_after: int | None = None
     """Bytes after which the first connection stays open and says nothing."""
 
 
-class Proxy:
+class SseFaultProxy:
     """Made by `proxy`."""
 
-    def __init__(self, upstream: str, habits: Habits, seed: int) -> None:
+    def __init__(self, upstream: str, faults: StreamFaults, seed: int) -> None:
         self.url = ""
         self.paths: list[str] = []
         """What was asked for, in order."""
-        self.resumed: list[str] = []
+        self.last_event_ids: list[str] = []
         """The `Last-Event-ID` of those that had one."""
         self.statuses: list[int] = []
         """What they were answered."""
         self._upstream = upstream
-        self._habits = habits
+        self._faults = faults
         self._chance = random.Random(seed)
         self._serving: set[asyncio.Task[None]] = set()
 
@@ -80,12 +80,12 @@ class Proxy:
             self.paths.append(path)
             said = re.search(rb"^last-event-id: *(.*?)\r$", head, re.IGNORECASE | re.MULTILINE)
             if said:
-                self.resumed.append(said[1].decode())
-            if self._habits.refusals:
-                writer.write(self._habits.refusals.pop(0))
+                self.last_event_ids.append(said[1].decode())
+            if self._faults.first_responses:
+                writer.write(self._faults.first_responses.pop(0))
                 await writer.drain()
             else:
-                await self._pass_on(path, [("Last-Event-ID", self.resumed[-1])] if said else [], writer)
+                await self._pass_on(path, [("Last-Event-ID", self.last_event_ids[-1])] if said else [], writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
 
@@ -95,7 +95,7 @@ class Proxy:
             self.statuses.append(made.status)
             kind = made.headers.get("content-type", "text/plain")
             writer.write(f"HTTP/1.1 {made.status} -\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode())
-            patience = self._chance.randint(*self._habits.cut_after) if self._habits.cut_after else None
+            patience = self._chance.randint(*self._faults.cut_after) if self._faults.cut_after else None
             sent = 0
             change = self._changing() if kind.startswith("text/event-stream") else lambda data: data
             while data := await made.read():
@@ -104,8 +104,8 @@ class Proxy:
                         writer.write(piece[:end])
                         writer.transport.close()
                         return
-                    if self._habits.silent_after is not None and sent + len(piece) > self._habits.silent_after:
-                        self._habits.silent_after = None
+                    if self._faults.silent_after is not None and sent + len(piece) > self._faults.silent_after:
+                        self._faults.silent_after = None
                         await asyncio.get_running_loop().create_future()
                     writer.write(piece)
                     sent += len(piece)
@@ -122,14 +122,14 @@ class Proxy:
             nonlocal rest, at_start
             lines = (rest + data).split(b"\n")
             rest = lines.pop()
-            out = _BOM if at_start and self._habits.bom else b""
-            if at_start and self._habits.retry_ms is not None:
-                out += b"retry: %d" % self._habits.retry_ms + 2 * self._habits.line_end
+            out = _BOM if at_start and self._faults.bom else b""
+            if at_start and self._faults.retry_ms is not None:
+                out += b"retry: %d" % self._faults.retry_ms + 2 * self._faults.line_end
             at_start = False
             for line in lines:
-                if self._habits.garnish and self._chance.random() < 0.3:
-                    out += self._chance.choice(_GARNISH).replace(b"\n", self._habits.line_end)
-                out += line + self._habits.line_end
+                if self._faults.noise and self._chance.random() < 0.3:
+                    out += self._chance.choice(_NOISE).replace(b"\n", self._faults.line_end)
+                out += line + self._faults.line_end
             return out
 
         return change
@@ -138,7 +138,7 @@ class Proxy:
         """Where this piece is cut, if it is."""
         if len(piece) <= left:
             return None
-        if self._habits.cut_frames:
+        if self._faults.cut_frames:
             return left
         end = piece.find(b"\n\n", max(left, 0))
         return None if end < 0 else end + 2
@@ -146,16 +146,16 @@ class Proxy:
     def _split(self, data: bytes) -> list[bytes]:
         pieces = []
         while data:
-            size = self._chance.randint(*self._habits.pieces)
+            size = self._chance.randint(*self._faults.pieces)
             pieces.append(data[:size])
             data = data[size:]
         return pieces
 
 
 @asynccontextmanager
-async def proxy(upstream: str, habits: Habits, seed: int = 0) -> AsyncIterator[Proxy]:
+async def sse_fault_proxy(upstream: str, faults: StreamFaults, seed: int = 0) -> AsyncIterator[SseFaultProxy]:
     """A proxy in front of an API, for as long as the block lasts."""
-    made = Proxy(upstream, habits, seed)
+    made = SseFaultProxy(upstream, faults, seed)
     server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
@@ -165,7 +165,7 @@ async def proxy(upstream: str, habits: Habits, seed: int = 0) -> AsyncIterator[P
         await made.close()
 
 
-def refusal(status: int, body: str = "", *headers: str) -> bytes:
+def error_response(status: int, body: str = "", *headers: str) -> bytes:
     """A whole answer as something in front of the API would give it."""
     head = [f"HTTP/1.1 {status} -", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return ("\r\n".join(head) + "\r\n\r\n" + body).encode()

@@ -1,7 +1,7 @@
 """Owns a TCP link that can be hurt: cut, black hole, latency, throttle, half-close, refusal.
 
 Stands between one process of ours and one server, so that a fault meets that process alone. Knows
-no protocol; a `Watch` given to it sees the bytes of one connection and may hold or drop them.
+no protocol; a `ConnectionObserver` given to it sees the bytes of one connection and may hold or drop them.
 """
 
 import asyncio
@@ -21,37 +21,37 @@ _LINGER_0: Final = struct.pack("ii", 1, 0)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Watch(Protocol):
+class ConnectionObserver(Protocol):
     """Sees one connection's bytes before they are passed on; False cuts the connection instead."""
 
-    async def asked(self, data: bytes) -> bool:
+    async def from_client(self, data: bytes) -> bool:
         """From the client. Whoever waits in here holds the bytes back."""
         ...
 
-    async def answered(self, data: bytes) -> bool:
+    async def from_server(self, data: bytes) -> bool:
         """From the server."""
         ...
 
 
-class Cut:
-    """Ends a connection where its server answers, or before the server has heard what was said. `answered`:
+class CutConnection:
+    """Ends a connection where its server answers, or before the server has requests_pass what was said. `answered`:
     does not end it."""
 
-    def __init__(self, *, heard: bool = True, answered: bool = False) -> None:
-        self._heard = heard
-        self._answered = answered
+    def __init__(self, *, requests_pass: bool = True, replies_pass: bool = False) -> None:
+        self._requests_pass = requests_pass
+        self._replies_pass = replies_pass
 
-    async def asked(self, data: bytes) -> bool:
-        return self._heard
+    async def from_client(self, data: bytes) -> bool:
+        return self._requests_pass
 
-    async def answered(self, data: bytes) -> bool:
-        return self._answered
+    async def from_server(self, data: bytes) -> bool:
+        return self._replies_pass
 
 
-class FaultProxy:
+class TcpFaultProxy:
     """One listening port, passed on to one server. Without a fault it changes nothing."""
 
-    def __init__(self, port: int, watch: Callable[[], Watch] | None = None) -> None:
+    def __init__(self, port: int, observe: Callable[[], ConnectionObserver] | None = None) -> None:
         self.port = claim_port()
         self.target = port
         """The server's port; a later connection goes to whichever stands here then."""
@@ -61,7 +61,7 @@ class FaultProxy:
         """As fast as this, in each direction."""
         self.refuses = False
         """New connections are reset at once, as by a host without a server."""
-        self._watch = watch
+        self._observe = observe
         self._passing = asyncio.Event()
         self._passing.set()
         self._server: asyncio.Server | None = None
@@ -124,10 +124,10 @@ class FaultProxy:
             return
         server = await asyncio.open_connection("127.0.0.1", self.target)
         self._connections[task].append(server[1])
-        watch = self._watch() if self._watch else None
+        observer = self._observe() if self._observe else None
         pumps = [
-            asyncio.create_task(self._pump(client[0], server[1], watch.asked if watch else None)),
-            asyncio.create_task(self._pump(server[0], client[1], watch.answered if watch else None)),
+            asyncio.create_task(self._pump(client[0], server[1], observer.from_client if observer else None)),
+            asyncio.create_task(self._pump(server[0], client[1], observer.from_server if observer else None)),
         ]
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
@@ -144,7 +144,7 @@ class FaultProxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        seen: Callable[[bytes], Awaitable[bool]] | None,
+        observe: Callable[[bytes], Awaitable[bool]] | None,
     ) -> None:
         while data := await reader.read(_READ_BYTES):
             if self.latency_s:
@@ -152,8 +152,8 @@ class FaultProxy:
             if self.bytes_per_s:
                 await asyncio.sleep(len(data) / self.bytes_per_s)
             await self._passing.wait()
-            if seen is not None and not await seen(data):
-                raise ConnectionResetError("cut by its watch")
+            if observe is not None and not await observe(data):
+                raise ConnectionResetError("cut by its observer")
             if writer in self._half_closed:
                 raise ConnectionResetError("half-closed")
             writer.write(data)

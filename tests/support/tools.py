@@ -18,19 +18,19 @@ _LONGEST_S: Final = 60.0
 """A thread cannot be stopped, and must not outlive the tests by long."""
 
 
-def asking(name: str, /, **arguments: object) -> dict[str, Any]:
+def calling(name: str, /, **arguments: object) -> dict[str, Any]:
     """An entry of `tools` that makes the demo model call this tool with these arguments."""
     properties = {key: {"const": value} for key, value in arguments.items()}
     parameters = {"type": "object", "properties": properties, "required": list(properties)}
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
-def bare(name: str) -> dict[str, Any]:
+def tool_named(name: str) -> dict[str, Any]:
     """An entry that only names the tool."""
     return {"type": "function", "function": {"name": name}}
 
 
-def notes(file: Path) -> list[str]:
+def notes_in(file: Path) -> list[str]:
     """What tools have left there."""
     return file.read_text().split() if file.exists() else []
 

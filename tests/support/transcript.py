@@ -31,7 +31,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenFrame:
     """A frame with its place: it covers seqs `first`..`cursor.seq` of one epoch."""
 
     cursor: Cursor
@@ -45,7 +45,7 @@ class Segment:
     """The frames between two resets; `after` is where it began, `START` for the beginning."""
 
     after: Cursor
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[SeenFrame] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -101,7 +101,7 @@ class Transcript:
             if frame.event == "reset":
                 found.append(Segment(START))
             elif frame.id:
-                found[-1].seen.append(place(frame))
+                found[-1].seen.append(seen_frame(frame))
         return found
 
     def reduce(self) -> dict[str, Any]:
@@ -119,15 +119,15 @@ class Transcript:
         return "\n".join([f"{self.name} of {self.generation_id}:", *lines])
 
 
-def place(frame: Frame) -> Seen:
+def seen_frame(frame: Frame) -> SeenFrame:
     """Where a frame stands. Raises MalformedCursor if its id is none of ours."""
     cursor = Cursor.parse(frame.id or "")
     data = frame.data
     folded = isinstance(data, dict) and "from" in data and frame.event in FOLDABLE
-    return Seen(cursor, data["from"] if folded else cursor.seq, folded, frame)
+    return SeenFrame(cursor, data["from"] if folded else cursor.seq, folded, frame)
 
 
-def reduce(seen: Iterable[Seen]) -> dict[str, Any]:
+def reduce(seen: Iterable[SeenFrame]) -> dict[str, Any]:
     """Events to answer. Raises ValueError when a fold straddles a terminal's `cut`, or tool calls
     and results do not fit together."""
     answer = _nothing()

@@ -15,7 +15,7 @@ from tests.support.sse import Frame
 _NOT_EVENTS = frozenset({"heartbeat", "retry"})
 
 
-class SocketStream:
+class WebSocketStream:
     """Iterate for the frames; afterwards `code` says how it ended."""
 
     def __init__(self, connection: ClientConnection) -> None:
@@ -53,7 +53,7 @@ async def open_socket(
     origin: str | None = None,
     token: str | None = None,
     headers: Headers = (),
-) -> AsyncIterator[SocketStream]:
+) -> AsyncIterator[WebSocketStream]:
     """Open a generation's WebSocket, resuming after a cursor."""
     query = urlencode({name: value for name, value in (("after", after), ("token", token)) if value is not None})
     url = f"{base_url.replace('http', 'ws', 1)}/v1/generations/{generation_id}/ws?{query}"
@@ -61,7 +61,7 @@ async def open_socket(
     async with connect(
         url, origin=cast(Any, origin), additional_headers=sent, proxy=None, open_timeout=10, close_timeout=2
     ) as connection:
-        yield SocketStream(connection)
+        yield WebSocketStream(connection)
 
 
 def _frame(said: dict[str, object]) -> Frame:

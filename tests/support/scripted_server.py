@@ -13,7 +13,7 @@ from tests.support.ports import claim_port, release_port
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReceivedRequest:
     """One request as it arrived."""
 
     line: str
@@ -21,17 +21,17 @@ class Asked:
     body: bytes
 
 
-Answer = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
-"""Writes the answer; the connection is closed when it returns."""
+Respond = Callable[[ReceivedRequest, asyncio.StreamWriter], Awaitable[None]]
+"""Writes the respond; the connection is closed when it returns."""
 
 
-class Origin:
-    """One such server; `answer` may be exchanged between requests."""
+class ScriptedServer:
+    """One such server; `respond` may be exchanged between requests."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, respond: Respond) -> None:
+        self.respond = respond
         self.port = claim_port()
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.open = 0
         self._server: asyncio.Server | None = None
@@ -62,22 +62,22 @@ class Origin:
         self.connections += 1
         self.open += 1
         try:
-            asked = await _read(reader)
-            self.asked.append(asked)
-            await self.answer(asked, writer)
+            request = await _read(reader)
+            self.requests.append(request)
+            await self.respond(request, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass  # The proxy has left, which is its right.
         finally:
             self.open -= 1
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked:
+async def _read(reader: asyncio.StreamReader) -> ReceivedRequest:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-    return Asked(head[0], headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+    return ReceivedRequest(head[0], headers, await reader.readexactly(int(headers.get("content-length", "0"))))
 
 
-def answer_of(*headers: str, body: bytes = b"") -> bytes:
-    """A whole answer with status 200."""
+def whole_response(*headers: str, body: bytes = b"") -> bytes:
+    """A whole respond with status 200."""
     lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
     return "\r\n".join(lines).encode() + body

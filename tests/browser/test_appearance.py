@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.conftest import Look
+from tests.browser.conftest import Appearance
 from tests.support.browser import Tab, tab
 from tests.support.javascript import MODULES
 from tests.support.stack import Stack, demo, unique
@@ -30,12 +30,12 @@ async def check_axe(page: Tab) -> None:
     assert serious == []
 
 
-async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: Look) -> None:
+async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, appearance: Appearance) -> None:
     """Empty, in the middle of an answer, with tools, data and an end that is an error; nothing sticks out."""
-    async with tab(browser, stack.urls[0], **look.options) as page:
+    async with tab(browser, stack.urls[0], **appearance.options) as page:
         await page.open()
         await check_axe(page)
-        await look.keep(page, "empty")
+        await appearance.keep(page, "empty")
         gate = unique()
         await page.ask(QUESTION, model=demo(pace_s=0.002, reasoning=8, gate=gate, gate_after=150))
         await page.until_words(500)
@@ -43,7 +43,7 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: L
         # What a person would have typed there.
         await page.page.fill("#model", "demo")
         await page.page.focus("#prompt")
-        await look.keep(page, "text")
+        await appearance.keep(page, "text")
         await check_axe(page)
         await stack.model.open_gate(gate)
         await page.until_over()
@@ -51,7 +51,7 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: L
         await page.until_over()
         await page.ask("Plan two quiet days on the coast", model=demo(pace_s=0), mode="data")
         await page.until_over()
-        await look.keep(page, "data")
+        await appearance.keep(page, "data")
         await check_axe(page)
         await page.ask("Break, please", model="unknown-model")
         await page.until_over("failed")
