@@ -1,4 +1,4 @@
-"""An API process goes, with hundreds of viewers: they resume on another, and miss nothing."""
+"""An API process with hundreds of viewers ends: they resume on another and miss nothing."""
 
 import pytest
 
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.anyio
 VIEWERS = 300
 RECOVERY_S = 2.0
 LEAVING_S = RECOVERY_S + 2.0
-"""Those who are sent away are so one after another, and are served until then."""
+"""The process sends its viewers away one after another, and serves each until then."""
 EXIT_S = 8.0
-"""The drain, a second for what waits for those who read, and a busy machine."""
+"""The drain, a second for output that waits for readers, and a busy machine."""
 
 PACE_S, TOKENS = 0.05, 60
 
@@ -23,7 +23,7 @@ PACE_S, TOKENS = 0.05, 60
 @pytest.mark.rule("R1", "R8")
 @pytest.mark.fault("API kill -9, one of two, 300 viewers")
 async def test_kill(run: FaultRun) -> None:
-    """Half of them lose their connection without a word."""
+    """Half of the viewers lose their connection without notice."""
     await run.start_answer(viewers=VIEWERS, pace_s=PACE_S, tokens=TOKENS)
     await run.wait_for_events(tokens=3)
     run.fault_begins()

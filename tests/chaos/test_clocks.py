@@ -1,4 +1,4 @@
-"""The clocks of our processes are an hour off, either way: nobody notices, because Redis has one time."""
+"""The clocks of our processes are an hour ahead or behind: nobody notices, because all use the time of Redis."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 async def deployment(anyio_backend: str) -> AsyncIterator[Deployment]:
-    """No two clocks agree: one worker and one API process are ahead, the others behind."""
+    """One worker and one API process are an hour ahead, the others an hour behind."""
     made = Deployment()
     for processes in (made.workers, made.apis):
         for process, seconds in zip(processes, (HOUR_S, -HOUR_S), strict=True):
@@ -24,17 +24,17 @@ async def deployment(anyio_backend: str) -> AsyncIterator[Deployment]:
 
 
 @pytest.mark.rule("R10")
-@pytest.mark.fault("workers' and API processes' clocks an hour off, both ways; a worker killed")
+@pytest.mark.fault("clocks of workers and API processes an hour off, a worker killed")
 async def test_a_worker_dies_among_wrong_clocks(run: FaultRun) -> None:
-    """Found and replaced as quickly as ever: whoever is early or late, Redis has one time."""
+    """The dead worker is found and replaced as quickly as with right clocks."""
     assert await kill_at_token(run, 20) == ["started", "worker_lost"]
     check_recovery(run)
 
 
 @pytest.mark.rule("R10")
-@pytest.mark.fault("the same; a deadline")
+@pytest.mark.fault("clocks of workers and API processes an hour off, a deadline")
 async def test_a_deadline_among_wrong_clocks(run: FaultRun) -> None:
-    """It comes when it was due, not an hour early or late."""
+    """The deadline ends the answer when it is due, not an hour early or late."""
     answer = await run.start_answer(gate_after=5, pace_s=0, deadline_s=3)
     await run.wait_for_events()
     run.fault_ends()

@@ -1,4 +1,4 @@
-"""A replica without the log's last events becomes the primary: the worker says them again, the same."""
+"""A replica without the log's last events becomes the primary: the worker writes them again, byte for byte."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,13 +19,13 @@ TOOL = {
 
 @pytest.fixture(scope="module")
 async def deployment(anyio_backend: str) -> AsyncIterator[Deployment]:
-    """With a replica, which a promotion uses up."""
+    """With a replica. A promotion uses it up."""
     async with Deployment(replica=True) as running:
         yield running
 
 
-async def replicated(run: FaultRun, answer: WatchedAnswer, events: int) -> None:
-    """Wait until the replica has so many events of this log."""
+async def wait_until_replicated(run: FaultRun, answer: WatchedAnswer, events: int) -> None:
+    """Wait until the replica has this many events of the log."""
     async with run.deployment.client(run.deployment.replica) as redis:
 
         async def has() -> bool:
@@ -35,15 +35,15 @@ async def replicated(run: FaultRun, answer: WatchedAnswer, events: int) -> None:
 
 
 def stop_replicating(run: FaultRun) -> None:
-    """What is acknowledged from now on will be lost."""
+    """Make the promotion lose what Redis acknowledges from now on."""
     assert run.deployment.replication is not None
     run.deployment.replication.black_hole()
 
 
 @pytest.mark.rule("R1", "R2")
-@pytest.mark.fault("replica promoted with a lost tail, worker alive")
+@pytest.mark.fault("replica promoted without the last events, worker alive")
 async def test_while_tokens_flow(run: FaultRun) -> None:
-    """The next append finds the gap and fills it, with the same ids and bytes."""
+    """The next append finds the gap, and the worker fills it with the same ids and bytes."""
     answer = await run.start_answer(viewers=3, pace_s=0.02, tokens=100)
     await run.wait_for_events(tokens=5)
     stop_replicating(run)
@@ -57,11 +57,11 @@ async def test_while_tokens_flow(run: FaultRun) -> None:
 
 
 @pytest.mark.rule("R1", "R2")
-@pytest.mark.fault("the same during silence")
+@pytest.mark.fault("replica promoted without the last events, provider silent")
 async def test_during_silence(run: FaultRun) -> None:
-    """Nothing is appended; the renewal finds that the log holds less than was acknowledged."""
+    """The worker appends nothing; its renewal finds that the log holds less than Redis acknowledged."""
     answer = await run.start_answer(pace_s=0, gate_after=20, wishes={"first_s": 0.5}, viewers=3)
-    await replicated(run, answer, 2)
+    await wait_until_replicated(run, answer, 2)
     stop_replicating(run)
     await run.wait_for_events()
     run.fault_begins()
@@ -77,13 +77,13 @@ async def test_during_silence(run: FaultRun) -> None:
 
 
 @pytest.mark.rule("R1", "R2")
-@pytest.mark.fault("the same during a tool call")
+@pytest.mark.fault("replica promoted without the last events, during a tool call")
 async def test_during_a_tool_call(run: FaultRun) -> None:
-    """Its pieces are said again as they were."""
+    """The worker writes the pieces of the call again as they were."""
     answer = await run.start_answer(
         pace_s=0, tokens=None, gate_after=4, viewers=3, wishes={"first_s": 0.5, "tools": 1}, tools=[TOOL]
     )
-    await replicated(run, answer, 2)
+    await wait_until_replicated(run, answer, 2)
     stop_replicating(run)
     await run.wait_for_events(kind="tool_call")
     run.fault_begins()
@@ -96,13 +96,13 @@ async def test_during_a_tool_call(run: FaultRun) -> None:
 
 
 @pytest.mark.rule("R2", "R7")
-@pytest.mark.fault("replica promoted without the take, worker alive")
+@pytest.mark.fault("replica promoted without the `take`, worker alive")
 async def test_without_the_take(run: FaultRun) -> None:
-    """The attempt itself is lost, and begun again in the log as it was."""
+    """The log loses the attempt itself; the worker begins it again in the log as it was."""
     trap = run.deployment.trap_first_worker(lambda command: command.verb == "take")
     answer = await run.start_answer(viewers=3, pace_s=0.02, tokens=100)
     await trap.worker()
-    await replicated(run, answer, 1)
+    await wait_until_replicated(run, answer, 1)
     stop_replicating(run)
     trap.release()
     await run.wait_for_events(tokens=5)
@@ -114,7 +114,7 @@ async def test_without_the_take(run: FaultRun) -> None:
 
 
 async def lose_tail_and_worker(run: FaultRun, **fields: Any) -> WatchedAnswer:
-    """Viewers have seen events that nobody can say again."""
+    """Viewers have seen events that no process can write again."""
     run.loss_allowed = True
     answer = await run.start_answer(viewers=3, pace_s=0.02, tokens=100, **fields)
     await run.wait_for_events(tokens=5)
@@ -130,17 +130,17 @@ async def lose_tail_and_worker(run: FaultRun, **fields: Any) -> WatchedAnswer:
 
 
 @pytest.mark.rule("R8")
-@pytest.mark.fault("replica promoted with a lost tail, worker dead (the tail is not promised)")
+@pytest.mark.fault("replica promoted without the last events, worker dead (these may be lost)")
 async def test_with_its_worker(run: FaultRun) -> None:
-    """All see the new attempt, which takes back what they had of the lost one."""
+    """All viewers see the new attempt; it replaces what they had of the lost one."""
     answer = await lose_tail_and_worker(run)
     assert (answer.snapshot["status"], answer.snapshot["attempt"]) == ("completed", 2)
 
 
 @pytest.mark.rule("R8")
-@pytest.mark.fault("the same with `on_interrupt: fail` (the tail is not promised)")
+@pytest.mark.fault("replica promoted without the last events, worker dead, `on_interrupt: fail` (these may be lost)")
 async def test_with_its_worker_and_no_restart(run: FaultRun) -> None:
-    """`cut` says how much of what they have still counts: all keep the same text."""
+    """`cut` says how much of what viewers have still counts: all keep the same text."""
     answer = await lose_tail_and_worker(run, on_interrupt="fail")
     assert (answer.snapshot["status"], answer.snapshot["error"]["code"]) == ("failed", "worker_lost")
     cuts = {viewer.transcript.terminal.data["cut"] for viewer in answer.viewers if viewer.transcript.terminal}

@@ -1,4 +1,4 @@
-"""A generation is deleted, or its retention ends, while it is written or read: never a quiet hole."""
+"""A generation is deleted, or its retention ends, while it is written or read: viewers never get a silent hole."""
 
 import pytest
 
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def check_gone(run: FaultRun, answer: WatchedAnswer) -> None:
-    """Everybody got a part without a hole, then the end that a delete writes first, or 410; nothing
-    of it is in Redis."""
+    """Every viewer got a part without a hole, then the terminal that a delete writes first, or 410; and Redis
+    holds nothing of the generation."""
     check_invariants([viewer.transcript for viewer in answer.viewers], finished=False)
     for viewer in answer.viewers:
         terminal = viewer.transcript.terminal
@@ -26,7 +26,7 @@ async def check_gone(run: FaultRun, answer: WatchedAnswer) -> None:
 @pytest.mark.rule("R19")
 @pytest.mark.fault("delete racing appends")
 async def test_delete_races_appends(run: FaultRun) -> None:
-    """The late writer cannot bring it back, and lets its provider go."""
+    """The late worker cannot bring the log back, and closes its upstream."""
     answers = [await run.start_answer(pace_s=0.005, tokens=1000) for _ in range(5)]
     await run.wait_for_events()
     run.fault_begins()
@@ -41,9 +41,9 @@ async def test_delete_races_appends(run: FaultRun) -> None:
 
 
 @pytest.mark.rule("R23")
-@pytest.mark.fault("retention expiring during paged reads")
+@pytest.mark.fault("retention ends during paged reads")
 async def test_retention_ends_during_reads(run: FaultRun) -> None:
-    """Viewers that read on slowly get all of it, or a part and then 410."""
+    """Slow viewers get the whole answer, or a part and then 410."""
     answer = await run.start_answer(viewers=1, pace_s=0, tokens=3000, retention_s=0.5)
     slow = [await run.add_viewer(answer, leaves=1000, leave_after=(50, 150), reconnect_s=(0.05, 0.1)) for _ in range(5)]
     run.fault_begins()

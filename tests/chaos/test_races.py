@@ -1,4 +1,4 @@
-"""Two ends want the same generation at the same moment: one of them has it, and all say which."""
+"""Two ends of the same generation race: one of them wins, and every reader names the same one."""
 
 import asyncio
 import os
@@ -15,18 +15,19 @@ AT_ONCE: Final = 10
 
 
 async def race(run: FaultRun, max_s: float) -> WatchedAnswer:
-    """A short answer, and a cancel at some moment of its life; the reply names the winner."""
+    """A short answer, and a cancel at a random moment of its life; the response names the winner."""
     answer = await run.start_answer(viewers=1, pace_s=0.002, tokens=5)
+    # The random moment at which this client cancels.
     await asyncio.sleep(run.chance.uniform(0, max_s))
-    said = await run.deployment.stack.cancel(answer.generation_id, api=run.chance.randrange(2))
+    response = await run.deployment.stack.cancel(answer.generation_id, api=run.chance.randrange(2))
     transcript = (await answer.watching)[0]
     assert transcript.terminal is not None
-    assert transcript.terminal.event == said["status"]
+    assert transcript.terminal.event == response["status"]
     return answer
 
 
 async def races(run: FaultRun, max_s: float) -> set[str]:
-    """How they ended; both ends must have won some."""
+    """Race so often, and return the ways in which the generations ended."""
     left = iter(range(RACES))
 
     async def runner() -> None:
@@ -44,12 +45,12 @@ async def races(run: FaultRun, max_s: float) -> set[str]:
 @pytest.mark.rule("R5", "R18")
 @pytest.mark.fault(f"{RACES} cancels racing completion")
 async def test_cancel_races_completion(run: FaultRun) -> None:
-    """Whichever the log saw first."""
+    """The one that reached the log first wins."""
     assert await races(run, 0.08) <= {"cancelled", "completed"}
 
 
 @pytest.mark.rule("R5", "R18")
 @pytest.mark.fault(f"{RACES} cancels racing take")
 async def test_cancel_races_take(run: FaultRun) -> None:
-    """A cancelled generation is not begun, or its upstream is closed at once."""
+    """A worker does not begin a cancelled generation, or closes its upstream at once."""
     assert "cancelled" in await races(run, 0.004)

@@ -1,4 +1,4 @@
-"""Redis is killed and comes back with its AOF: answers pause, no attempt is lost, nobody helps."""
+"""Redis is killed and comes back with its AOF: answers pause, no attempt is lost, and no operator has to act."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,14 +15,14 @@ ANSWERS = 50
 PACE_S, TOKENS = 0.03, 100
 
 
-async def outage(run: FaultRun, away_s: float) -> None:
-    """Fifty answers under way, Redis gone for so long."""
+async def check_outage(run: FaultRun, away_s: float) -> None:
+    """Fifty answers under way, and Redis away for this long; all complete in their first attempt."""
     for _ in range(ANSWERS):
         await run.start_answer(viewers=2, pace_s=PACE_S, tokens=TOKENS)
     await run.wait_for_events(tokens=2)
     run.fault_begins()
     run.deployment.redis.kill()
-    # The outage itself: its length is what this is about.
+    # The outage itself: its length is what the test is about, and no process can be asked about leases meanwhile.
     await asyncio.sleep(away_s)
     await run.deployment.redis.start()
     run.fault_ends()
@@ -34,21 +34,21 @@ async def outage(run: FaultRun, away_s: float) -> None:
 @pytest.mark.rule("R7")
 @pytest.mark.fault("Redis kill -9, back within the lease, 50 answers")
 async def test_back_within_the_lease(run: FaultRun) -> None:
-    """Leases still run when it returns."""
-    await outage(run, 0.0)
+    """When Redis returns, no lease has run out."""
+    await check_outage(run, 0.0)
 
 
 @pytest.mark.rule("R7", "R10")
 @pytest.mark.fault("Redis kill -9, back after two leases, 50 answers")
 async def test_back_after_two_leases(run: FaultRun) -> None:
-    """All leases have run out when it returns: the owners renew before anybody may take."""
-    await outage(run, 2 * LEASE_S)
+    """When Redis returns, all leases have run out: their owners renew them before another worker may take."""
+    await check_outage(run, 2 * LEASE_S)
 
 
 @pytest.mark.rule("R7")
 @pytest.mark.fault("every Redis reply lost once")
 async def test_every_reply_lost_once(run: FaultRun) -> None:
-    """Each command of each process is done, and its answer never comes; those a new connection begins with, too."""
+    """Redis runs each command of each process, and the reply never arrives; also those that open a connection."""
     for link in run.deployment.links:
         link.tap.drops_reply = once()
         link.proxy.cut()
@@ -64,16 +64,16 @@ async def test_every_reply_lost_once(run: FaultRun) -> None:
 
 
 def once() -> Callable[[Command], bool]:
-    """The first time a command is said its reply is lost; said again it is answered. Of the reads at
-    the live end, which are never the same twice, every other one."""
-    said: set[object] = set()
+    """A command loses its reply the first time, and gets it when it is sent again. Reads at the live end are never
+    the same twice: every second one loses its reply."""
+    lost: set[object] = set()
 
     def loses(command: Command) -> bool:
         if command.verb == "xread":
-            said.symmetric_difference_update({"xread"})
-            return "xread" in said
-        new = command.identity not in said
-        said.add(command.identity)
+            lost.symmetric_difference_update({"xread"})
+            return "xread" in lost
+        new = command.identity not in lost
+        lost.add(command.identity)
         return new
 
     return loses

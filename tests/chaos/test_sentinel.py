@@ -1,4 +1,4 @@
-"""Queue and logs on what Sentinels watch over: the primary is killed, and its replica takes its place."""
+"""Queue and logs on servers that Sentinels watch: the primary is killed, and its replica takes over."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 DOWN_AFTER_S = 1.0
 FAILOVER_S = 15.0
-"""What Sentinels may take: about twice the above, on cores they share with all that runs here."""
+"""How long Sentinels may take: about twice the time above, on cores that they share with everything here."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ async def sentinels(anyio_backend: str) -> AsyncIterator[SentinelSet]:
 
 @pytest.fixture(scope="module")
 async def deployment(anyio_backend: str, sentinels: SentinelSet) -> AsyncIterator[ExternalRedisDeployment]:
-    """One setting says it all."""
+    """One address serves for both, queue and logs."""
     async with ExternalRedisDeployment(sentinels.url, sentinels.url, sentinels.repair) as running:
         yield running
 
@@ -32,7 +32,7 @@ async def deployment(anyio_backend: str, sentinels: SentinelSet) -> AsyncIterato
 @pytest.mark.rule("R1", "R2", "R7")
 @pytest.mark.fault("Sentinel: the primary killed, 100 answers")
 async def test_the_primary_killed(run: FaultRun, sentinels: SentinelSet) -> None:
-    """All pause, nothing is lost; and what is asked for afterwards is answered."""
+    """All answers pause and nothing is lost; a new generation afterwards completes."""
     answers = [await run.start_answer(viewers=1, pace_s=0.05, tokens=120) for _ in range(100)]
     await run.wait_for_events(tokens=2)
     dead = await sentinels.primary()

@@ -1,4 +1,4 @@
-"""The promoted replica has another time than the primary had: epochs still rise, leases and deadlines hold."""
+"""The promoted replica has another time than the old primary: epochs still rise, leases and deadlines hold."""
 
 from collections.abc import AsyncIterator
 
@@ -19,9 +19,9 @@ async def deployment(anyio_backend: str) -> AsyncIterator[Deployment]:
 
 
 @pytest.mark.rule("R2", "R10")
-@pytest.mark.fault("replica promoted whose clock is an hour ahead, then one an hour behind that")
+@pytest.mark.fault("replica promoted with its clock an hour ahead, then one an hour back")
 async def test_the_servers_clock_jumps(run: FaultRun) -> None:
-    """Forth and back in the middle of an answer: the same attempt goes on, and new ones begin."""
+    """The clock jumps forth and back in the middle of an answer: its attempt goes on, and new ones begin."""
     deployment = run.deployment
     for next_environ in ({}, shifted(HOUR_S)):
         answer = await run.start_answer(viewers=3, pace_s=0.02, tokens=150)
@@ -38,10 +38,10 @@ async def test_the_servers_clock_jumps(run: FaultRun) -> None:
 
 
 @pytest.mark.rule("R10", "R24")
-@pytest.mark.fault("the same, and the worker dead (a deadline in the past is not promised)")
+@pytest.mark.fault("replica promoted with its clock an hour off, worker dead (a deadline may pass early)")
 async def test_the_servers_clock_jumps_and_the_worker_dies(run: FaultRun) -> None:
-    """Nobody is left who knows how much time there was: ahead, the deadline has passed; behind, a lease
-    and a deadline that now lie far ahead keep nobody waiting."""
+    """No process is left that knows how much time there was. If the clock jumps ahead, the deadline has passed.
+    If it jumps back, lease and deadline are far in the future, but nobody waits for them."""
     deployment = run.deployment
     run.loss_allowed = True
     for next_environ in ({}, shifted(HOUR_S)):

@@ -1,4 +1,4 @@
-"""Everybody comes back at once: what Redis is asked grows with the processes, not with the viewers."""
+"""All viewers come back at once: the load on Redis grows with API processes, not with viewers."""
 
 import asyncio
 import time
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.anyio
 
 FEW, MANY = 50, 500
 PER_SECOND = 60
-"""Of one process, however many come: a look of two commands at most every 50 ms, and whatever else goes
-on meanwhile (sweeps, the tokens' own reads)."""
+"""Commands of one process, however many viewers come: two commands at most every 50 ms for their cursors, and
+whatever else runs meanwhile (sweeps, reads of new tokens)."""
 
 
 async def storm(run: FaultRun, answer: WatchedAnswer, viewers: int) -> tuple[int, float]:
-    """So many viewers resume at the same moment, and see an event; how many commands and seconds that cost."""
+    """Let so many viewers resume at the same moment and see an event; return the commands and seconds it cost."""
     before, began = commands(run), time.monotonic()
 
     async def resume(number: int) -> None:
@@ -42,14 +42,14 @@ def commands(run: FaultRun) -> int:
 
 
 def first(answer: WatchedAnswer) -> Cursor:
-    """The first event's cursor: a resume somewhere in the middle."""
+    """The cursor of the first event: to resume in the middle."""
     return Cursor.parse(answer.viewers[0].transcript.frames[0].id or "")
 
 
 @pytest.mark.rule("R8")
 @pytest.mark.fault(f"reconnect storm of {MANY} viewers")
 async def test_a_reconnect_storm(run: FaultRun) -> None:
-    """Ten times the viewers, the same commands."""
+    """Ten times the viewers cost the same number of commands."""
     answer = await run.start_answer(pace_s=0.1, tokens=100)
     await run.wait_for_events(tokens=3)
     few, _ = await storm(run, answer, FEW)

@@ -1,4 +1,4 @@
-"""A worker is killed at an exact place: its viewers get a new attempt and the whole answer."""
+"""A worker is killed at an exact moment: its viewers get a new attempt and the whole answer."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def is_terminal(command: Command) -> bool:
 
 
 async def kill_at(run: FaultRun, matches: Callable[[Command], bool], *, after: bool = False) -> list[str]:
-    """Kill the worker at its first such command; why each attempt began."""
+    """Kill the worker at its first matching command; return why each attempt began."""
     trap = run.deployment.trap_first_worker(matches, after=after)
     answer = await run.start_answer(pace_s=0)
     owner = await trap.worker()
@@ -35,7 +35,7 @@ async def kill_at(run: FaultRun, matches: Callable[[Command], bool], *, after: b
 
 
 async def kill_at_token(run: FaultRun, tokens: int) -> list[str]:
-    """Kill the worker once its provider has said so many tokens and stopped."""
+    """Kill the worker once its provider has sent this many tokens and stopped; return why each attempt began."""
     answer = await run.start_answer(gate_after=tokens, pace_s=0)
     await run.wait_for_events()
     owner = await run.deployment.owner(answer.generation_id)
@@ -55,7 +55,7 @@ def check_recovery(run: FaultRun) -> None:
 @pytest.mark.rule("R24")
 @pytest.mark.fault("worker SIGKILL between claim and take")
 async def test_between_claim_and_take(run: FaultRun) -> None:
-    """Nothing in the log tells of it: the sweep finds what stays queued."""
+    """Nothing in the log shows it: the sweep finds a generation that stays queued."""
     assert await kill_at(run, is_take) == ["started"]
     check_recovery(run)
 
@@ -63,14 +63,14 @@ async def test_between_claim_and_take(run: FaultRun) -> None:
 @pytest.mark.rule("R24")
 @pytest.mark.fault("worker SIGKILL after take")
 async def test_after_take(run: FaultRun) -> None:
-    """The log has a new epoch that nobody will ever write to."""
+    """The log has a new epoch to which no worker will ever write."""
     assert await kill_at(run, is_take, after=True) == ["started", "worker_lost"]
 
 
 @pytest.mark.rule("R24")
 @pytest.mark.fault("worker SIGKILL after the first token")
 async def test_after_the_first_token(run: FaultRun) -> None:
-    """The new attempt takes back what was shown."""
+    """The new attempt replaces what viewers had seen."""
     assert await kill_at_token(run, 1) == ["started", "worker_lost"]
     check_recovery(run)
 
@@ -78,7 +78,7 @@ async def test_after_the_first_token(run: FaultRun) -> None:
 @pytest.mark.rule("R24")
 @pytest.mark.fault("worker SIGKILL in the middle")
 async def test_in_the_middle(run: FaultRun) -> None:
-    """The same with a text."""
+    """The same after thirty tokens."""
     assert await kill_at_token(run, 30) == ["started", "worker_lost"]
     check_recovery(run)
 
@@ -86,7 +86,7 @@ async def test_in_the_middle(run: FaultRun) -> None:
 @pytest.mark.rule("R24")
 @pytest.mark.fault("worker SIGKILL before the terminal")
 async def test_before_the_terminal(run: FaultRun) -> None:
-    """All was said but the end: that is said again, from the beginning."""
+    """Only the terminal is missing: the answer begins again from its start."""
     assert await kill_at(run, is_terminal) == ["started", "worker_lost"]
     check_recovery(run)
 
@@ -94,5 +94,5 @@ async def test_before_the_terminal(run: FaultRun) -> None:
 @pytest.mark.rule("R5")
 @pytest.mark.fault("worker SIGKILL after the terminal")
 async def test_after_the_terminal(run: FaultRun) -> None:
-    """Nobody but the dead worker is missing anything."""
+    """The answer is complete; only the dead worker did not get its reply."""
     assert await kill_at(run, is_terminal, after=True) == ["started"]

@@ -1,4 +1,4 @@
-"""A worker that was believed dead comes back, or is told to go: one writer at a time, always."""
+"""A worker that was believed dead comes back, or is asked to stop: a log always has one writer at a time."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.chaos.blocked_loop import WEDGED_S
+from tests.chaos.blocked_loop import BLOCKED_S
 from tests.chaos.deployment import LEASE_S
 from tests.chaos.fault_run import SLACK_S, FaultRun, WatchedAnswer
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.rule("R4", "R6")
 @pytest.mark.fault("worker SIGSTOP past its lease, then SIGCONT")
 async def test_a_stopped_worker_comes_back_as_a_zombie(run: FaultRun) -> None:
-    """It is woken in the middle of its successor's attempt, with tokens in its socket."""
+    """It wakes up in the middle of its successor's attempt, with tokens in its socket."""
     answer, owner = await run.start_streaming_answer()
     run.fault_begins()
     owner.pause()
@@ -30,18 +30,18 @@ async def test_a_stopped_worker_comes_back_as_a_zombie(run: FaultRun) -> None:
 @pytest.mark.rule("R4", "R6")
 @pytest.mark.fault("worker's event loop blocked for longer than its lease")
 async def test_a_blocked_event_loop(run: FaultRun) -> None:
-    """The process lives, its sockets are open, and nothing in it runs."""
+    """The process lives and its sockets are open, but nothing in it runs."""
     answer, owner = await run.start_streaming_answer()
     run.fault_begins()
     os.kill(owner.pid, signal.SIGUSR1)
     await run.deployment.owner(answer.generation_id, attempt=2)
     run.fault_ends()
     await run.check_only_successor_wrote(answer, owner)
-    assert WEDGED_S > LEASE_S
+    assert BLOCKED_S > LEASE_S
 
 
 @pytest.mark.rule("R16")
-@pytest.mark.fault("worker SIGTERM with time enough to drain")
+@pytest.mark.fault("worker SIGTERM with enough time to drain")
 async def test_a_drain_that_suffices(run: FaultRun) -> None:
     """Viewers notice nothing."""
     answer = await run.start_answer(gate_after=20, pace_s=0)
@@ -56,9 +56,9 @@ async def test_a_drain_that_suffices(run: FaultRun) -> None:
 
 
 @pytest.mark.rule("R16")
-@pytest.mark.fault("worker SIGTERM without, four times in a row")
+@pytest.mark.fault("worker SIGTERM without time to drain, four times in a row")
 async def test_four_hand_overs_in_a_row(run: FaultRun) -> None:
-    """More attempts than may be lost: a hand-over is nobody's fault."""
+    """These are more attempts than may be lost: a hand-over does not count as a loss."""
     answer = await run.start_answer(gate_after=20, pace_s=0)
     for attempt in range(1, 5):
         owner = await run.deployment.owner(answer.generation_id, attempt)
@@ -78,7 +78,7 @@ async def test_four_hand_overs_in_a_row(run: FaultRun) -> None:
 @pytest.mark.rule("R16")
 @pytest.mark.fault("a generation that kills each of its workers")
 async def test_a_poisonous_generation(run: FaultRun) -> None:
-    """It fails after three attempts; others that ran beside it complete."""
+    """It fails after three attempts; others that ran on the same workers complete."""
     poison = await run.start_answer(gate_after=5, pace_s=0)
     others: list[WatchedAnswer] = []
     for attempt in range(1, 4):
@@ -96,7 +96,7 @@ async def test_a_poisonous_generation(run: FaultRun) -> None:
 @pytest.mark.rule("R24")
 @pytest.mark.fault("all workers dead")
 async def test_without_any_worker_the_deadline_ends_it(run: FaultRun) -> None:
-    """Queued or running: every viewer gets `failed` by the deadline, from the API processes alone."""
+    """Queued or running, every viewer gets `failed` at the deadline: the API processes end it alone."""
     running = await run.start_answer(gate_after=5, pace_s=0, deadline_s=3)
     await run.wait_for_events()
     run.fault_begins()
