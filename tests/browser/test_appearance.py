@@ -38,7 +38,7 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, appeara
         await appearance.keep(page, "empty")
         gate = unique()
         await page.ask(QUESTION, model=demo(pace_s=0.002, reasoning=8, gate=gate, gate_after=150))
-        await page.until_words(500)
+        await page.until_characters(500)
         await page.until("() => !document.getElementById('viewers').hidden")
         # What a person would have typed there.
         await page.page.fill("#model", "demo")

@@ -35,7 +35,7 @@ async def test_a_killed_and_restarted_api_is_a_pause(page: Tab, stack: Stack) ->
     gate = unique()
     model = demo(pace_s=0, tokens=60, chars=10, gate=gate, gate_after=30, echo=1)
     generation_id = await page.ask("calm sea " * 60, model=model)
-    await page.until_words(200)
+    await page.until_characters(200)
     stack.apis[0].kill()
     await expect(page.answer.locator(".road")).to_be_visible()
     await stack.model.open_gate(gate)
@@ -50,7 +50,7 @@ async def test_a_killed_worker_is_a_new_attempt_without_leftovers(page: Tab, sta
     """The first attempt's text goes when the second begins; the page says why."""
     gate = unique()
     generation_id = await page.ask("tide " * 80, model=demo(pace_s=0, chars=10, gate=gate, gate_after=20, echo=1))
-    await page.until_words(150)
+    await page.until_characters(150)
     stack.workers[0].kill()
     await stack.model.open_gate(gate)
     await stack.workers[0].start()
@@ -65,7 +65,7 @@ async def test_offline_and_online_again(page: Tab, stack: Stack) -> None:
     """The answer goes on meanwhile; the page catches up by itself."""
     gate = unique()
     generation_id = await page.ask("wave " * 100, model=demo(pace_s=0, chars=10, gate=gate, gate_after=20, echo=1))
-    await page.until_words(150)
+    await page.until_characters(150)
     await page.page.context.set_offline(True)
     # What is open stays open in an emulated network; a real one breaks it, and so does the restart.
     stack.apis[0].kill()
@@ -107,7 +107,7 @@ async def test_a_page_that_was_asleep_reads_on(browser: Browser, stack: Stack) -
         gate = unique()
         model = demo(pace_s=0, chars=10, gate=gate, gate_after=20, echo=1)
         generation_id = await page.ask("dune " * 100, model=model)
-        await page.until_words(150)
+        await page.until_characters(150)
         devtools = await page.page.context.new_cdp_session(page.page)
         await devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
         await stack.model.open_gate(gate)

@@ -22,7 +22,7 @@ async def test_an_answer_streams_and_is_rendered(page: Tab, stack: Stack) -> Non
     """Markdown becomes elements as it comes; at the end come time, tokens and usage."""
     gate = unique()
     generation_id = await page.ask(QUESTION, model=demo(pace_s=0, reasoning=5, gate=gate, gate_after=30))
-    await page.until_words(80)
+    await page.until_characters(80)
     assert (await stack.snapshot(generation_id))["status"] == "running"
     await expect(page.page.locator("#viewers")).to_have_text("1 viewer")
     await stack.model.open_gate(gate)
@@ -44,13 +44,13 @@ async def test_two_tabs_show_equal_text(page: Tab, stack: Stack, browser: Browse
     """One from the start, one that joins in the middle by the shared link; both are counted."""
     gate = unique()
     await page.ask(QUESTION, model=demo(pace_s=0, tokens=300, gate=gate, gate_after=100))
-    await page.until_words(200)
+    await page.until_characters(200)
     await page.page.click("#share")
     link = await page.page.input_value("#link")
     await page.page.keyboard.press("Escape")
     async with tab(browser, stack.urls[0]) as other:
         await other.page.goto(link)
-        await other.until_words(200)
+        await other.until_characters(200)
         assert await words_of(other) == await words_of(page)
         await expect(page.page.locator("#viewers")).to_have_text("2 viewers", timeout=20_000)
         await stack.model.open_gate(gate)
@@ -64,10 +64,10 @@ async def test_a_reload_in_the_middle_continues(page: Tab, stack: Stack) -> None
     """Nothing is kept in the browser but the address; the question comes back as well."""
     gate = unique()
     generation_id = await page.ask(QUESTION, model=demo(pace_s=0, tokens=200, gate=gate, gate_after=60))
-    await page.until_words(150)
+    await page.until_characters(150)
     before = await words_of(page)
     await page.page.reload()
-    await page.until_words(150)
+    await page.until_characters(150)
     assert await words_of(page) == before
     await expect(page.page.locator(".question")).to_contain_text(QUESTION)
     await stack.model.open_gate(gate)
@@ -79,7 +79,7 @@ async def test_a_reload_in_the_middle_continues(page: Tab, stack: Stack) -> None
 async def test_stop_stops_and_retry_asks_again(page: Tab, stack: Stack) -> None:
     """The text so far stays; the same question is asked anew in its place."""
     first = await page.ask(QUESTION, model=demo(pace_s=0, gate=unique(), gate_after=40))
-    await page.until_words(100)
+    await page.until_characters(100)
     await page.page.click("#stop")
     await page.until_over("cancelled")
     await expect(page.answer.locator(".ending")).to_have_text("Stopped.")
@@ -88,7 +88,7 @@ async def test_stop_stops_and_retry_asks_again(page: Tab, stack: Stack) -> None:
 
     await page.answer.get_by_role("button", name="Retry").click()
     await page.until("before => !location.href.includes(before)", first)
-    await page.until_words(100)
+    await page.until_characters(100)
     await expect(page.page.locator(".turn")).to_have_count(1)
     await page.page.click("#stop")
     await page.until_over("cancelled")
@@ -177,6 +177,6 @@ async def test_it_can_be_used_by_keyboard_alone(page: Tab) -> None:
     await expect(page.page.locator("#prompt")).to_have_value("One line\nand another")
     await page.page.keyboard.press("Enter")
     await expect(page.page.locator(".question")).to_contain_text("and another")
-    await page.until_words(10)
+    await page.until_characters(10)
     await page.page.click("#stop")
     await page.until_over("cancelled")

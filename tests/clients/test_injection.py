@@ -12,7 +12,7 @@ from outlive.shared.model.codec import decode_json
 from tests.clients.others import CLIENTS, Events
 from tests.support import javascript, openai_sdk
 from tests.support.client_reports import reencoded, transcript_of
-from tests.support.injections import INJECTIONS, MODEL, SPOKEN, answer, check_unchanged, failure
+from tests.support.injections import ALL_TEXT, INJECTIONS, MODEL, answer, check_unchanged, failure
 from tests.support.invariants import LogEntry, check_invariants
 from tests.support.redis_server import RedisServer
 from tests.support.scripted_provider import ScriptedProvider
@@ -23,7 +23,7 @@ from tests.support.transcript import whole
 pytestmark = pytest.mark.anyio
 
 METADATA: Final = {f"{n}{text}": text for n, text in enumerate(INJECTIONS)}
-SPOKEN_ERROR: Final = whole("".join(INJECTIONS)[:500])
+ERROR_TEXT: Final = whole("".join(INJECTIONS)[:500])
 """So much of a provider's message is told."""
 
 
@@ -82,11 +82,11 @@ async def test_a_providers_error_is_told_in_its_words(site: Site) -> None:
     """By every parser, and as no event of its own."""
     made = await site.stack.create("failing", on_interrupt="fail")
     snapshot = await site.stack.closed(made)
-    assert whole(snapshot["error"]["message"]) == SPOKEN_ERROR
+    assert whole(snapshot["error"]["message"]) == ERROR_TEXT
     for name, parser in PARSERS.items():
         told = await parser(events_url(site.stack.urls[0], made))
         check_invariants([transcript_of(made, name, told)], snapshot, reencoded(await site.stack.log(made)))
-        assert whole(told[-1]["data"]["message"]) == SPOKEN_ERROR
+        assert whole(told[-1]["data"]["message"]) == ERROR_TEXT
 
 
 async def test_openais_sdks_read_what_was_sent(site: Site) -> None:
@@ -99,12 +99,12 @@ async def test_openais_sdks_read_what_was_sent(site: Site) -> None:
         with pytest.raises(APIError) as raised:
             await openai_sdk.accumulated(client, **openai_sdk.arguments("failing"))
     message = chat["choices"][0]["message"]
-    assert whole(message["content"]) == SPOKEN
+    assert whole(message["content"]) == ALL_TEXT
     assert [call["function"]["arguments"] for call in message["tool_calls"]] == [text for text in INJECTIONS if text]
     assert final.type == "response.completed"
-    assert whole(final.response.output_text) == SPOKEN
-    assert whole(raised.value.message) == SPOKEN_ERROR
+    assert whole(final.response.output_text) == ALL_TEXT
+    assert whole(raised.value.message) == ERROR_TEXT
 
     asked = {"baseURL": f"{url}/v1", "other": f"{url}/v1", "model": site.spoken, "prompt": "x"}
     for what in ("chat", "responses"):
-        assert set(map(whole, await javascript.run("openai.mjs", {"what": what, **asked}))) == {SPOKEN}
+        assert set(map(whole, await javascript.run("openai.mjs", {"what": what, **asked}))) == {ALL_TEXT}

@@ -181,7 +181,7 @@ async def _check_calm(site: Site, before: list[int]) -> None:
 
         await until(nobody, 20.0, f"{api.name} without viewers")
         await until(lambda: api.descriptors <= sockets + REDIS_CONNECTIONS, 20.0, f"{api.name}'s sockets are closed")  # noqa: B023  # awaited here
-        assert "[error]" not in api.everything()
+        assert "[error]" not in api.whole_output()
 
 
 async def _test(site: Site, droppers: int) -> None:

@@ -133,5 +133,5 @@ async def test_an_answer_that_nobody_takes_is_not_kept(stack: Stack) -> None:
         other = await stack.create(demo(pace_s=0.01, tokens=50))
         transcript = await Viewer(other, stack.urls).follow()
         await until(lambda: not connections(api.port), 20.0, "they are cut")
-    assert "[error]" not in api.everything()
+    assert "[error]" not in api.whole_output()
     check_invariants([transcript], await stack.closed(other), await stack.log(other))

@@ -12,7 +12,7 @@ from tests.support.invariants import check_invariants
 from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import ScriptedProvider, refused, stream
+from tests.support.scripted_provider import ScriptedProvider, error_response, stream
 from tests.support.stack import Stack
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer
@@ -80,7 +80,7 @@ CHUNKS: Final[dict[str, tuple[str, bytes]]] = {
     "ten thousand calls": (BROKEN, stream(_call(",".join(_named('"f"', str(n), f'"{n}"') for n in range(9_999))), END)),
     "an error that is deep": ("upstream_error", stream(SAID, f'{{"error":{nested(900)}}}'.encode())),
     "an error that is a number": ("upstream_error", stream(SAID, b'{"error":5}')),
-    "a refusal with halves of characters": ("upstream_refused", refused(400, "\ud800\0")),
+    "a refusal with halves of characters": ("upstream_refused", error_response(400, "\ud800\0")),
     "a refusal, deep": ("upstream_refused", _refused_with(INVALID["deep"].encode())),
     "a refusal, no text": ("upstream_refused", _refused_with(b"\xff\xfe{")),
 }

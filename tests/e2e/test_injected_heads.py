@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.injections import INJECTIONS
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import ScriptedProvider, refused, stream
+from tests.support.scripted_provider import ScriptedProvider, error_response, stream
 from tests.support.stack import Stack
 from tests.support.tenants import AUTH, api_key
 from tests.support.waiting import until
@@ -66,7 +66,7 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
         for n, payload in enumerate(PAYLOADS):
             words = payload.decode("utf-8", "surrogatepass")
             provider.scripts[f"says {n}"] = stream({"content": "a"}, {"content": words}, {"finish": words})
-            provider.scripts[f"fails {n}"] = refused(400, words)
+            provider.scripts[f"fails {n}"] = error_response(400, words)
         stack = Stack(apis=2, workers=2, redis=redis_server, environ=provider.environ, settings=settings)
         for process in (stack.apis[0], stack.workers[0]):
             process.environ["OUTLIVE_LOG_FORMAT"] = "json"
@@ -158,18 +158,18 @@ async def test_logs_have_one_record_a_line_and_none_that_was_sent(stack: Stack) 
         assert refused.status == 400
 
     def ended() -> bool:
-        logged = "".join(worker.everything() for worker in stack.workers)
+        logged = "".join(worker.whole_output() for worker in stack.workers)
         return all(generation_id in logged for generation_id in made)
 
     await until(ended, 20.0, "all logged")
     for process in (stack.apis[0], stack.workers[0]):
-        for line in process.everything().splitlines():
+        for line in process.whole_output().splitlines():
             record = json.loads(line)
             assert record["process"] in ("api", "worker")
             assert record["message"] != "forged"
     for other in (stack.apis[1], stack.workers[1]):
-        for line in other.everything().split("\n"):
+        for line in other.whole_output().split("\n"):
             assert re.fullmatch(r"(\d{4}-\d\d-\d\dT[\d:.]+Z \[\w+ *\] .*)?", line), line
             assert "forged" not in line
     for each in (*stack.apis, *stack.workers):
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", each.everything())
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", each.whole_output())

@@ -33,7 +33,7 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 
 def said(process: OsProcess) -> list[dict[str, Any]]:
     """Everything it has printed; fails on a line that is no JSON."""
-    return [json.loads(line) for line in process.everything().splitlines()]
+    return [json.loads(line) for line in process.whole_output().splitlines()]
 
 
 async def test_each_line_is_json_and_says_what_it_is_about(stack: Stack) -> None:
@@ -90,10 +90,10 @@ async def test_neither_prompt_nor_answer_nor_key_is_ever_logged(stack: Stack) ->
     for path in (f"generations/{ended[0]}", f"generations/{ended[0]}/viewers?token={KEY}", f"generations/{KEY}"):
         assert (await request("GET", f"{url}/v1/{path}", headers=shown)).status in (200, 401, 404)
 
-    await until(lambda: "generation completed" in stack.workers[0].everything(), 5.0, "something logged")
-    assert "tool fail raised" in stack.workers[0].everything()
+    await until(lambda: "generation completed" in stack.workers[0].whole_output(), 5.0, "something logged")
+    assert "tool fail raised" in stack.workers[0].whole_output()
     for process in (*stack.apis, *stack.workers):
-        logged = process.everything()
+        logged = process.whole_output()
         for canary in (PROMPT, KEY, KEY[3:]):
             assert canary not in logged
 

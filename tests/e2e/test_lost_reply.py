@@ -28,7 +28,7 @@ async def cutting(stack: Stack, *, heard: bool) -> AsyncIterator[str]:
 
 
 async def _lost(url: str, path: str, body: Any, headers: Headers) -> None:
-    with pytest.raises(OSError, match=r"closed before it answered|reset"):
+    with pytest.raises(OSError, match=r"closed before it responded|reset"):
         await request("POST", url + path, headers=headers, body=body)
 
 

@@ -123,7 +123,7 @@ async def test_calls_of_one_turn_run_at_the_same_time(stack: Stack, tmp_path: Pa
         (tool_named("give_up"), "The tool gave up: it was cancelled from inside."),
         (tool_named("hang"), "The tool did not answer within 0.2 s."),
         (tool_named("hang_on"), "The tool did not answer within 0.2 s."),
-        (tool_named("unspeakable"), "The tool returned something that cannot be written as JSON."),
+        (tool_named("not_json"), "The tool returned something that cannot be written as JSON."),
         (calling("long", size=RESULT_BYTES + 1), "The result has 1001 bytes; at most 1000 are allowed."),
         (calling("add", a=[], c=1), _BAD_ARGUMENTS),
     ],
@@ -205,7 +205,7 @@ async def test_a_forced_call_is_forced_once(stack: Stack) -> None:
 
 
 @pytest.mark.rule("R39")
-@pytest.mark.parametrize("told", ["apart", "mixed", "named", "numbered", "tool_named", "zero"])
+@pytest.mark.parametrize("told", ["apart", "mixed", "named", "numbered", "bare", "zero"])
 async def test_calls_come_whole_however_a_provider_tells_them(stack: Stack, told: str) -> None:
     """Streamed as they come, announced once, run with their own arguments."""
     tools = [

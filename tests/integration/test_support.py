@@ -109,5 +109,5 @@ def test_a_claimed_port_is_nobody_elses() -> None:
 
 async def test_what_never_comes_true_fails_with_its_name() -> None:
     """And with the last answer."""
-    with pytest.raises(AssertionError, match=r"not within 0\.05 s: a miracle \(last answer: 0\)"):
+    with pytest.raises(AssertionError, match=r"not within 0\.05 s: a miracle \(last result: 0\)"):
         await until(lambda: 0, 0.05, "a miracle")

@@ -1,14 +1,14 @@
-"""Owns JSON that is meant to hurt whoever reads it: too deep, too long, too many, or no JSON to all but a few.
+"""Owns JSON that is meant to harm its reader: too deep, too long, too many, or accepted by few parsers only.
 
-Pure data, for whatever takes JSON from strangers: request bodies, a provider's chunks, values that
-grow. What has to become of each is the tests' to say.
+Pure data for everything that reads JSON from strangers: request bodies, chunks of a provider, growing values.
+The tests say what must happen with each.
 """
 
 from typing import Final
 
 
 def nested(depth: int, opening: str = "[", core: str = "", closing: str = "]") -> str:
-    """Something in something in something."""
+    """Something nested in itself this many times."""
     return opening * depth + core + closing * depth
 
 
@@ -21,7 +21,7 @@ INVALID: Final = {
     "half a string": '"a',
     "two values": "1 2",
 }
-"""Nobody has to take these; some parsers do, and others end with the process."""
+"""Invalid JSON: some parsers accept it, and some end the process."""
 
 UNUSUAL: Final = {
     "deep enough to be unlikely": nested(90),
@@ -34,7 +34,7 @@ UNUSUAL: Final = {
     "names that are something to JavaScript": '{"__proto__":{"x":1},"constructor":{},"":{"":0},"a/b~c":1}',
     "NUL and line ends": '"\\u0000\\r\\n\\u2028\\u2029\\ufeff"',
 }
-"""JSON, all of it."""
+"""Valid JSON, all of it."""
 
 BEYOND_FLOATS: Final = "1e400"
-"""JSON by its grammar, and infinite to nearly everybody."""
+"""Valid by the grammar, but infinite for nearly every parser."""

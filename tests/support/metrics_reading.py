@@ -1,4 +1,4 @@
-"""Owns measures that nobody reads, for what cannot be built without; and reading those of a process."""
+"""Owns reading the metrics of a process; and metrics nobody reads, for objects that need some."""
 
 from collections.abc import Mapping
 
@@ -9,18 +9,18 @@ from tests.support.raw_http import request
 
 
 def unread_worker_metrics() -> WorkerMetrics:
-    """A worker's, of one slot."""
+    """The metrics of a worker with one slot."""
     return WorkerMetrics(slots=1, running=lambda: 0)
 
 
 class Scrape:
-    """What one process said at once."""
+    """All metrics of one process at one moment."""
 
     def __init__(self, samples: Mapping[tuple[str, frozenset[tuple[str, str]]], float]) -> None:
         self._samples = samples
 
     def of(self, name: str, **labels: str) -> float:
-        """One sample of ours; 0 where there is none yet. `name` without the prefix."""
+        """The value of one metric of ours; 0 if it has no sample yet. `name` is without the prefix."""
         return self._samples.get((f"outlive_{name}", frozenset(labels.items())), 0.0)
 
     def names(self) -> set[str]:
@@ -28,7 +28,7 @@ class Scrape:
 
 
 async def scrape(url: str) -> Scrape:
-    """Ask `/metrics` there."""
+    """Read `/metrics` of the process at this address."""
     answer = await request("GET", f"{url}/metrics")
     assert answer.status == 200, answer
     families = text_string_to_metric_families(answer.body.decode())

@@ -1,4 +1,4 @@
-"""Owns nginx as tests run it: the configuration of deploy/nginx, on ports of a test's own.
+"""Owns nginx as tests run it: the configuration of deploy/nginx, on ports of its own.
 
 Of that configuration it knows only that site.conf is the file that differs from site to site.
 """

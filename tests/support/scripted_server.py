@@ -1,6 +1,6 @@
-"""Owns a server behind a proxy that does what our API never would: break off, hang, trickle.
+"""Owns an HTTP server whose every response the test writes, also such as our API never would: broken off, stalled.
 
-What a proxy makes of that is the proxy's rule, not the API's. Knows just enough of HTTP/1.1.
+It stands behind a proxy, or in for a provider, a trace collector or an issuer. Knows just enough of HTTP/1.1.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ class ReceivedRequest:
 
 
 Respond = Callable[[ReceivedRequest, asyncio.StreamWriter], Awaitable[None]]
-"""Writes the respond; the connection is closed when it returns."""
+"""Writes the response; the server closes the connection when it returns."""
 
 
 class ScriptedServer:
-    """One such server; `respond` may be exchanged between requests."""
+    """One such server; a test may replace `respond` between requests."""
 
     def __init__(self, respond: Respond) -> None:
         self.respond = respond
@@ -55,7 +55,7 @@ class ScriptedServer:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # Not by the task: one that is cancelled before it begins closes nothing.
+        # The task cannot close it: a task that is cancelled before it begins runs no code.
         task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ class ScriptedServer:
             self.requests.append(request)
             await self.respond(request, writer)
         except (OSError, asyncio.IncompleteReadError):
-            pass  # The proxy has left, which is its right.
+            pass  # The client has left, as it may.
         finally:
             self.open -= 1
 
@@ -78,6 +78,6 @@ async def _read(reader: asyncio.StreamReader) -> ReceivedRequest:
 
 
 def whole_response(*headers: str, body: bytes = b"") -> bytes:
-    """A whole respond with status 200."""
+    """A whole response with status 200."""
     lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
     return "\r\n".join(lines).encode() + body

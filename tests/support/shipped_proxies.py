@@ -1,6 +1,6 @@
-"""Owns a proxy as tests run it: a configuration of deploy/, on ports of a test's own.
+"""Owns the proxies as tests run them: a configuration that we ship in deploy/, on ports of its own.
 
-What the configurations have in common is that they name the hosts of compose.yaml, and its ports.
+All these configurations name the hosts and ports of compose.yaml, which are replaced here.
 """
 
 import asyncio
@@ -19,21 +19,21 @@ from tests.support.programs import program
 
 
 class ShippedProxy(OsProcess):
-    """One proxy in front of API processes, in the clear at `url`."""
+    """One proxy in front of API processes; without TLS at `url`."""
 
     def __init__(self, name: str, api_ports: Sequence[int], replacements: Mapping[str, str] | None = None) -> None:
-        """`replacements`: text of the configuration -> what stands there for this test, as a shorter time."""
+        """`replacements`: text of the configuration -> text for this test, for example a shorter time."""
         self.port, self.tls_port = claim_port(), claim_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.tls_url = f"https://127.0.0.1:{self.tls_port}"
         self.directory = Path(tempfile.mkdtemp(prefix=f"outlive-{name}-"))
         if os.geteuid() == 0:
-            # Its workers are another user then, who must get at its files.
+            # Its workers run as another user then, and must read its files.
             self.directory.chmod(0o755)
         super().__init__(name, self.write(api_ports, replacements or {}))
 
     def write(self, api_ports: Sequence[int], replacements: Mapping[str, str]) -> list[str]:
-        """Write the configuration; the command that runs it."""
+        """Write the configuration, and return the command that runs the proxy."""
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
@@ -80,7 +80,7 @@ class Haproxy(ShippedProxy):
             "bind :8080": f"bind 127.0.0.1:{self.port}",
             "bind :8443": f"bind 127.0.0.1:{self.tls_port}",
             "/tls/both.pem": str(self.directory / "both.pem"),
-            # It takes two files each, and ends if it may not have them.
+            # HAProxy needs two files for each connection, and exits if the limit is lower.
             "maxconn 16384": "maxconn 1024",
         } | compose_hosts(api_ports)
         file = self.directory / "haproxy.cfg"
@@ -89,7 +89,7 @@ class Haproxy(ShippedProxy):
 
 
 class Caddy(ShippedProxy):
-    """Caddy with deploy/caddy, without TLS: for that it would want a certificate authority."""
+    """Caddy with deploy/caddy, without TLS, for which it would need a certificate authority."""
 
     def __init__(self, api_ports: Sequence[int], *, replacements: Mapping[str, str] | None = None) -> None:
         super().__init__("caddy", api_ports, replacements)
@@ -105,20 +105,20 @@ class Caddy(ShippedProxy):
 
 
 def compose_hosts(api_ports: Sequence[int]) -> dict[str, str]:
-    """compose.yaml's two API processes -> these two."""
+    """Replacements: the two API processes of compose.yaml -> these ports."""
     return {f"api-{n}:8000": f"127.0.0.1:{port}" for n, port in enumerate(api_ports, start=1)}
 
 
 def replace_once(text: str, replacements: Mapping[str, str]) -> str:
-    """`text` with other words for those that stand in it exactly once."""
+    """`text` with each key replaced by its value. Fails if a key is not in it exactly once."""
     for words, others in replacements.items():
-        assert text.count(words) == 1, f"`{words}` stands there {text.count(words)} times"
+        assert text.count(words) == 1, f"`{words}` is in it {text.count(words)} times"
         text = text.replace(words, others)
     return text
 
 
 def make_certificate(directory: Path) -> None:
-    """A self-signed one for 127.0.0.1: `certificate.pem` and `key.pem`."""
+    """Write a self-signed certificate for 127.0.0.1: `certificate.pem` and `key.pem`."""
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem")]

@@ -1,4 +1,4 @@
-"""Owns a collector of traces: takes OTLP over HTTP as a real one does, and keeps what it was sent."""
+"""Owns a trace collector: it accepts OTLP over HTTP as a real one does, and keeps the spans."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ _KINDS = ("", "internal", "server", "client", "producer", "consumer")
 
 @dataclass(frozen=True, slots=True)
 class RecordedSpan:
-    """One span. Ids in hex; without a parent, `parent` is empty."""
+    """One span. Ids are in hex; `parent` is empty if it has none."""
 
     process: str
     name: str
@@ -27,17 +27,17 @@ class RecordedSpan:
 
 
 class TraceCollector(ScriptedServer):
-    """`spans` are all so far, in the order they came."""
+    """`spans` are all so far, in the order in which they arrived."""
 
     def __init__(self) -> None:
         super().__init__(self._take)
         self.spans: list[RecordedSpan] = []
         self.bytes = b""
-        """Everything that was sent, for looking for what must not be there."""
+        """All received bytes, to search them for what must not be there."""
 
     @property
     def environ(self) -> dict[str, str]:
-        """Makes a process of ours send its traces here, soon."""
+        """Makes a process of ours send its traces here within 50 ms."""
         return {
             "OUTLIVE_TRACES": "true",
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",

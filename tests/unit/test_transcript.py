@@ -120,7 +120,7 @@ def test_a_cut_before_the_attempt_takes_it_back() -> None:
 
 def test_a_fold_over_the_cut_cannot_be_reduced() -> None:
     """A server that let this happen must not pass for right."""
-    with pytest.raises(ValueError, match="straddles"):
+    with pytest.raises(ValueError, match="crosses"):
         seen(QUEUED, ATTEMPT, fold(1, "20-3", "abc"), CANCELLED).reduce()
 
 
