@@ -1,4 +1,4 @@
-"""Owns a hub at work, and what its viewers were sent, parsed."""
+"""Owns a hub that runs, and what its viewers receive, parsed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +12,7 @@ from tests.support.sse import Frame, Parser
 
 
 class Screen:
-    """What one viewer was sent, parsed."""
+    """What one viewer has received, parsed."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
