@@ -69,13 +69,13 @@ async def test_a_screen_reader_is_told_what_matters_and_not_every_token(page: Ta
     await page.page.evaluate(
         """() => {
             window.spoken = [];
-            const region = document.getElementById("said");
+            const region = document.getElementById("announcement");
             new MutationObserver(() => window.spoken.push(region.textContent)).observe(region, { childList: true });
         }"""
     )
     await page.ask(QUESTION, model=demo(pace_s=0.001))
     await page.until_over()
     spoken = await page.page.evaluate("window.spoken")
-    live = await page.page.locator("[aria-live]:not(#said), [role=log], [role=alert]").count()
+    live = await page.page.locator("[aria-live]:not(#announcement), [role=log], [role=alert]").count()
     assert (spoken[0], len(spoken), live) == ("Answering.", 2, 0)
     assert spoken[1].startswith("The answer is complete")

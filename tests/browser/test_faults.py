@@ -37,13 +37,13 @@ async def test_a_killed_and_restarted_api_is_a_pause(page: Tab, stack: Stack) ->
     generation_id = await page.ask("calm sea " * 60, model=model)
     await page.until_characters(200)
     stack.apis[0].kill()
-    await expect(page.answer.locator(".road")).to_be_visible()
+    await expect(page.answer.locator(".notice.connection")).to_be_visible()
     await stack.model.open_gate(gate)
     await stack.apis[0].start()
     await page.until_over()
     shown, logged = await texts(page, stack, generation_id)
     assert shown == logged
-    await expect(page.answer.locator(".road")).not_to_be_visible()
+    await expect(page.answer.locator(".notice.connection")).not_to_be_visible()
 
 
 async def test_a_killed_worker_is_a_new_attempt_without_leftovers(page: Tab, stack: Stack) -> None:
@@ -57,7 +57,7 @@ async def test_a_killed_worker_is_a_new_attempt_without_leftovers(page: Tab, sta
     await page.until_over()
     shown, logged = await texts(page, stack, generation_id)
     assert shown == logged == "tide" * 80
-    await expect(page.answer.locator(".notice").first).to_contain_text("started the answer again")
+    await expect(page.answer.locator(".notice").first).to_contain_text("starts the answer again")
     assert (await stack.snapshot(generation_id))["attempt"] == 2
 
 
@@ -69,7 +69,7 @@ async def test_offline_and_online_again(page: Tab, stack: Stack) -> None:
     await page.page.context.set_offline(True)
     # What is open stays open in an emulated network; a real one breaks it, and so does the restart.
     stack.apis[0].kill()
-    await expect(page.answer.locator(".road")).to_contain_text("offline")
+    await expect(page.answer.locator(".notice.connection")).to_contain_text("offline")
     await stack.apis[0].start()
     await stack.model.open_gate(gate)
     await stack.closed(generation_id)
