@@ -76,7 +76,7 @@ export class Answer {
     }
     // A viewer that has more than what counts is sent `reset` before such a terminal.
     if (this.cursor && isTerminal(type) && data.cut && data.cut !== this.cursor) {
-      throw new RangeError(`the last event is ${this.cursor}, and ${data.cut} the last that counts`);
+      throw new RangeError(`the last event is ${this.cursor}, but the terminal counts events only up to ${data.cut}`);
     }
     this.#take(type, data);
     if (id) this.cursor = id;

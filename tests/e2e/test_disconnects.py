@@ -1,7 +1,7 @@
 """Viewers of two tenants who connect and drop at every moment, in their hundreds, while others go on working.
 
-The class of leak that let strangers read each other's chats: a command to Redis that is cancelled between its
-question and its answer must not leave the answer to whoever asks next.
+This is the class of bug that let strangers read each other's chats: if a command to Redis is cancelled between
+request and reply, its reply must not go to the next user of that connection.
 """
 
 import asyncio
@@ -72,8 +72,8 @@ async def _create(stack: Stack, tenant: Tenant, model: str) -> str:
 
 
 async def _drop(site: Site) -> None:
-    """One connection, left at a moment of chance: in its head, before the answer, in its catch-up, live, in a
-    handshake, or behind several questions. What came until then speaks of this generation alone."""
+    """Open one connection and leave it at a random moment: in its head, before the response, in its catch-up, live, in
+    a handshake, or behind several requests. What arrived until then is about this generation alone."""
     chance, tenant = site.chance, site.chance.choice(site.tenants)
     generation_id = chance.choice(list(tenant.generations))
     own = f"/v1/generations/{generation_id}"
@@ -112,7 +112,7 @@ async def _drop_for_ever(site: Site) -> None:
 
 
 async def _work(site: Site, tenant: Tenant) -> None:
-    """Creates, snapshots, lists: each answer is what was asked, and this tenant's."""
+    """Create, read and list; check that each response is for this request and this tenant."""
     n = 0
     while True:
         n += 1
@@ -128,7 +128,7 @@ async def _work(site: Site, tenant: Tenant) -> None:
 
 
 async def _watch(site: Site, tenant: Tenant, generation_id: str, name: str) -> Transcript:
-    """To the end, over connections that it leaves as well."""
+    """Watch to the end, over connections that it also drops."""
     transcript = Transcript(generation_id, name)
     while transcript.terminal is None:
         after = None if transcript.cursor == START else transcript.cursor
@@ -145,7 +145,7 @@ async def _watch(site: Site, tenant: Tenant, generation_id: str, name: str) -> T
 
 
 async def _storm(site: Site, droppers: int) -> list[tuple[Tenant, str, list[Transcript]]]:
-    """As long as the answers take; whoever fails in it fails the test."""
+    """Drop connections for as long as the answers take; any failure in it fails the test."""
     stormy: list[asyncio.Task[Any]] = [asyncio.create_task(_drop_for_ever(site)) for _ in range(droppers)]
     stormy += [asyncio.create_task(_work(site, tenant)) for tenant in site.tenants]
     seen = []
@@ -172,7 +172,7 @@ async def _storm(site: Site, droppers: int) -> list[tuple[Tenant, str, list[Tran
 
 
 async def _check_calm(site: Site, before: list[int]) -> None:
-    """Nothing of it is left: no viewer, no descriptor, no connection to Redis but the pools'."""
+    """Check that nothing is left: no viewer, no descriptor, and no connection to Redis except those of the pools."""
     for api, sockets in zip(site.stack.apis, before, strict=True):
 
         async def nobody(url: str = api.url) -> bool:
@@ -192,18 +192,18 @@ async def _test(site: Site, droppers: int) -> None:
     await _check_calm(site, before)
     async with Redis.from_url(site.stack.redis.url) as redis:
         clients = await redis.client_list()
-    # Two APIs, a worker, and this test.
+    # Processes: two APIs, a worker, and this test.
     assert len(clients) <= 3 * REDIS_CONNECTIONS + 2
 
 
 @pytest.mark.rule("R8", "R47")
 async def test_nobody_sees_what_is_anothers_however_many_drop(site: Site) -> None:
-    """Forty that drop again and again."""
+    """Forty viewers drop again and again."""
     await _test(site, 40)
 
 
 @pytest.mark.long
 @pytest.mark.rule("R8", "R47")
 async def test_nobody_sees_what_is_anothers_in_a_storm(site: Site) -> None:
-    """Four hundred of them."""
+    """Four hundred viewers drop again and again."""
     await _test(site, 400)

@@ -1,4 +1,4 @@
-"""JSON that is meant to hurt, from callers and from the provider: a documented error, soon, and nobody else notices."""
+"""JSON that is meant to harm, from callers and from the provider: a documented error, soon, and no effect on others."""
 
 import asyncio
 import json
@@ -128,7 +128,7 @@ def _no_constant(word: str) -> Any:
 
 
 async def _unharmed(site: Site, pids: tuple[int, int]) -> None:
-    """The same processes as before, and they do what they did."""
+    """Check that the same processes run as before and still work."""
     assert (site.stack.workers[0].pid, site.stack.apis[0].pid) == pids
     assert site.stack.workers[0].running
     ending = await _watched(site, stream(SAID, END))
@@ -137,7 +137,7 @@ async def _unharmed(site: Site, pids: tuple[int, int]) -> None:
 
 @pytest.mark.rule("R15", "R27", "R29")
 async def test_whatever_a_provider_sends_ends_as_it_should(site: Site) -> None:
-    """By the table or as completed, never as a mistake of ours; what stands in the log is JSON to everybody."""
+    """It ends by the table or as completed, never as an internal error; everything in the log is valid JSON."""
     worker = site.stack.workers[0]
     pids, before_bytes = (worker.pid, site.stack.apis[0].pid), worker.resident_bytes
     async with asyncio.timeout(6 * WITHIN_S):
@@ -155,7 +155,7 @@ async def test_whatever_a_provider_sends_ends_as_it_should(site: Site) -> None:
 
 @pytest.mark.rule("R32", "R34")
 async def test_whatever_value_a_model_grows_is_told_in_bounds(site: Site) -> None:
-    """As the answer and as a tool's arguments: the text is whole, and steps are small."""
+    """As the answer and as the arguments of a tool: the text is complete, and the steps are small."""
     pids = (site.stack.workers[0].pid, site.stack.apis[0].pid)
     grown = await asyncio.gather(*(_grown(site, text) for text in VALUES.values()))
     for (name, text), (answer, call) in zip(VALUES.items(), grown, strict=True):
@@ -169,7 +169,7 @@ async def test_whatever_value_a_model_grows_is_told_in_bounds(site: Site) -> Non
 
 
 async def _grown(site: Site, text: str) -> list[Ending]:
-    """As an answer that was to be an object, and as the arguments of a call; in pieces both."""
+    """The text as an answer that was to be an object, and as the arguments of a call; both in pieces."""
     pieces = [text[at : at + 5_000] for at in range(0, len(text), 5_000)]
     said = stream(*({"content": piece} for piece in pieces), END)
     head = _call('{"index":0,"id":"c","function":{"name":"f","arguments":""}}')

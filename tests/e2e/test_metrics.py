@@ -1,4 +1,4 @@
-"""Measures of real processes: a worker's, and the API's over all of its processes."""
+"""Metrics of real processes: those of a worker, and those of the API over all its processes."""
 
 import asyncio
 import os
@@ -38,13 +38,13 @@ async def stack(redis_server: RedisServer, port: int) -> AsyncIterator[Stack]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that serve, of one that oversees them; not multiprocessing's own helper."""
+    """The serving processes under the supervisor, without the helper of multiprocessing."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> None:
-    """How long it waited, how it began, what it said and how it ended; once each."""
+    """How long it waited, how it began, how much it produced and how it ended; each counted once."""
     url = f"http://127.0.0.1:{port}"
     before = await scrape(url)
     for _ in range(3):
@@ -73,14 +73,14 @@ async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> N
     assert grew("upstream_first_piece_seconds_count", upstream="default") == 6
     assert 0 < grew("time_to_first_token_seconds_sum") < 4 * 5.0
     assert grew("output_tokens_total") >= 3 * 20 + 3 * 3
-    # Tokens that come 10 ms apart are appended one by one, on a machine that keeps up at all.
+    # On a machine that keeps up, tokens that come every 10 ms are appended one by one.
     assert 3 <= grew("inter_token_gap_seconds_count") <= 3 * 20 + 3 * 3
     assert grew("append_batch_events_sum") >= grew("append_batch_events_count") == grew("append_seconds_count")
     assert now.of("slots") == 100
 
 
 async def test_a_cancel_is_measured_to_the_closed_socket(stack: Stack, port: int) -> None:
-    """By Redis's clock, from the end in the log to the provider's socket closed."""
+    """By the clock of Redis, from the terminal in the log to the closed socket of the provider."""
     url = f"http://127.0.0.1:{port}"
     before = await scrape(url)
     generation_id = await stack.create(demo(seed=unique(), pace_s=0.01, tokens=100_000))
@@ -101,7 +101,7 @@ async def test_a_cancel_is_measured_to_the_closed_socket(stack: Stack, port: int
     took_s = now.of("cancel_to_socket_closed_seconds_sum") - before.of("cancel_to_socket_closed_seconds_sum")
     assert 0 <= took_s < 1.0
 
-    # arq writes to its own books after that, and the slot is taken until it has.
+    # arq writes its own records after that; the slot is in use until then.
     async def nothing_runs() -> bool:
         return (await scrape(url)).of("running_generations") == 0
 
@@ -109,13 +109,13 @@ async def test_a_cancel_is_measured_to_the_closed_socket(stack: Stack, port: int
 
 
 async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
-    """Whichever is asked: viewers of one generation, spread over processes by the kernel, are counted once."""
+    """On every process: viewers of one generation, which the kernel spreads over processes, are counted once."""
     url, gate = stack.urls[0], unique()
     generation_id = await stack.create(demo(tokens=5, pace_s=0, gate=gate, gate_after=2))
     watching = [asyncio.create_task(Viewer(generation_id, [url]).follow()) for _ in range(12)]
 
     async def viewers() -> set[float]:
-        # Each asked on a connection of its own, so mostly another process answers.
+        # Each request has its own connection, so mostly another process serves it.
         said = await asyncio.gather(*(scrape(url) for _ in range(4 * PROCESSES)))
         return {one.of("viewers") for one in said}
 
@@ -123,7 +123,7 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
         return await viewers() == {count}
 
     await until(lambda: all_say(12), 15.0, "12 viewers, whoever is asked")
-    # One that is killed can count nobody out; its viewers come back, and are counted where they are now.
+    # A killed process cannot count its viewers out. They come back, and are counted where they are now.
     killed = children(stack.apis[0].pid)[0]
     os.kill(killed, signal.SIGKILL)
 
@@ -142,7 +142,7 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
 
 
 async def test_viewers_are_told_by_how_far_they_are_behind_and_how_they_end(stack: Stack) -> None:
-    """One that leaves, one that stays to the end, and one that comes when all has been said."""
+    """One viewer leaves, one stays to the end, and one comes after the end."""
     url, gate = stack.urls[0], unique()
     before = await scrape(url)
     generation_id = await stack.create(demo(tokens=40, pace_s=0, gate=gate, gate_after=20))
@@ -166,12 +166,12 @@ async def test_viewers_are_told_by_how_far_they_are_behind_and_how_they_end(stac
     await until(lambda: is_counted("terminal", 2), 5.0, "the two that saw the end")
     now = await scrape(url)
     assert now.of("catch_up_events_count") - before.of("catch_up_events_count") == 3
-    # The last to come lacked all: at least `queued`, `attempt`, a token and the end.
+    # The last viewer lacked everything: at least `queued`, `attempt`, a token and the terminal.
     assert now.of("catch_up_events_sum") - before.of("catch_up_events_sum") >= 4
 
 
 async def test_a_probe_says_how_late_events_reach_viewers(stack: Stack) -> None:
-    """While anybody watches, and on every process that has a viewer; with nobody there is none."""
+    """While anybody watches, on every process with a viewer; without viewers there is no probe."""
     url, gate = stack.urls[0], unique()
     generation_id = await stack.create(demo(tokens=5, pace_s=0, gate=gate, gate_after=2))
     before = await scrape(url)
@@ -207,7 +207,7 @@ async def test_problems_and_cancels_are_counted(stack: Stack) -> None:
 
 
 async def test_what_redis_does_not_do_is_counted_by_kind() -> None:
-    """Here by a Redis that is killed: nobody there, and with it nothing known of the fleet."""
+    """Here Redis is killed: it is unreachable, and nothing is known of the deployment."""
     redis = RedisServer()
     await redis.start()
     try:

@@ -1,4 +1,4 @@
-"""Each rule of deploy/nginx, on Debian's nginx: what it passes on, holds back, and asks again."""
+"""Each rule of deploy/nginx on Debian's nginx: what it passes on, holds back and retries."""
 
 import asyncio
 import contextlib
@@ -31,11 +31,11 @@ async def hello(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
 
 
 async def break_off(_: ReceivedRequest, __: asyncio.StreamWriter) -> None:
-    """Take the request and close without a word, as a killed process does."""
+    """Read the request and close without a response, as a killed process does."""
 
 
 async def trickle(nginx: Nginx, data: bytes) -> None:
-    """Send a byte at a time until nginx closes the connection, which it does without a word."""
+    """Send a byte at a time until nginx closes the connection, which it does without a response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
     try:
         for byte in data:
@@ -77,7 +77,7 @@ async def test_a_token_is_passed_on_before_the_next_is_there() -> None:
 
 
 async def test_what_an_answer_says_is_neither_compressed_nor_kept() -> None:
-    """Compression collects, and an answer kept for others is another's or an old one."""
+    """Compression would delay output, and a cached answer would be that of another viewer or an old one."""
     text = b"the sea " * 1000
 
     async def answer(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
@@ -92,7 +92,7 @@ async def test_what_an_answer_says_is_neither_compressed_nor_kept() -> None:
 
 
 async def test_last_event_id_arrives_as_it_was_sent() -> None:
-    """Without it every reconnect would begin at the first event."""
+    """Without it every reconnect would start at the first event."""
     async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         url = f"{nginx.url}/v1/generations/{GENERATION}/events"
         await request("GET", url, headers=[("Last-Event-ID", "1795330013450-17")])
@@ -100,7 +100,7 @@ async def test_last_event_id_arrives_as_it_was_sent() -> None:
 
 
 async def test_connections_to_the_api_may_stay_open() -> None:
-    """Nothing says `close`: a connection made for each request would double the time of a short one."""
+    """nginx sends no `close`: a new connection for each request would double the time of a short one."""
     async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         await request("GET", nginx.url)
     assert origin.requests[0].line == "GET / HTTP/1.1"
@@ -108,17 +108,17 @@ async def test_connections_to_the_api_may_stay_open() -> None:
 
 
 async def test_the_largest_body_the_api_accepts_passes_and_never_touches_the_disk() -> None:
-    """A byte more is refused here; a prompt in a temporary file would outlive its deletion."""
-    most = Settings.model_fields["max_body_bytes"].default
+    """nginx refuses one byte more; a prompt in a temporary file would outlive its deletion."""
+    max_bytes = Settings.model_fields["max_body_bytes"].default
     async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
-        assert (await request("POST", nginx.url, body=b"x" * most)).status == 200
-        assert (await request("POST", nginx.url, body=b"x" * (most + 1))).status == 413
+        assert (await request("POST", nginx.url, body=b"x" * max_bytes)).status == 200
+        assert (await request("POST", nginx.url, body=b"x" * (max_bytes + 1))).status == 413
         assert "temporary file" not in nginx.output()
-    assert [len(asked.body) for asked in origin.requests] == [most]
+    assert [len(asked.body) for asked in origin.requests] == [max_bytes]
 
 
 async def test_half_open_connections_never_reach_the_api_and_are_closed() -> None:
-    """Slowloris: 200 clients send a header a byte at a time; others are served meanwhile."""
+    """Slowloris: 200 clients send a header one byte at a time; other requests are served meanwhile."""
     shorter = {"client_header_timeout 10s": "client_header_timeout 1s"}
     async with ScriptedServer(hello) as origin, Nginx([origin.port], replacements=shorter) as nginx:
         async with asyncio.TaskGroup() as tasks:
@@ -129,7 +129,7 @@ async def test_half_open_connections_never_reach_the_api_and_are_closed() -> Non
 
 
 async def test_a_trickling_body_occupies_nginx_alone() -> None:
-    """The API is asked when all of the request is here; one that stops coming is closed."""
+    """nginx passes a request on when it is complete, and closes one that stops."""
     shorter = {"client_body_timeout 10s": "client_body_timeout 1s"}
     async with ScriptedServer(hello) as origin, Nginx([origin.port], replacements=shorter) as nginx:
         reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
@@ -142,7 +142,7 @@ async def test_a_trickling_body_occupies_nginx_alone() -> None:
 
 
 async def test_a_post_that_was_broken_off_is_asked_again_with_the_same_key() -> None:
-    """With a key made for it, so that the second process finds what the first may have made."""
+    """nginx adds a key, so that the second process finds what the first may have created."""
     async with (
         ScriptedServer(break_off) as first,
         ScriptedServer(break_off) as second,
@@ -159,14 +159,14 @@ async def test_a_post_that_was_broken_off_is_asked_again_with_the_same_key() -> 
 
 
 async def test_a_clients_own_key_stays() -> None:
-    """It knows better than nginx what is the same request."""
+    """The client knows better than nginx which requests are the same."""
     async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         await request("POST", f"{nginx.url}/v1/generations", headers=[("Idempotency-Key", "mine")], body={})
     assert origin.requests[0].headers["idempotency-key"] == "mine"
 
 
 async def test_a_process_that_refuses_costs_no_request() -> None:
-    """Also when it refuses again and again: nobody is put aside until all are."""
+    """Also if it refuses again and again: nginx does not exclude a process before all refuse."""
     port = claim_port()
     try:
         async with ScriptedServer(hello) as origin, Nginx([port, origin.port]) as nginx:
@@ -177,7 +177,7 @@ async def test_a_process_that_refuses_costs_no_request() -> None:
 
 
 async def test_without_any_api_a_viewer_is_told_to_come_again() -> None:
-    """EventSource gives up for good on a 502. Whoever is no viewer is told the truth."""
+    """An EventSource gives up for good on a 502. Other requests get the 502."""
     port = claim_port()
     try:
         async with Nginx([port]) as nginx:
@@ -210,12 +210,12 @@ async def test_a_hung_process_is_left_and_a_stalled_viewer_is_cut() -> None:
             assert await made.read() == b""
         async with exchange("GET", f"{nginx.url}/flood"):
             await flood.wait()
-            # Nobody reads; what was held back is dropped when nginx leaves the API.
+            # The client does not read; nginx drops what it holds when it closes its connection to the API.
             await until(lambda: origin.connections == 2 and origin.open <= 1, SOON_S, "the viewer cut")
 
 
 async def test_metrics_are_for_the_inside_alone() -> None:
-    """They tell how much is going on, and of what."""
+    """They show how much goes on, and of what."""
     async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         assert (await request("GET", f"{nginx.url}/metrics")).status == 404
     assert origin.requests == []

@@ -1,4 +1,4 @@
-"""Tokens for one answer on OpenAI's wires, on a server where an answer ends when its client leaves."""
+"""Tokens for one answer on the wires of OpenAI, on a server where an answer ends when its client leaves."""
 
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ NAMES = ("gen_", "resp_", "chatcmpl-")
 
 
 class Site(NamedTuple):
-    """One tenant, and one answer of his that is finished."""
+    """One tenant, and one of its answers that is finished."""
 
     stack: Stack
     mine: Bearer
@@ -39,7 +39,7 @@ class Site(NamedTuple):
 
 
 async def respond(site: Site, model: str, **fields: object) -> str:
-    """The digits of an answer asked for as a response."""
+    """The digits of the id of an answer that was requested as a response."""
     body = {"model": model, "input": "Hello", "instructions": INSTRUCTIONS, **fields}
     made = await site.ask("POST", "/responses", site.mine, body)
     assert made.status == 200, made
@@ -56,7 +56,7 @@ async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
 
 @pytest.mark.parametrize("rights", ["view", "view+cancel"])
 async def test_a_token_opens_its_answer_and_tells_nothing_of_what_was_asked(site: Site, rights: str) -> None:
-    """By each of its names, whole and streamed, as bearer and in the address; its tenant sees what he asked."""
+    """By each of its names, whole and streamed, as bearer and in the address; only its tenant sees the prompt."""
     token = await site.token(site.finished, rights)
     for prefix in NAMES:
         for query, headers in (("", bearer(token)), (f"token={token}", [])):
@@ -81,7 +81,7 @@ async def test_a_token_opens_its_answer_and_tells_nothing_of_what_was_asked(site
 
 @pytest.mark.parametrize("rights", ["view", "view+cancel"])
 async def test_a_token_opens_nothing_else(site: Site, rights: str) -> None:
-    """Neither deletes, asks, nor follows; of another answer it tells what it tells of none. In OpenAI's shape."""
+    """Its holder cannot delete, create or continue. Other answers look like unknown ones, in the format of OpenAI."""
     token = bearer(await site.token(site.finished, rights))
     another = await respond(site, QUICK)
     follow = {"model": QUICK, "input": "Go on", "previous_response_id": f"resp_{site.finished}"}
@@ -109,7 +109,7 @@ async def test_a_token_opens_nothing_else(site: Site, rights: str) -> None:
 
 
 async def test_who_may_only_watch_stops_nothing(site: Site) -> None:
-    """Neither by asking nor by leaving, whatever he says shall happen then; who may cancel does."""
+    """Neither by a request nor by leaving, whatever the holder asks for; a holder who may cancel can."""
     digits = await respond(site, demo(pace_s=0.02, tokens=100_000, seed=unique()), background=True)
     view = bearer(await site.token(digits, "view"))
     refused = await site.ask("POST", f"/responses/resp_{digits}/cancel", view)
@@ -127,7 +127,7 @@ async def test_who_may_only_watch_stops_nothing(site: Site) -> None:
 
 
 async def goes_on(site: Site, digits: str) -> None:
-    """It says so much more that whoever had left long ago would have stopped it."""
+    """Check that it produces so much more that a viewer who left long ago would have stopped it."""
     said = len((await site.state(digits))["text"])
 
     async def more() -> bool:
@@ -138,7 +138,7 @@ async def goes_on(site: Site, digits: str) -> None:
 
 @pytest.mark.rule("R56")
 async def test_to_open_a_stream_is_no_request(site: Site) -> None:
-    """Neither its tenant's nor the link's; to ask for the answer is one of whoever asks."""
+    """It counts neither for the tenant nor for the link; a request for the answer counts for its sender."""
     digits = site.finished
     for caller in (site.mine, bearer(await site.token(digits, "view"))):
         own = f"/responses/resp_{digits}"

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the API, by somebody else's judge; and every mistake in the one table."""
+"""The OpenAPI document against the API, checked by a tool of others; and every error is in the one table."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Asks who calls, and lets one tenant ask often."""
+    """With authentication; one tenant may send many requests."""
     often = {"tenant_requests": "1000000", "tenant_generations": "100000"}
     async with Stack(redis=redis_server, workers=0, settings=AUTH | often) as stack:
         yield stack
@@ -54,20 +54,20 @@ async def judged(stack: Stack, examples: int) -> None:
 
 
 async def test_schemathesis_finds_nothing(stack: Stack) -> None:
-    """A few examples of each."""
+    """With a few examples of each operation."""
     await judged(stack, 5)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_schemathesis_finds_nothing_in_many(stack: Stack) -> None:
-    """More of them."""
+    """With many examples."""
     await judged(stack, 100)
 
 
 @pytest.mark.rule("R61")
 async def test_no_route_answers_outside_the_table(stack: Stack) -> None:
-    """Each method on each path, with nothing, with nonsense and from nobody: a status and code that stand there."""
+    """Each method on each path, with nothing, with nonsense and without credentials: a status and code of the table."""
     table = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", (ROOT / "shared/PROTOCOL.md").read_text(), re.MULTILINE))
     document = (await request("GET", f"{stack.urls[0]}/openapi.json")).json()
     paths = [path for path in document["paths"] if not path.startswith(("/v1/chat", "/v1/responses"))]
@@ -76,8 +76,8 @@ async def test_no_route_answers_outside_the_table(stack: Stack) -> None:
     for path in [*paths, "/v1/nothing", "/static/nothing"]:
         for method in ("GET", "POST", "DELETE", "PUT", "OPTIONS", "PATCH"):
             for headers in ([], me, [*me, ("Content-Type", "application/json")]):
-                for place in ("nonsense", "gen_" + "0" * 32):
-                    url = stack.urls[0] + re.sub(r"\{\w+\}", place, path)
+                for generation_id in ("nonsense", "gen_" + "0" * 32):
+                    url = stack.urls[0] + re.sub(r"\{\w+\}", generation_id, path)
                     answer = await request(method, url, headers=headers, body=b"{" if method != "GET" else None)
                     if answer.status < 400:
                         continue

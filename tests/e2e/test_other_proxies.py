@@ -1,4 +1,4 @@
-"""deploy/haproxy and deploy/caddy under traffic: the rules that viewers would notice first."""
+"""deploy/haproxy and deploy/caddy under traffic: the rules that matter most to viewers."""
 
 import asyncio
 
@@ -25,12 +25,12 @@ async def hello(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
 
 
 def asked_by_viewers(origin: ScriptedServer) -> list[ReceivedRequest]:
-    """Without the proxy's own looks."""
+    """The requests without the health checks of the proxy."""
     return [asked for asked in origin.requests if "/healthz" not in asked.line]
 
 
 async def test_a_token_is_passed_on_before_the_next_is_there(kind: Kind) -> None:
-    """Nothing is collected."""
+    """The proxy buffers nothing."""
     seen = asyncio.Event()
 
     async def speak_in_two(asked: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
@@ -54,7 +54,7 @@ async def test_a_token_is_passed_on_before_the_next_is_there(kind: Kind) -> None
 
 
 async def test_last_event_id_arrives_and_nothing_is_compressed(kind: Kind) -> None:
-    """As it was sent; and a client that would take gzip does not get it."""
+    """It arrives unchanged; and a client that accepts gzip does not get it."""
     async with ScriptedServer(hello) as one, ScriptedServer(hello) as two, kind([one.port, two.port]) as proxy:
         headers = [("Last-Event-ID", "1795330013450-17"), ("Accept-Encoding", "gzip")]
         got = await request("GET", proxy.url + EVENTS, headers=headers)
@@ -94,9 +94,9 @@ async def test_a_head_that_trickles_is_closed(kind: Kind) -> None:
 
 
 async def test_without_any_api_a_viewer_is_told_to_come_again(kind: Kind) -> None:
-    """EventSource gives up for good on a 502. Whoever is no viewer is told the truth."""
+    """An EventSource gives up for good on a 502. Other requests get the 502."""
     ports = [claim_port(), claim_port()]
-    # Caddy looks for one that long, for each request.
+    # For each request Caddy tries for so long to find a process.
     shorter = {"lb_try_duration 10s": "lb_try_duration 1s"} if kind is Caddy else {}
     try:
         async with kind(ports, replacements=shorter) as proxy:

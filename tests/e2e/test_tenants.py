@@ -1,4 +1,4 @@
-"""Tenants on real processes: what is another's looks like what never was, on every route."""
+"""Tenants on real processes: a generation of another tenant looks like an unknown one, on every route."""
 
 import json
 from collections.abc import AsyncIterator
@@ -84,7 +84,7 @@ async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
 async def test_who_is_nobody_is_told_nothing(
     site: Site, method: str, rest: str, body: object, headers: Headers
 ) -> None:
-    """401 on every route, for what exists and what does not, in the same words."""
+    """401 on every route, for known and unknown ids, with the same words."""
     answers = [
         await site.ask(method, f"/v1/generations/{generation_id}{rest}", headers, body)
         for generation_id in (site.generation_id, UNKNOWN, "nonsense")
@@ -97,7 +97,7 @@ async def test_who_is_nobody_is_told_nothing(
 
 @pytest.mark.rule("R45")
 async def test_who_is_nobody_creates_and_lists_nothing(site: Site) -> None:
-    """Nor is his body looked at."""
+    """The API does not even read the body."""
     check_problem(await site.stack.post({"model": 7}), 401, "unauthenticated")
     check_problem(await site.ask("GET", "/v1/generations?limit=x", []), 401, "unauthenticated")
     async with open_socket(site.stack.urls[0], site.generation_id) as socket:
@@ -107,7 +107,7 @@ async def test_who_is_nobody_creates_and_lists_nothing(site: Site) -> None:
 
 @pytest.mark.rule("R45")
 async def test_an_api_key_in_a_url_is_none(site: Site) -> None:
-    """URLs are kept by histories and logs; only a token for one generation may stand there."""
+    """Histories and logs keep URLs; only a token for one generation is accepted there."""
     path = f"/v1/generations/{site.generation_id}?token={site.mine}"
     check_problem(await site.ask("GET", path, []), 401, "unauthenticated")
     cookie = [("Cookie", f"__Host-{site.generation_id}={site.mine}")]
@@ -117,7 +117,7 @@ async def test_an_api_key_in_a_url_is_none(site: Site) -> None:
 @pytest.mark.rule("R47")
 @pytest.mark.parametrize(("method", "rest", "body"), ROUTES)
 async def test_what_is_anothers_looks_like_what_never_was(site: Site, method: str, rest: str, body: object) -> None:
-    """The same status, headers and bytes; and nothing has happened to it."""
+    """The same status, headers and bytes; and the generation is unchanged."""
     foreign, unknown = [
         await site.ask(method, f"/v1/generations/{generation_id}{rest}", bearer(site.theirs), body)
         for generation_id in (site.generation_id, UNKNOWN)
@@ -131,7 +131,7 @@ async def test_what_is_anothers_looks_like_what_never_was(site: Site, method: st
 
 @pytest.mark.rule("R47")
 async def test_a_websocket_to_anothers_is_closed_as_to_an_unknown(site: Site) -> None:
-    """4404 for both; a running one goes on, whatever he sends."""
+    """4404 for both; a running generation goes on, whatever the client sends."""
     running = await site.create(demo(pace_s=0.05, tokens=100_000))
     for generation_id in (site.generation_id, running, UNKNOWN):
         async with open_socket(site.stack.urls[0], generation_id, headers=bearer(site.theirs)) as socket:
@@ -143,7 +143,7 @@ async def test_a_websocket_to_anothers_is_closed_as_to_an_unknown(site: Site) ->
 
 @pytest.mark.rule("R47")
 async def test_anothers_cursor_shows_nothing_of_his(site: Site) -> None:
-    """The class of leaks that event stores of others had: the id of an event is no way to its log."""
+    """A known class of leaks in event stores: the id of an event must not lead to its log."""
     theirs = (await site.stack.post(chat(QUICK), headers=bearer(site.theirs))).json()["id"]
     mine = (await site.ask("GET", f"/v1/generations/{site.generation_id}", bearer(site.mine))).json()
 
@@ -159,7 +159,7 @@ async def test_anothers_cursor_shows_nothing_of_his(site: Site) -> None:
 
 @pytest.mark.rule("R47")
 async def test_lists_and_idempotency_keys_are_each_tenants_own(site: Site) -> None:
-    """The same key of two tenants makes two generations; a place in one list is none in another's."""
+    """The same key of two tenants creates two generations; a page position of one tenant is unknown to the other."""
     key = [("Idempotency-Key", unique())]
     made = [await site.stack.post(chat(QUICK), headers=[*key, *bearer(who)]) for who in (site.mine, site.theirs)]
     assert [answer.status for answer in made] == [201, 201]
@@ -178,7 +178,7 @@ async def test_lists_and_idempotency_keys_are_each_tenants_own(site: Site) -> No
 @pytest.mark.rule("R48")
 @pytest.mark.parametrize("rights", ["view", "view+cancel"])
 async def test_a_token_does_what_it_says_and_no_more(site: Site, rights: str) -> None:
-    """As bearer, in the address, and as a cookie alike."""
+    """As bearer, in the address, and as a cookie."""
     running = await site.create(demo(pace_s=0.05, tokens=100_000))
     own = f"/v1/generations/{running}"
     minted = await site.ask("POST", f"{own}/tokens", bearer(site.mine), {"rights": rights, "expires_s": 60})
@@ -205,7 +205,7 @@ async def test_a_token_does_what_it_says_and_no_more(site: Site, rights: str) ->
     async with open_socket(site.stack.urls[0], running, token=token) as socket:
         await socket.cancel()
         if rights == "view":
-            # What he says after it is answered by events still coming: the cancel was read and left alone.
+            # Events still come after the cancel: the server has read it and ignored it.
             for _ in range(5):
                 assert (await anext(aiter(socket))).event != "cancelled"
         else:
@@ -216,7 +216,7 @@ async def test_a_token_does_what_it_says_and_no_more(site: Site, rights: str) ->
 
 @pytest.mark.rule("R48")
 async def test_a_token_expires(site: Site) -> None:
-    """Then it is nobody's; before that it may not ask for more time than any generation has."""
+    """Then it is refused; and it may not be valid for longer than a generation can exist."""
     own = f"/v1/generations/{site.generation_id}"
     token = (await site.ask("POST", f"{own}/tokens", bearer(site.mine), {"expires_s": 1.5})).json()["token"]
 
@@ -230,7 +230,7 @@ async def test_a_token_expires(site: Site) -> None:
 
 @pytest.mark.rule("R48")
 async def test_a_token_comes_with_what_it_is_for(site: Site) -> None:
-    """`POST /v1/generations` answers with one when asked; the provider never hears of it."""
+    """`POST /v1/generations` returns one if requested; the provider never sees that field."""
     made = (await site.stack.post(chat(QUICK, token="view"), headers=bearer(site.mine))).json()
     assert made["token"]["rights"] == "view"
     async with open_events(site.stack.urls[0], made["id"], headers=bearer(made["token"]["token"])) as stream:
@@ -241,7 +241,7 @@ async def test_a_token_comes_with_what_it_is_for(site: Site) -> None:
 
 @pytest.mark.rule("R48")
 async def test_a_cookie_is_of_no_use_to_another_sites_page(site: Site) -> None:
-    """It says where it comes from; and the cookie itself keeps to this host, to TLS, and away from scripts."""
+    """Browsers send the origin of a page; and the cookie is only for this host, for TLS, and not for scripts."""
     running = await site.create(demo(pace_s=0.05, tokens=100_000))
     own = f"/v1/generations/{running}"
     asked = {"rights": "view+cancel", "cookie": True}

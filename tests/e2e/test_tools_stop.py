@@ -1,4 +1,4 @@
-"""Tools that run when the answer ends: they are stopped, and what they still bring is dropped."""
+"""Tools that run when the answer ends: they are stopped, and later results are dropped."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +27,7 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 
 
 async def _begun(stack: Stack, file: Path, tool: str, **fields: Any) -> str:
-    """An answer whose tool has been begun and goes on until `gate`."""
+    """An answer whose tool has begun and runs until `gate` exists."""
     entry = calling(tool, file=str(file), gate=str(file.parent / "gate"))
     generation_id = await stack.create(demo(pace_s=0, tools=1, seed=unique()), tools=[entry], **fields)
     await until(lambda: "began" in notes_in(file), 10, f"{tool} begun")
@@ -36,7 +36,7 @@ async def _begun(stack: Stack, file: Path, tool: str, **fields: Any) -> str:
 
 @pytest.mark.rule("R42")
 async def test_a_call_is_in_the_log_when_it_is_run(stack: Stack, tmp_path: Path) -> None:
-    """Viewers know of it before anything in the world can."""
+    """Viewers see it before the tool can have any effect."""
     generation_id = await _begun(stack, tmp_path / "notes", "wait")
     assert [kind for _, kind, _ in await stack.log(generation_id)][-1] == "tool_call_done"
     (tmp_path / "gate").touch()
@@ -59,7 +59,7 @@ async def test_a_cancel_stops_a_running_tool(stack: Stack, tmp_path: Path) -> No
 
 @pytest.mark.rule("R42")
 async def test_the_deadline_stops_a_running_tool(stack: Stack, tmp_path: Path) -> None:
-    """It is the whole answer's, tools included."""
+    """It is for the whole answer, tools included."""
     file = tmp_path / "notes"
     snapshot = await stack.closed(await _begun(stack, file, "wait", deadline_s=1))
 
@@ -69,7 +69,7 @@ async def test_the_deadline_stops_a_running_tool(stack: Stack, tmp_path: Path) -
 
 @pytest.mark.rule("R42")
 async def test_a_thread_that_cannot_be_stopped_is_left_and_counted(stack: Stack, tmp_path: Path) -> None:
-    """Cancelled at once all the same; its thread is free for others only when it has ended."""
+    """The answer is cancelled at once nevertheless; the thread is free for others only when it has ended."""
     file, other = tmp_path / "notes", tmp_path / "other"
     generation_id = await _begun(stack, file, "block")
     await stack.cancel(generation_id)

@@ -1,4 +1,4 @@
-"""One trace from whoever asks to the provider, collected from real processes by OTLP."""
+"""One trace from the caller to the provider, collected from real processes by OTLP."""
 
 import asyncio
 import json
@@ -34,13 +34,13 @@ async def stack(redis_server: RedisServer, collector: TraceCollector) -> AsyncIt
 
 
 def traceparent() -> tuple[str, str, str]:
-    """A caller's, and the ids of trace and span in it."""
+    """The header of a caller, and the ids of trace and span in it."""
     trace, span = os.urandom(16).hex(), os.urandom(8).hex()
     return f"00-{trace}-{span}-01", trace, span
 
 
 async def spans_of(collector: TraceCollector, trace: str, count: int) -> list[RecordedSpan]:
-    """So many spans of this trace, once they are here."""
+    """Wait for so many spans of this trace."""
 
     def here() -> list[RecordedSpan]:
         found = collector.of(trace)
@@ -52,7 +52,7 @@ async def spans_of(collector: TraceCollector, trace: str, count: int) -> list[Re
 async def test_one_trace_goes_from_the_caller_through_queue_and_worker_to_the_provider(
     stack: Stack, collector: TraceCollector
 ) -> None:
-    """Each a child of the one before; the question in the words of the GenAI conventions."""
+    """Each span is a child of the one before; the upstream request has the attributes of the GenAI conventions."""
     header, trace, caller = traceparent()
     body = chat(demo(seed=unique(), tokens=5, pace_s=0), PROMPT, temperature=0.5, max_tokens=99)
     answer = await stack.post(body, headers=[("traceparent", header)])
@@ -88,7 +88,7 @@ async def test_one_trace_goes_from_the_caller_through_queue_and_worker_to_the_pr
 
 
 async def test_what_breaks_off_is_seen_attempt_by_attempt(stack: Stack, collector: TraceCollector) -> None:
-    """All three in the one trace, each with its question, and with a code instead of words."""
+    """All three in the one trace, each with its upstream request, and with a code instead of a message."""
     header, trace, _ = traceparent()
     answer = await stack.post(chat(demo(fault="reset", after=2, pace_s=0)), headers=[("traceparent", header)])
     assert (await stack.closed(answer.json()["id"]))["status"] == "failed"
@@ -105,7 +105,7 @@ async def test_what_breaks_off_is_seen_attempt_by_attempt(stack: Stack, collecto
 async def test_who_asks_without_a_trace_gets_one_and_a_bad_one_does_no_harm(
     stack: Stack, collector: TraceCollector
 ) -> None:
-    """The answer matters more."""
+    """The request is served in both cases."""
     before = {span.trace for span in collector.spans}
     for header in ([], [("traceparent", "00-nonsense-01")]):
         answer = await stack.post(chat(demo(tokens=1, pace_s=0)), headers=header)
@@ -119,7 +119,7 @@ async def test_who_asks_without_a_trace_gets_one_and_a_bad_one_does_no_harm(
 
 
 async def test_without_opentelemetry_the_callers_trace_still_reaches_the_provider(redis_server: RedisServer) -> None:
-    """Handed on as it came, for the spans of others."""
+    """It is passed on unchanged, for the spans of others."""
 
     async def provider(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
@@ -138,7 +138,7 @@ async def test_without_opentelemetry_the_callers_trace_still_reaches_the_provide
 
 
 def test_who_does_not_trace_imports_no_sdk() -> None:
-    """Nor needs it installed; the API of OpenTelemetry comes with FastAPI."""
+    """It need not be installed; the API of OpenTelemetry comes with FastAPI."""
     code = "import sys, api.app, worker.main; from shared.traces import traces_of; traces_of('x', recorded=False)\n"
     code += "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -146,7 +146,7 @@ def test_who_does_not_trace_imports_no_sdk() -> None:
 
 
 def test_tracing_without_the_extra_is_said_in_one_sentence() -> None:
-    """Here by hiding the SDK, which the tests have."""
+    """Here by hiding the SDK, which tests have installed."""
     code = "import sys; sys.modules['opentelemetry.sdk'] = None; from api.__main__ import main; main()"
     environ = dict(os.environ) | {"OUTLIVE_TRACES": "true", "OUTLIVE_REDIS_URL": "redis://127.0.0.1:1"}
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Two providers that let in nobody but the right key, and a third without one, behind one Outlive."""
+"""Two providers that accept only the right key, and a third without a key, behind one Outlive."""
 
 import json
 from collections.abc import AsyncIterator
@@ -26,8 +26,8 @@ SETTINGS = {"first_token_s": 0.5, "max_output_tokens": MAX_TOKENS, "tools": "tes
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One API and one worker. The second provider serves the first one's models too, for who names it; the third
-    is asked one question at a time. The API has no key, and knows of one provider more than the worker."""
+    """One API and one worker. The second provider also serves the models of the first, for callers that name it. The
+    third takes one request at a time. The API has no keys, and knows one provider more than the worker."""
 
     stack: Stack
     one: ModelProcess
@@ -37,8 +37,8 @@ class Site:
     def three(self) -> ModelProcess:
         return self.stack.model
 
-    async def arguments(self, model: str) -> dict[str, int]:
-        """How often each was asked for it."""
+    async def request_counts(self, model: str) -> dict[str, int]:
+        """How many requests for this model each provider got."""
         models = {"one": self.one, "two": self.two, "three": self.three}
         return {name: len(await process.requests(model)) for name, process in models.items()}
 
@@ -72,13 +72,13 @@ async def site(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFacto
 
 
 def named(seed: int, **wishes: object) -> str:
-    """A model's name that nobody else has asked for; without wishes it is quick."""
+    """A model name that no other request has; without wishes it is fast."""
     return demo(seed=f"{seed}{unique()[:9]}", **(wishes or {"pace_s": 0, "tokens": 3}))
 
 
 @pytest.mark.rule("R64")
 async def test_each_model_reaches_its_own_server_with_its_own_key(site: Site) -> None:
-    """On every wire; both servers refuse each other's key, and nobody else is asked."""
+    """On every wire; each server refuses the key of the other, and no other server gets a request."""
     for seed, name in ((1, "one"), (2, "two"), (3, "three")):
         model = named(seed)
         assert (await site.stack.closed(await site.stack.create(model)))["status"] == "completed"
@@ -86,18 +86,18 @@ async def test_each_model_reaches_its_own_server_with_its_own_key(site: Site) ->
             said = await sdk.chat.completions.create(**arguments(model))
             assert said.choices[0].finish_reason == "stop"
             assert (await sdk.responses.create(model=model, input="Hello")).status == "completed"
-        assert await site.arguments(model) == {"one": 0, "two": 0, "three": 0} | {name: 3}
+        assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0} | {name: 3}
 
 
 @pytest.mark.rule("R64")
 async def test_a_caller_may_name_the_upstream(site: Site) -> None:
-    """On every wire: the one named is asked, though another comes first; the provider is not told the name."""
+    """On every wire: the named upstream gets the request, although another comes first; it does not see the name."""
     model = named(1)
     await site.stack.closed(await site.stack.create(model, upstream="two"))
     async with sdk_client(site.stack.urls[0]) as sdk:
         await sdk.chat.completions.create(**arguments(model), extra_body={"upstream": "two"})
         await sdk.responses.create(model=model, input="Hello", extra_body={"upstream": "two"})
-    assert await site.arguments(model) == {"one": 0, "two": 3, "three": 0}
+    assert await site.request_counts(model) == {"one": 0, "two": 3, "three": 0}
 
 
 @pytest.mark.rule("R64")
@@ -114,12 +114,12 @@ async def test_what_nobody_serves_is_refused_and_nobody_asked(site: Site, fields
             with pytest.raises(openai.NotFoundError) as refused:
                 await ask
             assert refused.value.code == "model_not_found"
-    assert await site.arguments(model) == {"one": 0, "two": 0, "three": 0}
+    assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0}
 
 
 @pytest.mark.rule("R64")
 async def test_no_caller_names_an_address(site: Site) -> None:
-    """A URL is no upstream's name, and fields that look like one change nothing."""
+    """A URL is not the name of an upstream, and fields that look like one change nothing."""
     url = f"{site.two.url}/v1"
     model = named(1)
     check_problem(await site.stack.post(chat(model, upstream=url)), 404, "model_not_found")
@@ -132,7 +132,7 @@ async def test_no_caller_names_an_address(site: Site) -> None:
         "extra_headers": {"Authorization": "Bearer x"},
     }
     await site.stack.closed(await site.stack.create(model, **tried))
-    assert await site.arguments(model) == {"one": 1, "two": 0, "three": 0}
+    assert await site.request_counts(model) == {"one": 1, "two": 0, "three": 0}
 
 
 async def test_a_worker_that_knows_less_than_the_api_says_so(site: Site) -> None:
@@ -143,8 +143,8 @@ async def test_a_worker_that_knows_less_than_the_api_says_so(site: Site) -> None
 
 @pytest.mark.rule("R65")
 async def test_questions_beyond_what_an_upstream_takes_at_once_wait(site: Site) -> None:
-    """In the worker, until the one before has ended, and longer than the provider may be silent; one that is
-    cancelled meanwhile is never asked, and other upstreams do not wait."""
+    """In the worker, until the one before has ended, and longer than the provider may be silent. One that is cancelled
+    meanwhile is never sent, and other upstreams do not wait."""
     gate = unique()
     first, second, never = named(3, gate=gate, gate_after=1, tokens=3), named(3), named(3)
     running = await site.stack.create(first)
@@ -156,22 +156,22 @@ async def test_questions_beyond_what_an_upstream_takes_at_once_wait(site: Site) 
 
     await until(taken, 20.0, "both are the worker's")
     await site.stack.cancel(cancelled)
-    # More than `first_token_s` of the provider's own.
+    # More than `first_token_s` for the provider.
     slow = await site.stack.closed(await site.stack.create(named(1, pace_s=0.05, tokens=20)))
     assert slow["status"] == "completed"
     assert (await site.stack.snapshot(waiting))["status"] == "running"
-    assert await site.arguments(second) == {"one": 0, "two": 0, "three": 0}
+    assert await site.request_counts(second) == {"one": 0, "two": 0, "three": 0}
 
     await site.three.open_gate(gate)
     assert (await site.stack.closed(running))["status"] == "completed"
     assert (await site.stack.closed(waiting))["status"] == "completed"
-    assert await site.arguments(never) == {"one": 0, "two": 0, "three": 0}
+    assert await site.request_counts(never) == {"one": 0, "two": 0, "three": 0}
 
 
 @pytest.mark.rule("R66")
 @pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
 async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(site: Site, seed: int, most: int) -> None:
-    """One more ends it as too large, with what was said."""
+    """One token more ends it as too large, with the text so far."""
     whole = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most)))
     cut = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most + 1)))
     assert (whole["status"], cut["status"], cut["error"]["code"]) == ("completed", "failed", "output_too_large")
@@ -180,7 +180,7 @@ async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(site: Site,
 
 @pytest.mark.rule("R66")
 async def test_many_turns_have_no_more_tokens_than_one(site: Site) -> None:
-    """A model that goes on calling tools is not asked again once it has said as much."""
+    """A model that goes on calling tools gets no further request once it has produced as many tokens."""
     model = named(1, pace_s=0, tools=1, turns=100)
     cut = await site.stack.closed(await site.stack.create(model, tools=[calling("add", a=1, b=2)]))
     assert cut["error"]["code"] == "output_too_large"
@@ -190,14 +190,14 @@ async def test_many_turns_have_no_more_tokens_than_one(site: Site) -> None:
 @pytest.mark.rule("R66")
 @pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
 async def test_who_asks_for_more_tokens_than_allowed_is_told(site: Site, seed: int, most: int) -> None:
-    """By every name the number has; nothing is made of it, and the number itself is allowed."""
+    """By every field for that number; nothing is created, and the limit itself is allowed."""
     model = named(seed)
     for name in ("max_tokens", "max_completion_tokens"):
         check_problem(await site.stack.post(chat(model) | {name: most + 1}), 400, "bad_request")
     async with sdk_client(site.stack.urls[0]) as sdk:
         with pytest.raises(openai.BadRequestError):
             await sdk.responses.create(model=model, input="Hello", max_output_tokens=most + 1)
-    assert await site.arguments(model) == {"one": 0, "two": 0, "three": 0}
+    assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0}
     assert (await site.stack.post(chat(model, max_tokens=most))).status == 201
 
 
