@@ -1,4 +1,4 @@
-"""How the page looks and how it is read: no serious finding of axe, and pictures for people to judge."""
+"""How the page looks and how screen readers read it: no serious finding of axe, and pictures for people."""
 
 from typing import Final
 
@@ -17,21 +17,21 @@ QUESTION: Final = "Why does the sea look blue, and when does it not?"
 
 
 async def check_axe(page: Tab) -> None:
-    """Everything that WCAG 2.2 AA asks and a program can see."""
-    # Past the page's own policy, as an extension would be.
+    """Everything that WCAG 2.2 AA demands and a program can check."""
+    # Bypasses the policy of the page, as an extension does.
     devtools = await page.page.context.new_cdp_session(page.page)
     await devtools.send("Runtime.evaluate", {"expression": AXE.read_text()})
-    found = await page.page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
+    report = await page.page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
     serious = [
         (one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3])
-        for one in found["violations"]
+        for one in report["violations"]
         if one["impact"] in ("serious", "critical")
     ]
     assert serious == []
 
 
 async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, appearance: Appearance) -> None:
-    """Empty, in the middle of an answer, with tools, data and an end that is an error; nothing sticks out."""
+    """Empty, in the middle of an answer, with tools, data and an error at the end; nothing is wider than the window."""
     async with tab(browser, stack.urls[0], **appearance.options) as page:
         await page.open()
         await check_axe(page)
@@ -40,7 +40,7 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, appeara
         await page.ask(QUESTION, model=demo(pace_s=0.002, reasoning=8, gate=gate, gate_after=150))
         await page.until_characters(500)
         await page.until("() => !document.getElementById('viewers').hidden")
-        # What a person would have typed there.
+        # What a person might have typed there.
         await page.page.fill("#model", "demo")
         await page.page.focus("#prompt")
         await appearance.keep(page, "text")
@@ -65,7 +65,7 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, appeara
 
 
 async def test_a_screen_reader_is_told_what_matters_and_not_every_token(page: Tab) -> None:
-    """What is announced while 255 tokens come: that it answers, and that it is complete."""
+    """While 255 tokens come it announces that the answer begins and that it is complete."""
     await page.page.evaluate(
         """() => {
             window.spoken = [];

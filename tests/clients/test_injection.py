@@ -1,4 +1,4 @@
-"""Texts that try to be more than text, on the whole path, read by parsers that share no line: what was sent."""
+"""Texts that try to be more than text, on the whole path: parsers that share no code read what was sent."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 METADATA: Final = {f"{n}{text}": text for n, text in enumerate(INJECTIONS)}
 ERROR_TEXT: Final = whole("".join(INJECTIONS)[:500])
-"""So much of a provider's message is told."""
+"""The API passes on at most so much of a provider's message."""
 
 
 class Site(NamedTuple):
@@ -33,16 +33,16 @@ class Site(NamedTuple):
     snapshot: dict[str, Any]
     log: list[LogEntry]
     spoken: str
-    """The name of a model that says the corpus as its text alone."""
+    """The name of a model whose text alone is the corpus."""
 
 
 async def by_openai(url: str) -> Events:
-    """The decoder of OpenAI's SDK for Python, which is a parser of its own."""
+    """The decoder of OpenAI's Python SDK, which has its own parser."""
     async with httpx.AsyncClient(timeout=20) as client:
         body = (await client.get(url)).content
-    told = SSEDecoder().iter_bytes(iter([body[:1000], body[1000:]]))
-    # It tells of a lone `retry:` as well.
-    return [{"id": event.id, "type": event.event, "data": decode_json(event.data)} for event in told if event.data]
+    events = SSEDecoder().iter_bytes(iter([body[:1000], body[1000:]]))
+    # It also reports a lone `retry:`.
+    return [{"id": event.id, "type": event.event, "data": decode_json(event.data)} for event in events if event.data]
 
 
 PARSERS: Final[dict[str, Callable[[str], Awaitable[Events]]]] = {**CLIENTS, "openai": by_openai}
@@ -50,7 +50,7 @@ PARSERS: Final[dict[str, Callable[[str], Awaitable[Events]]]] = {**CLIENTS, "ope
 
 @pytest.fixture(scope="module")
 async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
-    """One answer of the whole corpus; and models that say and fail with it."""
+    """One answer with the whole corpus, and models that send it and fail with it."""
     async with ScriptedProvider() as provider, Stack(redis=redis_server, environ=provider.environ) as stack:
         provider.scripts[MODEL] = answer()
         provider.scripts["failing"] = failure()
@@ -61,7 +61,7 @@ async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
 
 
 def test_the_snapshot_is_what_was_sent(site: Site) -> None:
-    """Text, reasoning, calls, the model's name and the caller's metadata."""
+    """Text, reasoning, calls, the name of the model and the metadata of the caller."""
     check_unchanged(site.snapshot)
     assert (site.snapshot["model"], site.snapshot["metadata"]) == (MODEL, METADATA)
 
@@ -70,27 +70,27 @@ def test_the_snapshot_is_what_was_sent(site: Site) -> None:
 @pytest.mark.parametrize("fold", [True, False])
 @pytest.mark.parametrize("parser", PARSERS)
 async def test_a_parser_reads_what_was_sent(site: Site, parser: str, *, fold: bool) -> None:
-    """The same events as in the log, one terminal, and from them the same answer."""
-    told = await PARSERS[parser](events_url(site.stack.urls[0], site.answer, fold=fold))
-    transcript = transcript_of(site.answer, parser, told)
+    """The same events as in the log, one terminal, and the same answer from them."""
+    events = await PARSERS[parser](events_url(site.stack.urls[0], site.answer, fold=fold))
+    transcript = transcript_of(site.answer, parser, events)
     check_invariants([transcript], site.snapshot, reencoded(site.log))
     check_unchanged(transcript.reduce())
-    assert told[0]["data"]["model"] == MODEL
+    assert events[0]["data"]["model"] == MODEL
 
 
 async def test_a_providers_error_is_told_in_its_words(site: Site) -> None:
-    """By every parser, and as no event of its own."""
+    """Every parser gets its message, and no additional event."""
     made = await site.stack.create("failing", on_interrupt="fail")
     snapshot = await site.stack.closed(made)
     assert whole(snapshot["error"]["message"]) == ERROR_TEXT
     for name, parser in PARSERS.items():
-        told = await parser(events_url(site.stack.urls[0], made))
-        check_invariants([transcript_of(made, name, told)], snapshot, reencoded(await site.stack.log(made)))
-        assert whole(told[-1]["data"]["message"]) == ERROR_TEXT
+        events = await parser(events_url(site.stack.urls[0], made))
+        check_invariants([transcript_of(made, name, events)], snapshot, reencoded(await site.stack.log(made)))
+        assert whole(events[-1]["data"]["message"]) == ERROR_TEXT
 
 
 async def test_openais_sdks_read_what_was_sent(site: Site) -> None:
-    """On their own wires, streamed, in Python and in Node; an error is raised in the provider's words."""
+    """On their own wires, streamed, in Python and in Node; an error is raised with the message of the provider."""
     url = site.stack.urls[0]
     async with openai_sdk.sdk_client(url) as client:
         chat = await openai_sdk.accumulated(client, **openai_sdk.arguments(site.spoken))

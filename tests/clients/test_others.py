@@ -1,4 +1,4 @@
-"""Clients nobody here wrote: they stream, are cut, resume by `Last-Event-ID`, and stop at 204."""
+"""Clients of others: they stream, are cut, resume by `Last-Event-ID`, and stop at 204."""
 
 import pytest
 
@@ -21,12 +21,12 @@ async def test_it_streams_is_cut_resumes_and_stops(stack: Stack, name: str) -> N
     """
     generation_id = await stack.create(demo(pace_s=0.01, tokens=120, reasoning=5))
     cuts = StreamFaults(cut_after=(1_500, 3_000), cut_frames=name != "fetch-event-source", retry_ms=20)
-    async with sse_fault_proxy(stack.urls[1], cuts, seed=len(name)) as road:
-        told = await CLIENTS[name](f"{road.url}/v1/generations/{generation_id}/events")
+    async with sse_fault_proxy(stack.urls[1], cuts, seed=len(name)) as proxy:
+        events = await CLIENTS[name](f"{proxy.url}/v1/generations/{generation_id}/events")
     snapshot = await stack.snapshot(generation_id)
 
-    check_invariants([transcript_of(generation_id, name, told)], snapshot)
-    assert told[-1]["id"] == snapshot["cursor"]
-    assert len(road.last_event_ids) == len(road.paths) - 1 >= 2
-    assert set(road.last_event_ids) <= {event["id"] for event in told}
-    assert road.statuses == [200] * (len(road.paths) - 1) + [204]
+    check_invariants([transcript_of(generation_id, name, events)], snapshot)
+    assert events[-1]["id"] == snapshot["cursor"]
+    assert len(proxy.last_event_ids) == len(proxy.paths) - 1 >= 2
+    assert set(proxy.last_event_ids) <= {event["id"] for event in events}
+    assert proxy.statuses == [200] * (len(proxy.paths) - 1) + [204]

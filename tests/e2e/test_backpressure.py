@@ -120,11 +120,11 @@ async def test_with_redis_slow_the_provider_is_slowed() -> None:
         model = demo(pace_s=0, chars=CHARS, tokens=TOKENS)
         generation_id = await stack.create(model)
 
-        async def said() -> dict[str, Any] | None:
+        async def has_sent_all() -> dict[str, Any] | None:
             asked = await stack.model.requests(model)
             return asked[0] if asked and asked[0]["closed_monotonic"] else None
 
-        seen = await until(said, 60, "the provider has said all")
+        seen = await until(has_sent_all, 60, "the provider has said all")
         line.heal()
         snapshot = await stack.closed(generation_id)
 
@@ -160,6 +160,6 @@ async def test_five_hundred_held_up_generations_stay_under_the_cap() -> None:
 
 
 def _resident_bytes(process: OsProcess) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-    assert found
-    return int(found[1]) * 1024
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    assert peak
+    return int(peak[1]) * 1024

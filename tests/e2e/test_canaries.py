@@ -17,12 +17,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.rule("R63")]
 
 async def _contents(redis: Redis, words: str) -> list[bytes]:
     """The keys that contain these words, whatever their type: DUMP gives the bytes of every type."""
-    found = []
+    matches = []
     async for key in redis.scan_iter():
         dumped = await redis.dump(key)
         if words.encode() in key or (dumped and words.encode() in dumped):
-            found.append(key)
-    return found
+            matches.append(key)
+    return matches
 
 
 async def test_a_prompt_and_a_secret_are_where_they_belong_and_nowhere_else() -> None:
@@ -42,7 +42,7 @@ async def test_a_prompt_and_a_secret_are_where_they_belong_and_nowhere_else() ->
                     break
         assert await _contents(redis, prompt) == [stack.keys.request(made["id"]).encode()]
 
-        told = [
+        responses = [
             await stack.post({"messages": prompt}, headers=bearer(key)),
             await stack.post(prompt.encode(), headers=[*bearer(key), ("Content-Type", "application/json")]),
             await request("GET", f"{own}/events?token={token}x{prompt}"),
@@ -71,5 +71,5 @@ async def test_a_prompt_and_a_secret_are_where_they_belong_and_nowhere_else() ->
         printed = "".join(process.output() for process in (*stack.apis, *stack.workers))
         for secret in (prompt, parts_of(key).secret, token):
             assert secret not in printed
-            assert not [answer for answer in told if secret.encode() in answer.body]
+            assert not [answer for answer in responses if secret.encode() in answer.body]
     await server.stop()

@@ -91,24 +91,24 @@ async def test_cancelling_what_is_running_stops_the_provider(stack: Stack, api: 
 
 
 @pytest.mark.rule("R18")
-@pytest.mark.parametrize("said", [0, 5], ids=["before the first token", "after some tokens"])
-async def test_cancelling_during_silence_stops_the_provider(stack: Stack, said: int) -> None:
+@pytest.mark.parametrize("tokens_before", [0, 5], ids=["before the first token", "after some tokens"])
+async def test_cancelling_during_silence_stops_the_provider(stack: Stack, tokens_before: int) -> None:
     """A silent model can be stopped before its next token."""
     gate = unique()
-    model = demo(seed=unique(), tokens=50, pace_s=0, gate=gate, gate_after=said)
+    model = demo(seed=unique(), tokens=50, pace_s=0, gate=gate, gate_after=tokens_before)
     generation_id = await stack.create(model)
 
     async def silent() -> bool:
         return any(one["at_gate"] for one in await stack.model.requests(model))
 
     await until(silent, 20.0, "the model to fall silent")
-    if said:
+    if tokens_before:
         # One event may carry several pieces of the model, so the number of events is unknown.
         await see(stack, generation_id, 1)
     await stack.cancel(generation_id, api=1)
     await upstream_closed(stack, model, time.monotonic())
     transcript = await check_cancelled(stack, generation_id)
-    assert bool(transcript.reduce()["text"]) == bool(said)
+    assert bool(transcript.reduce()["text"]) == bool(tokens_before)
 
 
 @pytest.mark.rule("R18")

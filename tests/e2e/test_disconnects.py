@@ -88,22 +88,22 @@ async def _drop(site: Site) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", chance.choice(site.stack.apis).port)
     try:
         writer.write(request_bytes[: chance.choice([5, len(request_bytes) - 2, *[len(request_bytes)] * 8])])
-        said, wanted = b"", chance.choice([0, 0, 1, 200, 2_000, 20_000])
+        received, wanted = b"", chance.choice([0, 0, 1, 200, 2_000, 20_000])
         try:
             async with asyncio.timeout(chance.choice([0.0, 0.001, 0.01, 0.1, 0.5])):
-                while len(said) < wanted:
-                    said += (piece := await reader.read(1_000))
+                while len(received) < wanted:
+                    received += (piece := await reader.read(1_000))
                     if not piece:
                         break
         except (TimeoutError, ConnectionError):
             pass
     finally:
         writer.transport.abort()
-    ids = set(re.findall(rb"gen_[0-9a-f]{32}", said))
-    assert ids <= {generation_id.encode()}, (generation_id, said)
+    ids = set(re.findall(rb"gen_[0-9a-f]{32}", received))
+    assert ids <= {generation_id.encode()}, (generation_id, received)
     models = {name for one in site.tenants for name in one.generations.values()}
-    others = {name for name in models - {tenant.generations[generation_id]} if json.dumps(name).encode() in said}
-    assert not others, (generation_id, said)
+    others = {name for name in models - {tenant.generations[generation_id]} if json.dumps(name).encode() in received}
+    assert not others, (generation_id, received)
 
 
 async def _drop_for_ever(site: Site) -> None:
@@ -120,8 +120,8 @@ async def _work(site: Site, tenant: Tenant) -> None:
         made = await _create(site.stack, tenant, model)
         url = site.chance.choice(site.stack.urls)
         for generation_id, name in [(made, model), *tenant.generations.items()]:
-            found = (await request("GET", f"{url}/v1/generations/{generation_id}", headers=tenant.headers)).json()
-            assert (found["id"], found["model"]) == (generation_id, name)
+            snapshot = (await request("GET", f"{url}/v1/generations/{generation_id}", headers=tenant.headers)).json()
+            assert (snapshot["id"], snapshot["model"]) == (generation_id, name)
         page = (await request("GET", f"{url}/v1/generations?limit=3", headers=tenant.headers)).json()
         assert page["generations"][0]["id"] == made
         assert (await request("DELETE", f"{url}/v1/generations/{made}", headers=tenant.headers)).status == 204

@@ -16,12 +16,12 @@ SECRET = "canary-5d1f"
 
 
 async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
-    """Run it; return its exit code and its output."""
+    """Run it; return its exit code and its printed."""
     doctor = OsProcess("doctor", [sys.executable, "-m", "outlive", "doctor", *arguments], environ)
     doctor.spawn()
     try:
         code = await doctor.wait(30.0)
-        return code, doctor.output()
+        return code, doctor.printed()
     finally:
         await doctor.stop()
 

@@ -133,13 +133,13 @@ async def stacks(redis_server: RedisServer) -> AsyncIterator[dict[str, Stack]]:
         # The port of the demo model, which speaks no TLS.
         "tls": f"{demo_stack.model.url.replace('http:', 'https:')}/v1",
     }
-    found = {"demo": demo_stack} | {
+    by_provider = {"demo": demo_stack} | {
         name: Stack(redis=redis_server, settings=SETTINGS, environ={"OPENAI_BASE_URL": url})
         for name, url in unreachable.items()
     }
     async with AsyncExitStack() as running:
-        await asyncio.gather(*(running.enter_async_context(stack) for stack in found.values()))
-        yield found
+        await asyncio.gather(*(running.enter_async_context(stack) for stack in by_provider.values()))
+        yield by_provider
     release_port(nobody)
 
 

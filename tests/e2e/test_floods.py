@@ -51,7 +51,7 @@ def compressed(coding: str, body: bytes, **named: object) -> Callable[[], AsyncI
 
 
 CHUNKED: Final = head("Transfer-Encoding: chunked")
-SAID: Final = b"data: " + chunk(content="said") + b"\n\n"
+ONE_TOKEN: Final = b"data: " + chunk(content="said") + b"\n\n"
 FLOODS: Final[Floods] = {
     "gzip as a stream": ("upstream_protocol", compressed("gzip", GZIP)),
     "gzip by its old name, in capitals": ("upstream_protocol", compressed("X-GZIP", GZIP)),
@@ -62,9 +62,9 @@ FLOODS: Final[Floods] = {
     "gzip as a page": ("upstream_protocol", compressed("gzip", GZIP, kind="text/html")),
     "an error without end": ("upstream_protocol", endless(head(status=400, kind="application/json"), FILL)),
     "a JSON answer without end": ("upstream_protocol", endless(head(kind="application/json"), FILL)),
-    "a line without end": ("upstream_protocol", endless(head() + SAID + b"data: ", FILL)),
-    "a comment without end": ("upstream_protocol", endless(head() + SAID + b": ", FILL)),
-    "an event of lines without end": ("upstream_protocol", endless(head() + SAID, b"data: x\n" * 8_192)),
+    "a line without end": ("upstream_protocol", endless(head() + ONE_TOKEN + b"data: ", FILL)),
+    "a comment without end": ("upstream_protocol", endless(head() + ONE_TOKEN + b": ", FILL)),
+    "an event of lines without end": ("upstream_protocol", endless(head() + ONE_TOKEN, b"data: x\n" * 8_192)),
     "a header without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\nX: ", FILL)),
     "headers without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 8_192)),
     "interim answers without end": ("upstream_connection", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000)),

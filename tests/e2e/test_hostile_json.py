@@ -26,7 +26,7 @@ MEMORY_BYTES: Final = 200_000_000
 """More than at rest, for all of them at once: each may have a megabyte in several shapes."""
 
 JSON_TYPE: Final = [("Content-Type", "application/json")]
-SAID: Final = {"content": "said"}
+ONE_TOKEN: Final = {"content": "said"}
 END: Final = {"finish": "stop"}
 BROKEN: Final = "upstream_protocol"
 
@@ -51,16 +51,16 @@ def _refused_with(body: bytes) -> bytes:
 
 LONG: Final = json.dumps("x" * 900_000)
 CHUNKS: Final[dict[str, tuple[str, bytes]]] = {
-    **{f"a chunk: {name}": (BROKEN, stream(SAID, text.encode(), END)) for name, text in INVALID.items()},
+    **{f"a chunk: {name}": (BROKEN, stream(ONE_TOKEN, text.encode(), END)) for name, text in INVALID.items()},
     **{
-        f"a chunk with {name}": ("completed", stream(SAID, b'{"choices":[],"x":%b}' % text.encode(), END))
+        f"a chunk with {name}": ("completed", stream(ONE_TOKEN, b'{"choices":[],"x":%b}' % text.encode(), END))
         for name, text in UNUSUAL.items()
     },
-    "an unending count": (BROKEN, stream(SAID, _usage(prompt_tokens=BEYOND_FLOATS), END)),
-    "a count below nothing": (BROKEN, stream(SAID, _usage(completion_tokens="-7"), END)),
-    "a count of 4,000 digits": (BROKEN, stream(SAID, _usage(total_tokens="9" * 4_000), END)),
+    "an unending count": (BROKEN, stream(ONE_TOKEN, _usage(prompt_tokens=BEYOND_FLOATS), END)),
+    "a count below nothing": (BROKEN, stream(ONE_TOKEN, _usage(completion_tokens="-7"), END)),
+    "a count of 4,000 digits": (BROKEN, stream(ONE_TOKEN, _usage(total_tokens="9" * 4_000), END)),
     **{
-        f"details: {name}": ("completed", stream(SAID, _usage(prompt_tokens_details=text), END))
+        f"details: {name}": ("completed", stream(ONE_TOKEN, _usage(prompt_tokens_details=text), END))
         for name, text in {
             "a list": "[1,2]",
             "a word": '"x"',
@@ -69,8 +69,8 @@ CHUNKS: Final[dict[str, tuple[str, bytes]]] = {
             "long": f'{{"a":{LONG}}}',
         }.items()
     },
-    "a finish reason without end": (BROKEN, stream(SAID, b'{"choices":[{"finish_reason":%b}]}' % LONG.encode())),
-    "a finish reason that is an object": (BROKEN, stream(SAID, b'{"choices":[{"finish_reason":{"a":1}}]}')),
+    "a finish reason without end": (BROKEN, stream(ONE_TOKEN, b'{"choices":[{"finish_reason":%b}]}' % LONG.encode())),
+    "a finish reason that is an object": (BROKEN, stream(ONE_TOKEN, b'{"choices":[{"finish_reason":{"a":1}}]}')),
     "a call at no place": (BROKEN, stream(_call(_named('"f"', index=BEYOND_FLOATS)), END)),
     "a call of no name": (BROKEN, stream(_call(_named('{"a":1}')), END)),
     "a call whose id is a list": (BROKEN, stream(_call(_named('"f"', call_id="[1]")), END)),
@@ -78,8 +78,8 @@ CHUNKS: Final[dict[str, tuple[str, bytes]]] = {
     "a call's long id": (BROKEN, stream(_call(_named('"f"', call_id=LONG)), END)),
     "halves of characters for names": ("completed", stream(_call(_named('"\\ud800"', call_id='"\\udc00"')), END)),
     "ten thousand calls": (BROKEN, stream(_call(",".join(_named('"f"', str(n), f'"{n}"') for n in range(9_999))), END)),
-    "an error that is deep": ("upstream_error", stream(SAID, f'{{"error":{nested(900)}}}'.encode())),
-    "an error that is a number": ("upstream_error", stream(SAID, b'{"error":5}')),
+    "an error that is deep": ("upstream_error", stream(ONE_TOKEN, f'{{"error":{nested(900)}}}'.encode())),
+    "an error that is a number": ("upstream_error", stream(ONE_TOKEN, b'{"error":5}')),
     "a refusal with halves of characters": ("upstream_refused", error_response(400, "\ud800\0")),
     "a refusal, deep": ("upstream_refused", _refused_with(INVALID["deep"].encode())),
     "a refusal, no text": ("upstream_refused", _refused_with(b"\xff\xfe{")),
@@ -131,7 +131,7 @@ async def _unharmed(site: Site, pids: tuple[int, int]) -> None:
     """Check that the same processes run as before and still work."""
     assert (site.stack.workers[0].pid, site.stack.apis[0].pid) == pids
     assert site.stack.workers[0].running
-    ending = await _watched(site, stream(SAID, END))
+    ending = await _watched(site, stream(ONE_TOKEN, END))
     assert (ending.snapshot["status"], ending.snapshot["text"]) == ("completed", "said")
 
 
@@ -142,11 +142,11 @@ async def test_whatever_a_provider_sends_ends_as_it_should(site: Site) -> None:
     pids, before_bytes = (worker.pid, site.stack.apis[0].pid), worker.resident_bytes
     async with asyncio.timeout(6 * WITHIN_S):
         endings = await asyncio.gather(*(_watched(site, saying) for _, saying in CHUNKS.values()))
-    found = {
+    codes = {
         name: (ending.snapshot["error"] or {}).get("code") or ending.snapshot["status"]
         for name, ending in zip(CHUNKS, endings, strict=True)
     }
-    assert found == {name: ends for name, (ends, _) in CHUNKS.items()}
+    assert codes == {name: ends for name, (ends, _) in CHUNKS.items()}
     details = dict(zip(CHUNKS, endings, strict=True))["details: numbers that are none"].snapshot["usage"]
     assert details["prompt_tokens_details"] == {"d": 5}
     assert worker.resident_bytes - before_bytes < MEMORY_BYTES
@@ -171,11 +171,11 @@ async def test_whatever_value_a_model_grows_is_told_in_bounds(site: Site) -> Non
 async def _grown(site: Site, text: str) -> list[Ending]:
     """The text as an answer that was to be an object, and as the arguments of a call; both in pieces."""
     pieces = [text[at : at + 5_000] for at in range(0, len(text), 5_000)]
-    said = stream(*({"content": piece} for piece in pieces), END)
+    as_text = stream(*({"content": piece} for piece in pieces), END)
     head = _call('{"index":0,"id":"c","function":{"name":"f","arguments":""}}')
     called = stream(head, *({"tool_calls": [{"function": {"arguments": piece}}]} for piece in pieces), END)
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    return [await _watched(site, said, response_format=wanted), await _watched(site, called)]
+    return [await _watched(site, as_text, response_format=wanted), await _watched(site, called)]
 
 
 _OBJECTS: Final = {
@@ -194,7 +194,7 @@ SCHEMAS: Final = {
 async def test_a_body_that_is_meant_to_hurt_is_refused_or_answered(site: Site, path: str) -> None:
     """400 in its wire's words, or the answer; on every wire, at once, and never 500."""
     pids = (site.stack.workers[0].pid, site.stack.apis[0].pid)
-    model = site.provider.model_that_says(stream(SAID, END))
+    model = site.provider.model_that_says(stream(ONE_TOKEN, END))
     asked = '"input":"x"' if path.endswith("responses") else '"messages":[{"role":"user","content":"x"}]'
 
     async def send(value: str, field: str = "x") -> int:

@@ -171,8 +171,8 @@ async def test_a_public_key_signs_nothing(stack: Stack) -> None:
     def part(value: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": time.time() + 60}
-    body = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': 'one'})}.{part(said)}"
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": time.time() + 60}
+    body = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': 'one'})}.{part(claims)}"
     for secret in (jwks(one=RSA), SIGNING_KEY.encode()):
         mac = base64.urlsafe_b64encode(hmac.new(secret, body.encode(), hashlib.sha256).digest()).decode().rstrip("=")
         check_problem(await listed(stack, f"{body}.{mac}"), 401, "unauthenticated")

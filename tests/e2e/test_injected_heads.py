@@ -80,21 +80,21 @@ async def answers_to(stack: Stack, api: int, head: bytes, body: bytes = b"") -> 
     try:
         writer.write(head + b"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         async with asyncio.timeout(10.0):
-            said = await reader.read()
+            received = await reader.read()
     finally:
         writer.close()
-    return list(_parse(said))
+    return list(_parse(received))
 
 
-def _parse(said: bytes) -> Any:
-    while said:
-        head, _, said = said.partition(b"\r\n\r\n")
+def _parse(received: bytes) -> Any:
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
         assert re.fullmatch(rb"HTTP/1\.1 \d{3} [ -~]*(\r\n[a-zA-Z-]+: [ -~]*)*", head), head
         status, *lines = head.decode("ascii").split("\r\n")
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         assert len(fields) == len(lines), "a header that stands twice"
         # An event stream is the last response: its chunks are the rest.
-        said = said[int(fields["content-length"]) :] if "content-length" in fields else b""
+        received = received[int(fields["content-length"]) :] if "content-length" in fields else b""
         yield int(status.split()[1]), fields
 
 

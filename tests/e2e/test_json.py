@@ -51,11 +51,11 @@ async def check(stack: Stack, generation_id: str, transcripts: list[Transcript])
 async def value_of(stack: Stack, generation_id: str, target: str = "output") -> Any:
     """The first value in a snapshot for this target."""
 
-    async def found() -> list[Any] | None:
+    async def has_value() -> list[Any] | None:
         values = (await stack.snapshot(generation_id))["json"]
         return [values[target]] if target in values else None
 
-    return (await until(found, 10, f"a value of {target}"))[0]
+    return (await until(has_value, 10, f"a value of {target}"))[0]
 
 
 @pytest.mark.rule("R30")

@@ -213,8 +213,8 @@ async def test_openais_clients_are_told_what_is_left_as_well(
     whole = await request("POST", url, headers=tenant, body=asked | {"stream": stream})
     refused = await request("POST", url, headers=tenant, body={})
     assert (whole.status, refused.status) == (200, 400)
-    told = [answer.headers["ratelimit"].split(";t=")[0] for answer in (whole, refused)]
-    assert told == [f'"requests";r={REQUESTS - n}' for n in (1, 2)]
+    remaining = [answer.headers["ratelimit"].split(";t=")[0] for answer in (whole, refused)]
+    assert remaining == [f'"requests";r={REQUESTS - n}' for n in (1, 2)]
     assert whole.headers["ratelimit-policy"] == f'"requests";q={REQUESTS};w=60'
 
 

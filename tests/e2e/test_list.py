@@ -16,8 +16,8 @@ async def page(stack: Stack, **query: object) -> dict[str, Any]:
     asked = "&".join(f"{name}={value}" for name, value in query.items() if value is not None)
     answer = await request("GET", f"{stack.urls[0]}/v1/generations?{asked}")
     assert answer.status == 200, answer
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def pages(stack: Stack, **query: object) -> list[str]:

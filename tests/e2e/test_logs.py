@@ -45,16 +45,16 @@ async def test_each_line_is_json_and_says_what_it_is_about(stack: Stack) -> None
     await stack.closed(generation_id)
 
     def lines() -> list[dict[str, Any]]:
-        found = [line for line in records_of(stack.workers[0]) if line.get("generation") == generation_id]
-        return found if len(found) >= 3 else []
+        records = [line for line in records_of(stack.workers[0]) if line.get("generation") == generation_id]
+        return records if len(records) >= 3 else []
 
-    found = await until(lines, 5.0, "three lines of this generation")
-    assert [(line["attempt"], line["message"]) for line in found] == [
+    records = await until(lines, 5.0, "three lines of this generation")
+    assert [(line["attempt"], line["message"]) for line in records] == [
         (1, "the provider broke off: upstream_connection"),
         (2, "the provider broke off: upstream_connection"),
         (3, "generation failed: upstream_connection"),
     ]
-    for line in found:
+    for line in records:
         assert line["trace"] == trace
         assert (line["process"], line["logger"], line["pid"]) == ("worker", "outlive.worker.job", stack.workers[0].pid)
         assert line["level"] in ("info", "warning")
@@ -137,5 +137,5 @@ def run(script: Path) -> dict[str, Any]:
     environ = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, str(script)], env=environ, capture_output=True, text=True, check=True)
     (line,) = ran.stderr.splitlines()
-    found: dict[str, Any] = json.loads(line)
-    return found
+    records: dict[str, Any] = json.loads(line)
+    return records

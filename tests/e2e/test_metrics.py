@@ -39,8 +39,8 @@ async def stack(redis_server: RedisServer, port: int) -> AsyncIterator[Stack]:
 
 def children(pid: int) -> list[int]:
     """The serving processes under the supervisor, without the helper of multiprocessing."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in pids if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> None:
@@ -53,10 +53,10 @@ async def test_a_worker_tells_the_way_of_an_answer(stack: Stack, port: int) -> N
     broken = await stack.closed(await stack.create(demo(fault="reset", after=3, pace_s=0.001)))
     assert (refused["status"], broken["status"]) == ("failed", "failed")
 
-    async def told() -> bool:
+    async def is_counted() -> bool:
         return (await scrape(url)).of("generations_ended_total", outcome="failed", code="upstream_connection") == 1
 
-    await until(told, 5.0, "the last end told")
+    await until(is_counted, 5.0, "the last end told")
     now = await scrape(url)
 
     def grew(name: str, **labels: str) -> float:
@@ -116,8 +116,8 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
 
     async def viewers() -> set[float]:
         # Each request has its own connection, so mostly another process serves it.
-        said = await asyncio.gather(*(scrape(url) for _ in range(4 * PROCESSES)))
-        return {one.of("viewers") for one in said}
+        scraped = await asyncio.gather(*(scrape(url) for _ in range(4 * PROCESSES)))
+        return {one.of("viewers") for one in scraped}
 
     async def all_say(count: int) -> bool:
         return await viewers() == {count}
@@ -133,9 +133,9 @@ async def test_each_process_of_an_api_tells_of_all(stack: Stack) -> None:
 
     await until(is_replaced, 30.0, "another process in its place")
     await until(lambda: all_say(12), 30.0, "12 viewers again, whoever is asked")
-    said = await scrape(url)
-    assert said.of("active_generations") == 1
-    assert 1 <= said.of("feeds") <= PROCESSES
+    scraped = await scrape(url)
+    assert scraped.of("active_generations") == 1
+    assert 1 <= scraped.of("feeds") <= PROCESSES
     await stack.model.open_gate(gate)
     await asyncio.gather(*watching)
     await until(lambda: all_say(0), 15.0, "no viewers, whoever is asked")

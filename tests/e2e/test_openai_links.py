@@ -30,12 +30,12 @@ class Site(NamedTuple):
 
     async def token(self, digits: str, rights: str) -> str:
         minted = await self.ask("POST", f"/generations/gen_{digits}/tokens", self.mine, {"rights": rights})
-        found: str = minted.json()["token"]
-        return found
+        value: str = minted.json()["token"]
+        return value
 
     async def state(self, digits: str) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.ask("GET", f"/generations/gen_{digits}", self.mine)).json()
-        return found
+        value: dict[str, Any] = (await self.ask("GET", f"/generations/gen_{digits}", self.mine)).json()
+        return value
 
 
 async def respond(site: Site, model: str, **fields: object) -> str:
@@ -128,10 +128,10 @@ async def test_who_may_only_watch_stops_nothing(site: Site) -> None:
 
 async def goes_on(site: Site, digits: str) -> None:
     """Check that it produces so much more that a viewer who left long ago would have stopped it."""
-    said = len((await site.state(digits))["text"])
+    length_before = len((await site.state(digits))["text"])
 
     async def more() -> bool:
-        return len((await site.state(digits))["text"]) > said + 100
+        return len((await site.state(digits))["text"]) > length_before + 100
 
     await until(more, 20.0, "it goes on", every_s=0.1)
 

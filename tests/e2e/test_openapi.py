@@ -49,8 +49,8 @@ async def judged(stack: Stack, examples: int) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said = (await process.communicate())[0].decode()
-    assert process.returncode == 0, said[-6_000:]
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output[-6_000:]
 
 
 async def test_schemathesis_finds_nothing(stack: Stack) -> None:

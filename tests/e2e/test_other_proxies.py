@@ -101,12 +101,12 @@ async def test_without_any_api_a_viewer_is_told_to_come_again(kind: Kind) -> Non
     try:
         async with kind(ports, replacements=shorter) as proxy:
 
-            async def told() -> bool:
+            async def is_asked_to_return() -> bool:
                 async with open_events(proxy.url, GENERATION) as stream:
                     frames = [frame async for frame in stream]
                 return (stream.status, frames) == (200, []) and stream.retry_ms is not None
 
-            await until(told, SOON_S, "a word to come again", every_s=0.2)
+            await until(is_asked_to_return, SOON_S, "a word to come again", every_s=0.2)
             refused = await request("GET", f"{proxy.url}/v1/generations/{GENERATION}", within_s=SOON_S)
     finally:
         for port in ports:

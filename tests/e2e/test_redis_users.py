@@ -66,9 +66,9 @@ async def test_each_role_works_with_its_own_user(server: RedisServer) -> None:
             assert (await request("POST", f"{own}/cancel", headers=tenant)).status == 200
             assert (await request("GET", f"{stack.urls[0]}/v1/generations", headers=tenant)).status == 200
             assert (await request("DELETE", own, headers=tenant)).status == 204
-        said = "".join(process.output() for process in (*stack.apis, *stack.workers))
-        assert "NOPERM" not in said
-        assert "not known" not in said
+        output = "".join(process.output() for process in (*stack.apis, *stack.workers))
+        assert "NOPERM" not in output
+        assert "not known" not in output
 
 
 FORBIDDEN = [

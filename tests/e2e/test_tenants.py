@@ -50,8 +50,8 @@ class Site(NamedTuple):
         return generation_id
 
     async def status(self, generation_id: str) -> str:
-        found: str = (await self.ask("GET", f"/v1/generations/{generation_id}", bearer(self.mine))).json()["status"]
-        return found
+        status: str = (await self.ask("GET", f"/v1/generations/{generation_id}", bearer(self.mine))).json()["status"]
+        return status
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +124,8 @@ async def test_what_is_anothers_looks_like_what_never_was(site: Site, method: st
     ]
     check_problem(foreign, 404, "not_found")
     assert (foreign.status, foreign.body) == (unknown.status, unknown.body)
-    told = [{**answer.headers, "date": "", "ratelimit": ""} for answer in (foreign, unknown)]
-    assert told[0] == told[1]
+    headers = [{**answer.headers, "date": "", "ratelimit": ""} for answer in (foreign, unknown)]
+    assert headers[0] == headers[1]
     assert await site.status(site.generation_id) == "completed"
 
 

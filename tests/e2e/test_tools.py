@@ -51,8 +51,8 @@ async def _result(stack: Stack, tool: Any) -> dict[str, Any]:
     _, snapshot = await _watch(stack, [tool])
     assert (snapshot["status"], snapshot["finish_reason"]) == ("completed", "stop")
     (result,) = snapshot["tool_results"]
-    found: dict[str, Any] = result
-    return found
+    only_result: dict[str, Any] = result
+    return only_result
 
 
 @pytest.mark.rule("R40")
@@ -205,15 +205,15 @@ async def test_a_forced_call_is_forced_once(stack: Stack) -> None:
 
 
 @pytest.mark.rule("R39")
-@pytest.mark.parametrize("told", ["apart", "mixed", "named", "numbered", "bare", "zero"])
-async def test_calls_come_whole_however_a_provider_tells_them(stack: Stack, told: str) -> None:
+@pytest.mark.parametrize("style", ["apart", "mixed", "named", "numbered", "bare", "zero"])
+async def test_calls_come_whole_however_a_provider_tells_them(stack: Stack, style: str) -> None:
     """Streamed as they come, announced once, and run with their own arguments."""
     tools = [
         calling("add", a=1, b=10),
         calling("add", a=2, b=20),
         calling("theirs", who="me"),
     ]
-    transcript, snapshot = await _watch(stack, tools, told=told, pace_s=0.003)
+    transcript, snapshot = await _watch(stack, tools, told=style, pace_s=0.003)
 
     assert [call["name"] for call in snapshot["tool_calls"]] == ["add", "add", "theirs"]
     assert [call["arguments"] for call in snapshot["tool_calls"]] == [

@@ -54,10 +54,10 @@ class _Answer:
         await until(reached, LEASE_S + 10, f"attempt with {times} waits and {results} results", every_s=0.05)
 
     async def has_text(self) -> None:
-        async def found() -> bool:
+        async def has_begun_text() -> bool:
             return bool((await self.stack.snapshot(self.id))["text"])
 
-        await until(found, 10, "the first text")
+        await until(has_begun_text, 10, "the first text")
 
     async def ended(self) -> tuple[Transcript, dict[str, Any]]:
         """Let it go on to its end, and check what must hold for every answer."""
@@ -95,9 +95,9 @@ async def test_a_finished_call_of_a_killed_worker_is_not_run_again(
         assert snapshot["attempt"] == kills + 1
         assert {result["content"] for result in snapshot["tool_results"]} == {"noted", "waited"}
         assert "A tool said: noted\n\nA tool said: waited\n\n" in snapshot["text"]
-        told = [frame.data for frame in transcript.frames if frame.event == "tool_call_done"]
-        assert len(told) == 2 * (kills + 1)
-        assert {call["id"] for call in told} == {call["id"] for call in snapshot["tool_calls"]}
+        announced = [frame.data for frame in transcript.frames if frame.event == "tool_call_done"]
+        assert len(announced) == 2 * (kills + 1)
+        assert {call["id"] for call in announced} == {call["id"] for call in snapshot["tool_calls"]}
         assert len(await stack.model.requests(answer.model)) == 2
 
 

@@ -43,8 +43,8 @@ async def spans_of(collector: TraceCollector, trace: str, count: int) -> list[Re
     """Wait for so many spans of this trace."""
 
     def here() -> list[RecordedSpan]:
-        found = collector.of(trace)
-        return found if len(found) >= count else []
+        spans = collector.of(trace)
+        return spans if len(spans) >= count else []
 
     return await until(here, 10.0, f"{count} spans of {trace}")
 

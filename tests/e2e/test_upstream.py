@@ -160,8 +160,8 @@ async def test_a_provider_that_dies_in_the_middle_fails_the_answer(redis_server:
         generation_id = await stack.create(demo(pace_s=0, tokens=50, gate="dies", gate_after=5), on_interrupt="fail")
 
         async def has_text() -> dict[str, Any] | None:
-            found = await stack.snapshot(generation_id)
-            return found if found["text"] else None
+            snapshot = await stack.snapshot(generation_id)
+            return snapshot if snapshot["text"] else None
 
         seen = await until(has_text, 10, "text before the gate")
         stack.model.kill()

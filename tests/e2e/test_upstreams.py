@@ -83,8 +83,8 @@ async def test_each_model_reaches_its_own_server_with_its_own_key(site: Site) ->
         model = named(seed)
         assert (await site.stack.closed(await site.stack.create(model)))["status"] == "completed"
         async with sdk_client(site.stack.urls[0]) as sdk:
-            said = await sdk.chat.completions.create(**arguments(model))
-            assert said.choices[0].finish_reason == "stop"
+            completion = await sdk.chat.completions.create(**arguments(model))
+            assert completion.choices[0].finish_reason == "stop"
             assert (await sdk.responses.create(model=model, input="Hello")).status == "completed"
         assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0} | {name: 3}
 
@@ -169,13 +169,13 @@ async def test_questions_beyond_what_an_upstream_takes_at_once_wait(site: Site) 
 
 
 @pytest.mark.rule("R66")
-@pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
-async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(site: Site, seed: int, most: int) -> None:
+@pytest.mark.parametrize(("seed", "max_tokens"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
+async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(site: Site, seed: int, max_tokens: int) -> None:
     """One token more ends it as too large, with the text so far."""
-    whole = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most)))
-    cut = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most + 1)))
+    whole = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=max_tokens)))
+    cut = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=max_tokens + 1)))
     assert (whole["status"], cut["status"], cut["error"]["code"]) == ("completed", "failed", "output_too_large")
-    assert len(cut["text"]) == 9 * most
+    assert len(cut["text"]) == 9 * max_tokens
 
 
 @pytest.mark.rule("R66")
@@ -188,17 +188,17 @@ async def test_many_turns_have_no_more_tokens_than_one(site: Site) -> None:
 
 
 @pytest.mark.rule("R66")
-@pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
-async def test_who_asks_for_more_tokens_than_allowed_is_told(site: Site, seed: int, most: int) -> None:
+@pytest.mark.parametrize(("seed", "max_tokens"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
+async def test_who_asks_for_more_tokens_than_allowed_is_told(site: Site, seed: int, max_tokens: int) -> None:
     """By every field for that number; nothing is created, and the limit itself is allowed."""
     model = named(seed)
     for name in ("max_tokens", "max_completion_tokens"):
-        check_problem(await site.stack.post(chat(model) | {name: most + 1}), 400, "bad_request")
+        check_problem(await site.stack.post(chat(model) | {name: max_tokens + 1}), 400, "bad_request")
     async with sdk_client(site.stack.urls[0]) as sdk:
         with pytest.raises(openai.BadRequestError):
-            await sdk.responses.create(model=model, input="Hello", max_output_tokens=most + 1)
+            await sdk.responses.create(model=model, input="Hello", max_output_tokens=max_tokens + 1)
     assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0}
-    assert (await site.stack.post(chat(model, max_tokens=most))).status == 201
+    assert (await site.stack.post(chat(model, max_tokens=max_tokens))).status == 201
 
 
 async def test_a_worker_without_a_key_does_not_start(redis_server: RedisServer) -> None:

@@ -26,11 +26,11 @@ async def _stack(redis: RedisServer, *, workers: int, **settings: object) -> Asy
 
 
 async def _has_text(stack: Stack, generation_id: str) -> dict[str, Any]:
-    async def found() -> dict[str, Any] | None:
+    async def with_text() -> dict[str, Any] | None:
         snapshot = await stack.snapshot(generation_id)
         return snapshot if snapshot["text"] else None
 
-    return await until(found, 10, "the first text")
+    return await until(with_text, 10, "the first text")
 
 
 @pytest.mark.rule("R24")
