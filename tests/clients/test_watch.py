@@ -14,7 +14,7 @@ from tests.support.transcript import whole
 pytestmark = pytest.mark.anyio
 
 
-async def follow(
+async def check_follows(
     stack: Stack, faults: StreamFaults, seed: int = 0, model: str | None = None, **given: Any
 ) -> dict[str, Any]:
     """Watch one answer through a proxy with these faults, and check everything."""
@@ -38,7 +38,7 @@ async def follow(
 async def test_bytes_may_come_in_any_shape(stack: Stack, line_end: bytes, seed: int) -> None:
     """Split anywhere, with a mark, comments, `retry`, ids with NUL; by callback and by iteration."""
     faults = StreamFaults(line_end=line_end, bom=True, noise=True, pieces=(1, 40))
-    await follow(stack, faults, seed, iterate=bool(seed % 2))
+    await check_follows(stack, faults, seed, iterate=bool(seed % 2))
 
 
 @pytest.mark.rule("R38")
@@ -46,7 +46,7 @@ async def test_bytes_may_come_in_any_shape(stack: Stack, line_end: bytes, seed: 
 async def test_a_connection_cut_again_and_again_costs_nothing(stack: Stack, seed: int) -> None:
     """At any byte, also inside a frame; each connection continues after the last whole event."""
     faults = StreamFaults(noise=True, pieces=(1, 200), cut_after=(300, 2_500), bom=seed % 2 == 0)
-    report = await follow(stack, faults, seed, model=demo(pace_s=0.015, tokens=150))
+    report = await check_follows(stack, faults, seed, model=demo(pace_s=0.015, tokens=150))
     assert len(report["paths"]) > 2
     assert "?after=" not in report["paths"][0]
     ids = {event["id"] for event in report["events"]}
@@ -63,14 +63,14 @@ async def test_what_is_in_front_may_refuse_for_a_while(stack: Stack) -> None:
         error_response(503, "", "Retry-After: 0"),
         error_response(429, "{}", "Content-Type: application/json", "Retry-After: 0"),
     ]
-    report = await follow(stack, StreamFaults(first_responses=first_responses))
+    report = await check_follows(stack, StreamFaults(first_responses=first_responses))
     assert len(report["paths"]) == 6
 
 
 @pytest.mark.rule("R38")
 async def test_a_silent_connection_is_left(stack: Stack) -> None:
     """A proxy or a mobile network may lose a connection without notice to either end."""
-    report = await follow(stack, StreamFaults(silent_after=900), silenceMs=700)
+    report = await check_follows(stack, StreamFaults(silent_after=900), silenceMs=700)
     assert len(report["paths"]) == 2
 
 

@@ -184,7 +184,7 @@ async def _check_calm(site: Site, before: list[int]) -> None:
         assert "[error]" not in api.whole_output()
 
 
-async def _test(site: Site, droppers: int) -> None:
+async def _check_nobody_sees_what_is_anothers(site: Site, droppers: int) -> None:
     before = [api.descriptors for api in site.stack.apis]
     for tenant, made, transcripts in await _storm(site, droppers):
         snapshot = (await request("GET", f"{site.stack.urls[0]}/v1/generations/{made}", headers=tenant.headers)).json()
@@ -199,11 +199,11 @@ async def _test(site: Site, droppers: int) -> None:
 @pytest.mark.rule("R8", "R47")
 async def test_nobody_sees_what_is_anothers_however_many_drop(site: Site) -> None:
     """Forty viewers drop again and again."""
-    await _test(site, 40)
+    await _check_nobody_sees_what_is_anothers(site, 40)
 
 
 @pytest.mark.long
 @pytest.mark.rule("R8", "R47")
 async def test_nobody_sees_what_is_anothers_in_a_storm(site: Site) -> None:
     """Four hundred viewers drop again and again."""
-    await _test(site, 400)
+    await _check_nobody_sees_what_is_anothers(site, 400)

@@ -16,12 +16,12 @@ SECRET = "canary-5d1f"
 
 
 async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
-    """Run it; return its exit code and its printed."""
+    """Run it; return its exit code and its output."""
     doctor = OsProcess("doctor", [sys.executable, "-m", "outlive", "doctor", *arguments], environ)
     doctor.spawn()
     try:
         code = await doctor.wait(30.0)
-        return code, doctor.printed()
+        return code, doctor.output()
     finally:
         await doctor.stop()
 

@@ -115,8 +115,8 @@ def replaced(launcher: OsProcess, part: str, before: int) -> bool:
     return command_of(launcher, part) not in (None, before)
 
 
-async def all_gone(pids: Mapping[int, str]) -> None:
-    """Wait until none of these processes runs."""
+async def check_all_gone(pids: Mapping[int, str]) -> None:
+    """Check that all these processes end soon."""
     await until(lambda: not pids.keys() & process_table().keys(), GONE_S, "end of all processes")
 
 
@@ -129,7 +129,7 @@ async def test_one_command_starts_everything_and_an_interrupt_ends_it(launcher: 
         assert any(part in command for command in family.values()), part
     os.kill(launcher.pid, signal.SIGINT)
     assert await launcher.wait(GONE_S) == 0
-    await all_gone(family)
+    await check_all_gone(family)
 
 
 async def test_the_printed_curl_line_works(launcher: Launcher) -> None:
@@ -146,7 +146,7 @@ async def test_no_process_outlives_a_killed_launcher(launcher: Launcher) -> None
     family = started_by(launcher)
     assert len(family) >= EVERYTHING
     os.kill(launcher.pid, signal.SIGKILL)
-    await all_gone(family)
+    await check_all_gone(family)
 
 
 async def test_no_process_outlives_a_killed_parent_if_requested(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ async def test_no_process_outlives_a_killed_parent_if_requested(tmp_path: Path) 
         family = started_by(parent)
         assert len(family) > EVERYTHING
         os.kill(parent.pid, signal.SIGKILL)
-        await all_gone(family)
+        await check_all_gone(family)
     finally:
         await parent.stop()
         release_port(port)
@@ -186,7 +186,7 @@ async def test_a_command_whose_leash_was_killed_ends_before_its_successor(launch
     before = await until(partial(command_of, launcher, "outlive worker"), SOON_S, "worker runs")
     leash = process_table()[before][0]
     os.kill(leash, signal.SIGKILL)
-    await all_gone({before: ""})
+    await check_all_gone({before: ""})
     await until(partial(replaced, launcher, "outlive worker", before), SOON_S, "another worker")
 
 
@@ -295,7 +295,7 @@ async def test_a_child_that_ignores_the_signal_is_killed_with_all_it_started() -
         tasks.create_task(child.run(lines.append))
         await until(lambda: lines, SOON_S, "the child's first line")
         await child.end(0.2)
-    await all_gone({int(lines[0].removeprefix("mule | ")): ""})
+    await check_all_gone({int(lines[0].removeprefix("mule | ")): ""})
     os.close(reading)
     os.close(writing)
 

@@ -78,7 +78,7 @@ async def _watched(stack: Stack, model: str) -> tuple[str, list[asyncio.Task[Any
     return generation_id, watching, viewers
 
 
-async def _completed_in_one_attempt(stack: Stack, generation_id: str, watching: list[asyncio.Task[Any]]) -> None:
+async def _check_completed_in_one_attempt(stack: Stack, generation_id: str, watching: list[asyncio.Task[Any]]) -> None:
     transcripts = await asyncio.gather(*watching)
     snapshot = await stack.closed(generation_id)
     check_invariants(transcripts, snapshot, await stack.log(generation_id))
@@ -104,7 +104,7 @@ async def test_a_refusal_longer_than_the_lease_costs_a_pause(stack: Stack, admin
     finally:
         for command in serve:
             await admin.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    await _completed_in_one_attempt(stack, generation_id, watching)
+    await _check_completed_in_one_attempt(stack, generation_id, watching)
 
     assert [process.pid for process in processes if process.running] == pids
     if serve:
@@ -125,4 +125,4 @@ async def test_a_redis_that_loads_for_longer_than_the_lease_costs_a_pause(stack:
     stack.redis.command = usual
     await slow.stop()
 
-    await _completed_in_one_attempt(stack, generation_id, watching)
+    await _check_completed_in_one_attempt(stack, generation_id, watching)

@@ -205,8 +205,8 @@ def test_an_unfinished_transcript_passes_while_not_finished() -> None:
 # -- What is not -----------------------------------------------------------------------------------
 
 
-def broken(which: str, *transcripts: Transcript, **more: Any) -> None:
-    """The check names this invariant, and shows the viewer."""
+def check_breaks(which: str, *transcripts: Transcript, **more: Any) -> None:
+    """Check that these transcripts break this invariant, and that the message shows the viewer."""
     with pytest.raises(AssertionError, match=f"^{which} broken") as caught:
         check_invariants(transcripts, **more)
     assert "of gen_1" in str(caught.value)
@@ -227,12 +227,12 @@ def broken(which: str, *transcripts: Transcript, **more: Any) -> None:
 def test_i1_catches_ids_that_do_not_increase(events: list[Said]) -> None:
     """Every event with an id, each once, forward."""
     which = "I[12]" if events[2] is B else "I1"
-    broken(which, seen(*events))
+    check_breaks(which, seen(*events))
 
 
 def test_i1_catches_what_comes_again_after_resuming() -> None:
     """The last event seen must not be sent again."""
-    broken("I1", seen(B, C, DONE, after=Cursor(20, 2)))
+    check_breaks("I1", seen(B, C, DONE, after=Cursor(20, 2)))
 
 
 def test_i1_names_an_id_that_is_none() -> None:
@@ -256,7 +256,7 @@ def test_i1_names_an_id_that_is_none() -> None:
 )
 def test_i2_catches_a_hole(transcript: Transcript) -> None:
     """Wherever it is."""
-    broken("I2", transcript)
+    check_breaks("I2", transcript)
 
 
 def test_i2_catches_the_skipped_rest_of_a_dead_epoch() -> None:
@@ -265,18 +265,18 @@ def test_i2_catches_the_skipped_rest_of_a_dead_epoch() -> None:
     done = ("40-1", "completed", {"finish_reason": "stop", "usage": USAGE, "chars": 0, "events": 2})
     skipped = seen(QUEUED, ATTEMPT, A, again, done)
     check_invariants([skipped])
-    broken("I2", skipped, log=log_of(QUEUED, ATTEMPT, A, B, again, done))
+    check_breaks("I2", skipped, log=log_of(QUEUED, ATTEMPT, A, B, again, done))
 
 
 def test_i3_catches_one_id_with_two_meanings() -> None:
     """Other bytes under the same id, at another viewer."""
     other = changed(B, text="x")
-    broken("I3", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, other, C, DONE, name="w"))
+    check_breaks("I3", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, other, C, DONE, name="w"))
 
 
 def test_i3_catches_a_difference_across_a_reset() -> None:
     """A reset does not change what an id means."""
-    broken("I3", seen(QUEUED, ATTEMPT, changed(A, text="x"), RESET, *WHOLE))
+    check_breaks("I3", seen(QUEUED, ATTEMPT, changed(A, text="x"), RESET, *WHOLE))
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_i3_catches_a_difference_across_a_reset() -> None:
 def test_i3_catches_a_fold_that_is_not_its_events(folded: Said) -> None:
     """Held against another viewer's events, or against the log."""
     transcript = seen(QUEUED, ATTEMPT, folded, DONE)
-    broken("I3", transcript, seen(*WHOLE))
+    check_breaks("I3", transcript, seen(*WHOLE))
     with pytest.raises(AssertionError, match=r"^I[37] broken"):
         check_invariants([transcript], log=log_of(*WHOLE))
 
@@ -295,39 +295,39 @@ def test_i3_catches_a_fold_that_is_not_its_events(folded: Said) -> None:
 def test_i3_catches_two_folds_of_one_range() -> None:
     """The same range has the same bytes on every replica."""
     one, two = fold(1, "20-3", "abc"), fold(1, "20-3", "abd")
-    broken("I3", seen(QUEUED, ATTEMPT, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
+    check_breaks("I3", seen(QUEUED, ATTEMPT, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
 
 
 def test_i3_catches_other_bytes_than_the_log() -> None:
     """Even if all viewers agree."""
     done = changed(DONE, chars=3)
     wrong = seen(QUEUED, ATTEMPT, changed(A, text="x"), B, C, done)
-    broken("I3", wrong, log=log_of(*WHOLE))
+    check_breaks("I3", wrong, log=log_of(*WHOLE))
 
 
 def test_i4_catches_anything_after_the_terminal() -> None:
     """Another event, another terminal, or a reset."""
     for more in (("20-5", "token", {"text": "d"}), ("30-0", "failed", {}), RESET):
-        broken("I4", seen(*WHOLE, more))
+        check_breaks("I4", seen(*WHOLE, more))
 
 
 def test_i5_catches_different_terminals() -> None:
     """Also when only a byte differs."""
     other = changed(DONE, finish_reason="length")
-    broken("I[35]", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, other))
+    check_breaks("I[35]", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, other))
     late = ("50-0", "cancelled", {"reason": "r", "usage": USAGE, "chars": 3, "events": 5, "cut": "20-3"})
-    broken("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, late))
+    check_breaks("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, late))
 
 
 def test_i5_catches_a_viewer_without_terminal() -> None:
     """Nobody is left behind."""
-    broken("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C))
+    check_breaks("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C))
 
 
 def test_i6_catches_another_text_at_the_same_cursor() -> None:
     """Two folds no unfolded viewer could tell apart still reduce to two texts."""
     one, two = fold(2, "20-3", "bc"), fold(1, "20-3", "axc")
-    broken("I6", seen(QUEUED, ATTEMPT, A, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
+    check_breaks("I6", seen(QUEUED, ATTEMPT, A, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
 
 
 @pytest.mark.parametrize(
@@ -348,34 +348,34 @@ def test_i6_catches_another_text_at_the_same_cursor() -> None:
 )
 def test_i6_catches_a_snapshot_that_differs(wrong: dict[str, Any]) -> None:
     """In any field a viewer can know."""
-    broken("I6", seen(*WHOLE), snapshot=SNAPSHOT | wrong)
+    check_breaks("I6", seen(*WHOLE), snapshot=SNAPSHOT | wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"chars": 4}, {"events": 4}, {"chars": 0}, {"events": 6}])
 def test_i7_catches_totals_that_do_not_match(wrong: dict[str, int]) -> None:
     """Folded or not."""
     done = changed(DONE, **wrong)
-    broken("I7", seen(QUEUED, ATTEMPT, A, B, C, done))
-    broken("I7", seen(QUEUED, ATTEMPT, fold(1, "20-3", "abc"), done))
+    check_breaks("I7", seen(QUEUED, ATTEMPT, A, B, C, done))
+    check_breaks("I7", seen(QUEUED, ATTEMPT, fold(1, "20-3", "abc"), done))
 
 
 @pytest.mark.parametrize("wrong", [{"chars": 3}, {"events": 5}, {"cut": "20-1"}])
 def test_i7_catches_totals_beyond_the_cut(wrong: dict[str, Any]) -> None:
     """What was rolled back does not count."""
-    broken("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(CANCELLED, **wrong)))
+    check_breaks("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(CANCELLED, **wrong)))
 
 
 def test_i7_catches_a_cut_in_a_workers_epoch() -> None:
     """Only `finish` cuts, and it takes an epoch of its own."""
-    broken("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(DONE, cut="20-3")))
+    check_breaks("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(DONE, cut="20-3")))
 
 
 def test_i9_catches_the_queued_event_of_another_generation() -> None:
     """The one event that says whose it is."""
-    broken("I9", seen(changed(QUEUED, id="gen_2"), *WHOLE[1:]))
+    check_breaks("I9", seen(changed(QUEUED, id="gen_2"), *WHOLE[1:]))
 
 
 def test_i9_catches_what_is_not_in_the_log() -> None:
     """Whosever it was."""
     foreign = ("60-0", "attempt", {"attempt": 2, "reason": "worker_lost"})
-    broken("I9", seen(QUEUED, ATTEMPT, A, foreign), finished=False, log=log_of(*WHOLE))
+    check_breaks("I9", seen(QUEUED, ATTEMPT, A, foreign), finished=False, log=log_of(*WHOLE))
