@@ -1,7 +1,7 @@
-// Owns the reduction of events to the answer: what every viewer does, so that all see the same.
+// Owns the reduction of events to the answer. Every viewer does the same, so all see the same answer.
 //
-// Pure: no I/O, no clock, no DOM. Grows in place, an event a time; the cost of an event does not
-// depend on how much was said before it.
+// Pure: no I/O, no clock, no DOM. The answer grows in place, one event at a time; the cost of an event does not
+// depend on the length of the answer so far.
 
 import { applyOps, copyOf } from "./ops.js";
 
@@ -12,7 +12,7 @@ import { applyOps, copyOf } from "./ops.js";
  * @property {number} index
  * @property {string | null} id
  * @property {string | null} name
- * @property {string} arguments the pieces so far, or the whole once `done`
+ * @property {string} arguments the pieces so far; complete once `done`
  * @property {boolean} done
  * @property {{ content: string | null, error: string | null, durationMs: number } | null} result
  */
@@ -28,9 +28,9 @@ export function isTerminal(type) {
   return TERMINALS.has(type);
 }
 
-/** What one generation has said so far. */
+/** The answer of one generation so far. */
 export class Answer {
-  /** @type {string | null} the id of the last event taken in */
+  /** @type {string | null} the id of the last applied event */
   cursor = null;
   /** @type {Status} */
   status = "queued";
@@ -38,11 +38,11 @@ export class Answer {
   text = "";
   reasoning = "";
   refusal = "";
-  /** @type {ToolCall[]} in the order of their index */
+  /** @type {ToolCall[]} ordered by index */
   toolCalls = [];
-  /** @type {Record<string, any>} the values so far: of `output`, and of tool calls' arguments by id */
+  /** @type {Record<string, any>} the JSON values so far: under `output`, and the arguments of tool calls under their ids */
   json = {};
-  /** @type {Violation[]} what is wrong with the values at the end */
+  /** @type {Violation[]} schema violations of the final values */
   violations = [];
   /** @type {Record<string, any> | null} */
   usage = null;
@@ -56,16 +56,16 @@ export class Answer {
     Object.assign(this, new Answer(), { cursor });
   }
 
-  /** Whether nothing more will be said. */
+  /** Whether the generation has ended. */
   get isClosed() {
     return isTerminal(this.status);
   }
 
   /**
-   * Take in the next event. Types it does not know only move the cursor.
+   * Apply the next event. An unknown type only moves the cursor.
    * @param {OutliveEvent} event
    * @returns {this}
-   * @throws {RangeError} when the event does not fit what was taken in: something is missing, or too much
+   * @throws {RangeError} if the event does not fit those before it: an event is missing, or too many came
    */
   apply(event) {
     const { id, type, data } = event;
@@ -76,7 +76,7 @@ export class Answer {
     }
     // A viewer that has more than what counts is sent `reset` before such a terminal.
     if (this.cursor && isTerminal(type) && data.cut && data.cut !== this.cursor) {
-      throw new RangeError(`the last event is ${this.cursor}, and ${data.cut} the last that counts`);
+      throw new RangeError(`the last event is ${this.cursor}, but the terminal counts events only up to ${data.cut}`);
     }
     this.#take(type, data);
     if (id) this.cursor = id;
@@ -117,7 +117,7 @@ export class Answer {
       case "cancelled":
         this.#end(type, data);
     }
-    // A folded event carries what became of the values meanwhile.
+    // A folded event also carries the changes of JSON values in its range.
     if (FOLDABLE.has(type) && Array.isArray(data.json)) data.json.forEach((/** @type {any} */ one) => this.#value(one));
   }
 
@@ -143,7 +143,7 @@ export class Answer {
 
   /** @param {{ target: string, ops: import("./ops.js").Op[] }} data */
   #value({ target, ops }) {
-    // Not a plain object's own setter: a provider may call a tool `__proto__`.
+    // Defined, not assigned: a provider may give a call the id `__proto__`.
     const value = applyOps(Object.hasOwn(this.json, target) ? this.json[target] : undefined, ops.map(copyOf));
     Object.defineProperty(this.json, target, { value, writable: true, enumerable: true, configurable: true });
   }

@@ -1,25 +1,24 @@
-// Owns how long to wait, before the next connection or in the middle of work, and who may cut the wait
-// short. No network.
+// Owns how long to wait before the next connection, what ends the wait early, and pauses in long work. No network.
 
-const MOST_MS = 10_000;
+const MAX_MS = 10_000;
 
 /**
- * Jittered: what broke for one broke for a thousand, and they must not all return at once.
- * @param {number} failures in a row; 0 when the server ended the connection in good order
- * @param {number} retryMs what the server asked for
+ * With jitter: a fault may hit a thousand viewers, and they must not all come back at once.
+ * @param {number} failures in a row; 0 if the server closed the connection cleanly
+ * @param {number} retryMs the wait that the server asked for
  * @param {() => number} [random] 0 to 1
  */
 export function delayMs(failures, retryMs, random = Math.random) {
   if (failures === 0) return retryMs;
-  const most = Math.min(MOST_MS, retryMs * 2 ** (failures - 1));
-  return most * (0.5 + random() / 2);
+  const max = Math.min(MAX_MS, retryMs * 2 ** (failures - 1));
+  return max * (0.5 + random() / 2);
 }
 
 /**
- * Tell when the browser has reason to think that the network is another one, or back: it came online,
- * the page came back from sleep or from the cache. Elsewhere than in a browser this never happens.
+ * Call `act` when the network may have changed or come back: the browser went online, or the page came back from
+ * sleep or from the cache. Outside a browser this never happens.
  * @param {() => void} act
- * @returns {() => void} stops telling
+ * @returns {() => void} stops it
  */
 export function onWake(act) {
   const seen = () => { if (globalThis.document?.visibilityState === "visible") act(); };
@@ -34,7 +33,7 @@ export function onWake(act) {
 }
 
 /**
- * Resolve after `ms`, on waking, or at once when `signal` aborts; never rejects.
+ * Resolve after `ms`, when the network may be back, or when `signal` aborts; never reject.
  * @param {number} ms
  * @param {AbortSignal} [signal]
  * @returns {Promise<void>}
@@ -55,11 +54,11 @@ export function pause(ms, signal) {
 }
 
 /**
- * Let others have their turn: a click, a frame.
+ * Let the browser handle clicks and draw.
  * @returns {Promise<void>}
  */
-export function breathe() {
+export function yieldToBrowser() {
   const { scheduler } = /** @type {{ scheduler?: { yield?: () => Promise<void> } }} */ (globalThis);
-  // Where there is none, a hidden page waits a second for this; it has nothing to show meanwhile.
+  // Without it a hidden page may wait a second here; it has nothing to show meanwhile.
   return scheduler?.yield?.() ?? new Promise((resolve) => { setTimeout(resolve); });
 }

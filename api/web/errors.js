@@ -1,6 +1,6 @@
-// Owns the one exception of the client: what the server refused, in its own stable words.
+// Owns the only exception of the client: the server refused a request, with a stable code.
 
-/** A request that the server answered, and will not answer otherwise when asked again. */
+/** The server refused a request. The same request would be refused again. */
 export class OutliveError extends Error {
   name = "OutliveError";
 
@@ -13,15 +13,15 @@ export class OutliveError extends Error {
 }
 
 /**
- * Whether asking again may help: the server, or something in front of it, cannot answer now.
+ * Whether a retry may help: the server, or something in front of it, cannot serve the request now.
  * @param {number} status
  */
-export function isPassing(status) {
+export function isTransient(status) {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }
 
 /**
- * The error in a response's body, which may be anybody's: a proxy answers in HTML.
+ * The error in a response. Its body may come from another server: proxies send HTML.
  * @param {Response} response
  * @returns {Promise<OutliveError>}
  */
@@ -30,12 +30,12 @@ export async function errorOf(response) {
   return new OutliveError(
     response.status,
     typeof problem?.code === "string" ? problem.code : "unexpected_answer",
-    typeof problem?.detail === "string" ? problem.detail : `The server answered ${response.status}.`,
+    typeof problem?.detail === "string" ? problem.detail : `The server responded with status ${response.status} and without a reason.`,
   );
 }
 
 /**
- * The `Retry-After` of a response in milliseconds; null when there is none that can be read.
+ * The `Retry-After` of a response in milliseconds; null if it is missing or not a number.
  * @param {Response} response
  */
 export function retryAfterMs(response) {

@@ -1,4 +1,4 @@
-// Owns the way from a response's bytes to events. Knows nothing of reconnecting or of what events mean.
+// Owns parsing the bytes of a response into events. Knows nothing of reconnecting or of the meaning of events.
 
 import { createParser } from "./vendor/eventsource-parser.js";
 
@@ -7,10 +7,10 @@ import { createParser } from "./vendor/eventsource-parser.js";
  * @typedef {{ id: string | null, type: string, data: any }} OutliveEvent
  */
 
-// Far above any event of ours; a stream that never ends a line must not eat the page's memory.
-const MOST_CHARS = 16_777_216;
+// Far above any event of ours. A stream that never ends a line must not use up the memory of the page.
+const MAX_CHARS = 16_777_216;
 
-/** Bytes in, events out, however the bytes are cut. */
+/** Bytes in, events out, however the bytes are split. */
 export class FrameReader {
   #decoder = new TextDecoder();
   /** @type {OutliveEvent[]} */
@@ -19,7 +19,7 @@ export class FrameReader {
   #parser;
 
   constructor() {
-    /** The wait before the next connection that the server asked for, once it did.
+    /** The wait before the next connection, if the server asked for one.
      * @type {number | null} */
     this.retryMs = null;
     this.#parser = createParser({
@@ -28,19 +28,19 @@ export class FrameReader {
       },
       onRetry: (ms) => { this.retryMs = ms; },
       onError: (error) => { if (error.type === "max-buffer-size-exceeded") throw error; },
-      maxBufferSize: MOST_CHARS,
+      maxBufferSize: MAX_CHARS,
     });
   }
 
   /**
-   * The events completed by these bytes. An unfinished one is kept; at the end of the stream it is lost.
+   * The events that these bytes complete. An unfinished one is kept; at the end of the stream it is lost.
    * @param {Uint8Array} bytes
    * @returns {OutliveEvent[]}
    */
   feed(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true });
-    // The parser holds a CR at the end back, because an LF may follow; on a quiet stream an event
-    // would wait there for the next one. So the CR is made a CRLF, and the LF dropped if it comes.
+    // The parser keeps a CR at the end, because an LF may follow. On a quiet stream an event would wait there for
+    // the next one. So the CR becomes CRLF, and a following LF is dropped.
     if (!text) return [];
     if (this.#afterCr && text.startsWith("\n")) text = text.slice(1);
     this.#afterCr = text.endsWith("\r");
@@ -54,7 +54,7 @@ function parsed(data) {
   try {
     return JSON.parse(data);
   } catch {
-    // Nothing of ours. Whoever knows its type may know what it is.
+    // Not an event of ours. A caller that knows its type may know the format.
     return data;
   }
 }

@@ -1,5 +1,5 @@
-// Owns how `json` events' ops turn a value into the next one (PROTOCOL.md, JSON as it grows). Pure but for the
-// value itself, which grows in place: a long document is not copied for every piece of it.
+// Owns how the ops of `json` events change a value (PROTOCOL.md, JSON as it grows). Pure, except that the value grows
+// in place: a long document is not copied for each piece.
 
 /** @typedef {{ op: "set" | "append" | "add", path: string, value: any }} Op */
 
@@ -7,7 +7,7 @@
  * @param {any} value the value so far; undefined before the first op
  * @param {Op[]} ops
  * @returns {any} the value now
- * @throws {RangeError} when an op does not fit the value: a client that has lost its place must not guess
+ * @throws {RangeError} if an op does not fit the value: a client that missed an event must not guess
  */
 export function applyOps(value, ops) {
   /** @type {Record<string, any>} */
@@ -26,7 +26,7 @@ export function applyOps(value, ops) {
 }
 
 /**
- * The parts of a JSON Pointer (RFC 6901), the whole value's "" first.
+ * The parts of a JSON Pointer (RFC 6901). The first is "", the whole value.
  * @param {string} path
  * @returns {string[]}
  */
@@ -35,7 +35,7 @@ export function partsOf(path) {
 }
 
 /**
- * An op whose value is nobody else's, so that the next op does not change an event already seen.
+ * An op with its own copy of the value, so that a later op does not change an event that was already seen.
  * @param {Op} op
  * @returns {Op}
  */
@@ -44,7 +44,7 @@ export function copyOf(op) {
 }
 
 /**
- * Whether an op fits the whole value. It alone may be set before there is anything, and cannot be added.
+ * Whether an op fits the whole value. Only the whole value may be set before it exists, and it cannot be added.
  * @param {string} op
  * @param {Record<string, any>} root
  * @param {any} given
@@ -75,12 +75,12 @@ function isObject(value) {
 
 /** @param {any} holder @param {string} part whether there is a value, in an array or an object */
 function has(holder, part) {
-  // An array has a `length` of its own as well, which is no element.
+  // The own property `length` of an array is not an element.
   return isObject(holder) && Object.hasOwn(holder, part) && !(Array.isArray(holder) && part === "length");
 }
 
 /** @param {any} holder @param {string} part @param {any} value */
 function put(holder, part, value) {
-  // Defined, not assigned: a key of a model's document may be `__proto__`.
+  // Defined, not assigned: a model may use `__proto__` as a key.
   Object.defineProperty(holder, part, { value, writable: true, enumerable: true, configurable: true });
 }

@@ -1,7 +1,7 @@
 // Owns the client: the HTTP of generations as functions. `watch` reconnects by itself, see watch.js.
 
 import { pause } from "./backoff.js";
-import { OutliveError, errorOf, isPassing, retryAfterMs } from "./errors.js";
+import { OutliveError, errorOf, isTransient, retryAfterMs } from "./errors.js";
 import { follow } from "./watch.js";
 
 export { Answer, isTerminal } from "./answer.js";
@@ -27,15 +27,15 @@ export { OutliveError } from "./errors.js";
 /** @typedef {{ generations: Listed[], next: string | null }} Page */
 /**
  * @typedef {object} Options
- * @property {string} [baseUrl] of the API; the page's own server without it
+ * @property {string} [baseUrl] of the API; without it the server of the page
  * @property {Record<string, string>} [headers] sent with every request
- * @property {typeof fetch} [fetch] instead of the global one
+ * @property {typeof fetch} [fetch] used instead of the global one
  */
 
 const TRIES = 4;
 const RETRY_MS = 500;
 
-/** Outlive at one address. */
+/** The client of one Outlive server. */
 export class Outlive {
   #base;
   #headers;
@@ -45,40 +45,40 @@ export class Outlive {
   constructor({ baseUrl = "", headers = {}, fetch = globalThis.fetch } = {}) {
     this.#base = `${baseUrl.replace(/\/$/, "")}/v1/generations`;
     this.#headers = headers;
-    // Called without a receiver: browsers insist on it.
+    // Called without a receiver, as browsers require.
     this.#fetch = /** @type {typeof globalThis.fetch} */ ((...request) => fetch(...request));
   }
 
   /**
-   * Ask for an answer. Asks again while nobody answers; one key makes sure that only one is made.
-   * @param {Record<string, any>} request an OpenAI Chat Completions request, and what Outlive adds to it
+   * Create a generation. Retries while the server cannot be reached; one key makes sure that only one is created.
+   * @param {Record<string, any>} request an OpenAI Chat Completions request, with the fields that Outlive adds
    * @param {{ idempotencyKey?: string, signal?: AbortSignal }} [options]
    * @returns {Promise<Created>}
    * @throws {OutliveError}
    */
   async create(request, { idempotencyKey = newKey(), signal } = {}) {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey };
-    return this.#ask("", { method: "POST", headers, body: JSON.stringify(request), signal });
+    return this.#request("", { method: "POST", headers, body: JSON.stringify(request), signal });
   }
 
   /**
-   * The answer so far, in one piece; its `cursor` is the `after` with which `watch` continues.
+   * The whole answer so far. `watch` continues from it if its `cursor` is given as `after`.
    * @param {string} id
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<Record<string, any>>}
    */
   async snapshot(id, { signal } = {}) {
-    return this.#ask(`/${encodeURIComponent(id)}`, { signal });
+    return this.#request(`/${encodeURIComponent(id)}`, { signal });
   }
 
   /**
-   * How many watch it now.
+   * How many viewers watch a generation now.
    * @param {string} id
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<number>}
    */
   async viewers(id, { signal } = {}) {
-    return (await this.#ask(`/${encodeURIComponent(id)}/viewers`, { signal })).viewers;
+    return (await this.#request(`/${encodeURIComponent(id)}/viewers`, { signal })).viewers;
   }
 
   /**
@@ -88,40 +88,40 @@ export class Outlive {
    */
   async list({ signal, ...query } = {}) {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    return this.#ask(`?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`, { signal });
+    return this.#request(`?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`, { signal });
   }
 
   /**
-   * Stop it, for everybody.
+   * Stop a generation, for all its viewers.
    * @param {string} id
-   * @returns {Promise<Status>} how it ended, which may be otherwise
+   * @returns {Promise<Status>} how it ended; it may have completed or failed before
    */
   async cancel(id) {
-    return (await this.#ask(`/${encodeURIComponent(id)}/cancel`, { method: "POST" })).status;
+    return (await this.#request(`/${encodeURIComponent(id)}/cancel`, { method: "POST" })).status;
   }
 
   /**
-   * A token with which somebody else may watch it, or watch and cancel.
+   * Make a token that lets others watch a generation, or watch and cancel it.
    * @param {string} id
-   * @param {{ rights?: "view" | "view+cancel", expires_s?: number }} [asked]
+   * @param {{ rights?: "view" | "view+cancel", expires_s?: number }} [options]
    * @returns {Promise<{ token: string, rights: string, expires_at: number }>}
    */
-  async share(id, asked = {}) {
+  async share(id, options = {}) {
     const headers = { "Content-Type": "application/json" };
-    return this.#ask(`/${encodeURIComponent(id)}/tokens`, { method: "POST", headers, body: JSON.stringify(asked) });
+    return this.#request(`/${encodeURIComponent(id)}/tokens`, { method: "POST", headers, body: JSON.stringify(options) });
   }
 
   /**
-   * Stop it if need be, and forget it.
+   * Delete a generation; if it still runs, stop it first.
    * @param {string} id
    * @returns {Promise<void>}
    */
   async delete(id) {
-    await this.#ask(`/${encodeURIComponent(id)}`, { method: "DELETE" });
+    await this.#request(`/${encodeURIComponent(id)}`, { method: "DELETE" });
   }
 
   /**
-   * Every event after a cursor, then each new one as it happens, to the terminal. Iterate, or give
+   * Every event after a cursor, then each new one as it happens, until the terminal. Iterate over the result, or give
    * `onEvent` and await `done`.
    * @param {string} id
    * @param {WatchOptions} [options]
@@ -130,7 +130,7 @@ export class Outlive {
   watch(id, options = {}) {
     const path = `${this.#base}/${encodeURIComponent(id)}/events`;
     return new Watch(follow((after, signal) => this.#fetch(path + (after ? `?after=${after}` : ""), {
-      // The cursor goes into the address: as a header it would cost a preflight at every reconnect.
+      // The cursor is in the address, because as a header it would cost a preflight at every reconnect.
       headers: { ...this.#headers, Accept: "text/event-stream" },
       cache: "no-store",
       signal,
@@ -138,14 +138,14 @@ export class Outlive {
   }
 
   /** @param {string} path @param {RequestInit & { signal?: AbortSignal }} request @returns {Promise<any>} */
-  async #ask(path, request) {
+  async #request(path, request) {
     const headers = { ...this.#headers, .../** @type {Record<string, string>} */ (request.headers) };
     for (let tries = 1; ; tries += 1) {
       let waitMs = RETRY_MS * 2 ** (tries - 1);
       try {
         const response = await this.#fetch(this.#base + path, { ...request, headers });
         if (response.ok) return response.status === 204 ? undefined : await response.json();
-        if (tries === TRIES || !isPassing(response.status)) throw await errorOf(response);
+        if (tries === TRIES || !isTransient(response.status)) throw await errorOf(response);
         waitMs = Math.max(waitMs, retryAfterMs(response) ?? 0);
       } catch (error) {
         if (tries === TRIES || error instanceof OutliveError || request.signal?.aborted) throw error;
@@ -156,7 +156,7 @@ export class Outlive {
   }
 }
 
-/** One generation being watched. */
+/** The events of one generation. */
 export class Watch {
   #events;
 
@@ -166,7 +166,7 @@ export class Watch {
    */
   constructor(events, onEvent) {
     this.#events = events;
-    /** Settles at the end, when `onEvent` was given: rejects with what the server refused, or `onEvent` threw. */
+    /** With `onEvent`: resolves at the end, and rejects if the server refuses or `onEvent` throws. */
     this.done = onEvent ? drive(events, onEvent) : Promise.resolve();
   }
 
@@ -184,6 +184,6 @@ async function drive(events, onEvent) {
 }
 
 function newKey() {
-  // Not randomUUID, which browsers keep from pages without TLS. The id is made of it: not to be guessed.
+  // Not randomUUID, which browsers only offer with TLS. The generation's id is derived from it: it must not be guessable.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,4 +1,4 @@
-// Owns the React hook. React is the page's, not ours.
+// Owns the React hook. The page brings React.
 
 import { useEffect, useState } from "react";
 
@@ -7,9 +7,9 @@ import { Answer, Outlive } from "./outlive.js";
 /** @typedef {import("./outlive.js").Connection} Connection */
 /**
  * @typedef {object} Watched
- * @property {Answer} answer grows in place; what holds it is new after every change
+ * @property {Answer} answer grows in place; the object that holds it is new after every change
  * @property {Connection | null} connection
- * @property {Error | null} refused what ended the watching without a terminal
+ * @property {Error | null} refused the error that ended watching without a terminal
  */
 
 const sameServer = new Outlive();
@@ -20,9 +20,9 @@ function nothing() {
 }
 
 /**
- * One generation's answer as it is made. Renders at most once a frame, however many events come.
- * @param {string | null | undefined} id nothing is watched without one
- * @param {{ client?: Outlive }} [options] a client that stays the same one between renders
+ * The answer of one generation as it grows. Renders at most once a frame, however many events come.
+ * @param {string | null | undefined} id without an id nothing is watched
+ * @param {{ client?: Outlive }} [options] `client` must be the same object in every render
  * @returns {Watched}
  */
 export function useGeneration(id, { client = sameServer } = {}) {
@@ -60,7 +60,7 @@ export function useGeneration(id, { client = sameServer } = {}) {
 
 /** @param {() => void} act @returns {number} */
 function frame(act) {
-  // A hidden page has no frames, and a server has none at all; both still want to know the end.
+  // A hidden page and a server draw no frames, but still need the end.
   const later = globalThis.document?.visibilityState === "visible" ? requestAnimationFrame : setTimeout;
   return Number(later(act)) || 1;
 }

@@ -1,45 +1,45 @@
-// Owns following one generation to its end: one connection after another, each continuing after the
-// last event seen. Nothing is shown twice, out of order or with a hole: a connection that would do so
-// is left, and the next one asks again from where we are. Knows no URL and no DOM.
+// Owns following one generation to its end: one connection after another, each from the last event seen. The caller
+// gets no event twice, out of order or after a hole: a connection that would do so is closed, and the next one
+// resumes from the last event. Knows no URL and no DOM.
 
 import { isTerminal } from "./answer.js";
-import { breathe, delayMs, onWake, pause } from "./backoff.js";
-import { placeOf, stepTo } from "./cursor.js";
-import { OutliveError, errorOf, isPassing, retryAfterMs } from "./errors.js";
+import { yieldToBrowser, delayMs, onWake, pause } from "./backoff.js";
+import { positionOf, stepTo } from "./cursor.js";
+import { OutliveError, errorOf, isTransient, retryAfterMs } from "./errors.js";
 import { FrameReader } from "./frames.js";
 
 /** @typedef {import("./frames.js").OutliveEvent} OutliveEvent */
 /**
- * What became of the connection: for showing, not for deciding.
+ * The state of the connection, to be shown to people.
  * @typedef {object} Connection
  * @property {"connecting" | "open" | "waiting" | "ended"} state
- * @property {number} failures connections lost in a row without an event between them
- * @property {number} waitMs until the next connection, while waiting
+ * @property {number} failures lost connections in a row, without an event in between
+ * @property {number} waitMs time until the next connection, in state `waiting`
  */
 /**
  * @typedef {object} WatchOptions
- * @property {string} [after] the last event id seen; everything from the start without it
- * @property {AbortSignal} [signal] ends the watching; never the generation
- * @property {(event: OutliveEvent) => void} [onEvent] starts at once and is told every event
+ * @property {string} [after] the id of the last event seen; without it everything from the start
+ * @property {AbortSignal} [signal] ends watching, never the generation
+ * @property {(event: OutliveEvent) => void} [onEvent] called with every event; with it watching starts at once
  * @property {(connection: Connection) => void} [onConnection]
- * @property {number} [silenceMs] a connection without a byte for this long is dead; three heartbeats
+ * @property {number} [silenceMs] a connection without a byte for this long counts as dead; by default three heartbeats
  */
 /** @typedef {(after: string | null, signal: AbortSignal) => Promise<Response>} Open */
 
 const FIRST_RETRY_MS = 1_000;
 const SILENCE_MS = 45_000;
-// One read may bring a thousand events, and nothing is drawn before all of them are told.
+// One read may bring a thousand events. Without a pause the browser would draw nothing until all are handled.
 const BUSY_MS = 8;
 
-/** The connection is no good any more; another one may be. */
-class Broken extends Error {}
+/** This connection cannot be used any more; a new one may work. */
+class BrokenConnection extends Error {}
 
 /**
- * The events of one generation, to the terminal.
+ * The events of one generation, until the terminal.
  * @param {Open} open
  * @param {WatchOptions} options
  * @returns {AsyncGenerator<OutliveEvent, void, void>}
- * @throws {OutliveError} when the server refuses for good
+ * @throws {OutliveError} if the server refuses for good
  */
 export async function* follow(open, options) {
   const { signal, onConnection = () => {} } = options;
@@ -63,7 +63,7 @@ export async function* follow(open, options) {
 }
 
 /**
- * One connection, to its end. Returns how long to wait before the next.
+ * One connection, until its end. Returns how long to wait before the next one, in milliseconds.
  * @param {Open} open
  * @param {WatchOptions} options
  * @param {{ cursor: string | null, retryMs: number, failures: number, isDone: boolean }} progress
@@ -77,13 +77,13 @@ async function* connect(open, { signal, silenceMs = SILENCE_MS, onConnection = (
       progress.isDone = true;
       return 0;
     }
-    if (isPassing(response.status)) {
+    if (isTransient(response.status)) {
       progress.failures += 1;
       return retryAfterMs(response) ?? delayMs(progress.failures, progress.retryMs);
     }
     if (!response.ok) throw await errorOf(response);
-    // Somebody in between answers 200 with a page of his own: a hotel's login, a proxy's apology.
-    if (!response.headers.get("content-type")?.startsWith("text/event-stream") || !response.body) throw new Broken();
+    // Something in between may respond 200 with its own page: the login of a hotel, the error page of a proxy.
+    if (!response.headers.get("content-type")?.startsWith("text/event-stream") || !response.body) throw new BrokenConnection();
     onConnection({ state: "open", failures: progress.failures, waitMs: 0 });
     const reader = response.body.getReader();
     const frames = new FrameReader();
@@ -100,12 +100,12 @@ async function* connect(open, { signal, silenceMs = SILENCE_MS, onConnection = (
         yield event;
         if (progress.isDone || signal?.aborted) return 0;
         if (performance.now() - begun > BUSY_MS) {
-          await breathe();
+          await yieldToBrowser();
           begun = performance.now();
         }
       }
     }
-    // In good order and without a terminal: we are sent elsewhere.
+    // The server closed the stream cleanly without a terminal: it sends us to another process.
     return delayMs(0, progress.retryMs);
   } finally {
     guard.release();
@@ -113,26 +113,26 @@ async function* connect(open, { signal, silenceMs = SILENCE_MS, onConnection = (
 }
 
 /**
- * Whether this event is to be told; moves the cursor.
+ * Whether the caller gets this event; moves the cursor.
  * @param {{ cursor: string | null }} progress
  * @param {OutliveEvent} event
- * @throws {Broken} when something before it is missing
+ * @throws {BrokenConnection} if an event before it is missing
  */
 function advances(progress, { id, type, data }) {
   if (type === "reset") {
     progress.cursor = null;
     return true;
   }
-  const place = placeOf(id ?? "");
-  if (place === null) return false;
-  const step = stepTo(progress.cursor === null ? null : placeOf(progress.cursor), place, data);
-  if (step === "hole" || isBeyondCut(progress, type, data)) throw new Broken();
+  const position = positionOf(id ?? "");
+  if (position === null) return false;
+  const step = stepTo(progress.cursor === null ? null : positionOf(progress.cursor), position, data);
+  if (step === "hole" || isBeyondCut(progress, type, data)) throw new BrokenConnection();
   if (step === "next") progress.cursor = id;
   return step === "next";
 }
 
 /**
- * Whether we have more than what counts: the server, asked again, says `reset`.
+ * Whether this client has events after the cut. The next connection then gets `reset` from the server.
  * @param {{ cursor: string | null }} progress
  * @param {string} type
  * @param {any} data
@@ -141,7 +141,7 @@ function isBeyondCut({ cursor }, type, data) {
   return isTerminal(type) && Boolean(data?.cut) && data.cut !== cursor;
 }
 
-/** Aborts one connection: when it is silent, when the caller left, when the network is another one. */
+/** Aborts one connection if it is silent, if the caller leaves, or if the network may have changed. */
 class Guard {
   #controller = new AbortController();
   #heardAt = Date.now();
@@ -153,7 +153,7 @@ class Guard {
     this.#silenceMs = silenceMs;
     const leave = () => this.#controller.abort();
     signal?.addEventListener("abort", leave);
-    // A timer stands still while a laptop sleeps; the clock on the wall does not.
+    // While a laptop sleeps, timers do not run; the time of day goes on.
     const stopWaking = onWake(() => { if (Date.now() - this.#heardAt > silenceMs) leave(); });
     this.#stops = () => {
       signal?.removeEventListener("abort", leave);
@@ -168,7 +168,7 @@ class Guard {
 
   /**
    * @template T
-   * @param {Promise<T>} work waits for the other side; while the caller thinks, nobody is late
+   * @param {Promise<T>} work a wait for the server; the silence limit counts only meanwhile
    * @returns {Promise<T>}
    */
   async during(work) {

@@ -1,1 +1,1 @@
-"""What it costs: figures printed for a reader, never asserted. `make bench` runs all of them."""
+"""What it costs: figures printed for a reader, never asserted. `make bench` runs all."""

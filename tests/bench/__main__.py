@@ -1,6 +1,6 @@
 """`python -m tests.bench [PART...]`: all workloads, or these, as one table. Nothing is asserted.
 
-Best with nothing else running: the server has one core, whatever makes its load the other.
+Best with nothing else running: the server has one core, its load the other.
 """
 
 import argparse
@@ -18,7 +18,7 @@ async def main(names: list[str]) -> None:
         for figure in await PARTS[name]():
             cells = [figure.cells.get(peer.name, "") for peer in PEERS]
             rows.append((figure.name, (*cells, figure.aim)))
-            # What has been measured is not lost when the rest is not.
+            # Keep the figures so far if a later part fails.
             print(*rows[-1], flush=True)
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     print_table("Measured", (*(peer.name for peer in PEERS), "aim"), rows)

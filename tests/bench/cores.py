@@ -1,7 +1,7 @@
-"""Owns who runs on which core, and who used how much of one.
+"""Owns which process runs on which core, and how much CPU each used.
 
-Two cores are enough: what is measured has the first to itself, and whatever makes its load shares
-the second. CPU seconds say more than a rate does: they stay right when the machine is shared.
+Two cores are enough: the measured process has the first to itself, and its load shares the second. CPU seconds say
+more than a rate: they stay right on a shared machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _PROC: Final = Path("/proc")
 
 
 def pinned(command: Sequence[str], core: int) -> list[str]:
-    """The same command, kept on one core."""
+    """The same command, bound to one core."""
     return ["taskset", "--cpu-list", str(core), *command]
 
 
@@ -29,23 +29,23 @@ def rss_bytes(pid: int) -> int:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds this process and the others of its group have used."""
+    """CPU seconds that this process and the others of its group have used."""
     return sum(map(_cpu_s, _group(pid)))
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How many CPU seconds each had used at one moment."""
+    """The CPU seconds of each at one moment."""
 
     used_s: dict[str, float]
 
     @classmethod
     def of(cls, pids: dict[str, int]) -> Self:
-        """`pids` by name; each stands for its process group."""
+        """`pids`: name -> process id; each stands for its process group."""
         return cls({name: cpu_s(pid) for name, pid in pids.items()})
 
     def since(self, before: "Reading") -> dict[str, float]:
-        """CPU seconds by name since then."""
+        """CPU seconds by name since `before`."""
         return {name: value - before.used_s[name] for name, value in self.used_s.items()}
 
 
@@ -63,7 +63,7 @@ def _cpu_s(process: Path) -> float:
 
 
 def _stat(process: Path) -> list[str]:
-    """The fields behind the process's name, which may hold anything."""
+    """The fields after the name of the process, which may contain anything."""
     return _read(process / "stat").rpartition(")")[2].split()
 
 

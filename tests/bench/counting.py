@@ -1,6 +1,6 @@
-"""Owns viewers by the thousand for the scale benchmark: sockets that read and count, and nothing more.
+"""Owns thousands of viewers for the scale benchmark: sockets that read and count, and nothing more.
 
-A client that parsed what it gets would cost more than the API that sends it.
+A client that parsed its events would cost more than the API that sends them.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ _ID: Final = b"\nid: "
 
 
 class Watch(asyncio.Protocol):
-    """One viewer's connection."""
+    """The connection of one viewer."""
 
     def __init__(self, url: str, generation_id: str) -> None:
         self.events = 0
-        place = urlsplit(url)
-        self._host, self._port = place.hostname or "", place.port or 80
+        address = urlsplit(url)
+        self._host, self._port = address.hostname or "", address.port or 80
         self._path = f"/v1/generations/{generation_id}/events?fold=false"
 
     async def open(self) -> "Watch":
@@ -29,7 +29,7 @@ class Watch(asyncio.Protocol):
         transport.write(f"GET {self._path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        # An id cut between two reads is one in thousands, and nothing here hangs on it.
+        # One id in thousands is split over two reads; the figures do not depend on it.
         self.events += data.count(_ID)
 
     def close(self) -> None:

@@ -1,10 +1,10 @@
 """Owns one run of viewers against one server, and the workloads of such runs.
 
-Every run starts its own server and Redis (with its append-only file), gives the server a core of its
-own, and counts events at the viewers (`?fold=false`; nothing else is switched off). A run in which
-anybody missed an event or got one twice says so.
+Every run starts its own server and Redis (with its append-only file), gives the server its own core, and counts
+events at the viewers (`?fold=false`; nothing else is switched off). A run in which a viewer missed an event or got
+one twice says so.
 
-What the steps bought, in thousand events delivered per CPU-second (A: of the API; C: API and Redis),
+What each step gained, in thousand events delivered per CPU-second (A: of the API; C: API and Redis),
 p50 / p99 in ms. Two shared cores, one run each, so the last digit is noise:
 
 | | A | C | E, 5,000 viewers |
@@ -37,23 +37,23 @@ _SLACK_S: Final = 5.0
 
 CONNECTS_PER_S: Final = 1500
 _LATE_MS: Final = 1000.0
-"""A server whose p99 is above this is behind for good, and would be more so in a longer run."""
+"""A server whose p99 is above this falls behind, and would be further behind in a longer run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """So many viewers of so many streams, so many events a second in each stream."""
+    """How many viewers of how many streams, and how many events a second in each stream."""
 
     streams: int
     viewers: int
     per_s: float
     seconds: float
     round_ms: float = 0
-    """Least time between two flushes of the writer."""
+    """Min time between two flushes of the writer."""
 
     @property
     def events(self) -> int:
-        """In each stream."""
+        """Events in each stream."""
         return round(self.per_s * self.seconds)
 
     @property
@@ -65,9 +65,9 @@ class Workload:
 A: Final = Workload(streams=1, viewers=1000, per_s=50, seconds=5)
 _STREAMS: Final = 500
 C: Final = Workload(_STREAMS, viewers=_STREAMS, per_s=50, seconds=5, round_ms=1000 * REST_EACH_S * _STREAMS)
-"""Written with the rest that a busy worker of ours takes with so many."""
+"""Written with the flush interval of a busy worker of ours with so many generations."""
 C_QUICK: Final = replace(C, round_ms=5)
-"""Written as by many workers, none of them busy."""
+"""Written as many workers would that are not busy."""
 REPLAYED: Final = 5000
 REPLAYING: Final = 200
 
@@ -97,7 +97,7 @@ class Run:
 
 
 async def live(peer: Peer, work: Workload) -> Run:
-    """Viewers first, then events."""
+    """Connect viewers first, then write events."""
     await peer.start(work.streams)
     try:
         idle_bytes = rss_bytes(peer.server.pid)
@@ -115,17 +115,17 @@ async def live(peer: Peer, work: Workload) -> Run:
 
 
 async def written(peer: Peer, work: Workload, viewers: load.Viewers) -> tuple[Seen, dict[str, float]]:
-    """Write what is to be written, and wait for all to have it."""
+    """Write all events, and wait until all viewers have them."""
     before = Reading.of(peer.pids)
     await load.append(
-        peer.appends, peer.place, peer.plan, per_s=work.per_s, seconds=work.seconds, round_ms=work.round_ms
+        peer.appends, peer.target, peer.plan, per_s=work.per_s, seconds=work.seconds, round_ms=work.round_ms
     )
     seen = await viewers.seen()
     return seen, Reading.of(peer.pids).since(before)
 
 
 async def replay(peer: Peer, viewers: int, events: int) -> Run:
-    """Events first, then viewers, all at once."""
+    """Write events first, then connect all viewers at once."""
     await peer.start(1, numbered(events))
     try:
         before = Reading.of(peer.pids)
@@ -138,7 +138,7 @@ async def replay(peer: Peer, viewers: int, events: int) -> Run:
 
 
 async def middle_of(runs: int, kind: type[Peer], work: Workload) -> Run:
-    """The run in the middle by cost; but one that is not good, if there is any, so that none is hidden."""
+    """The run in the middle by cost; a run that is not good comes first, so that it is not hidden."""
     made = [await live(kind(), work) for _ in range(runs)]
     bad = [run for run in made if not run.is_good]
     middle = median(run.per_cpu_s("server") for run in made)

@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 
 class Growth(NamedTuple):
-    """cost = base + each * amount, and the power of the amount that the cost grows with."""
+    """cost = base + each * amount, and the exponent with which the cost grows."""
 
     base: float
     each: float
     exponent: float
-    """1 is a cost in proportion; less, a cost of which a part is there anyway; more would be trouble."""
+    """1: the cost grows in proportion. Less: a part of it is constant. More: it grows faster than the amount."""
 
 
 def growth(amounts: Sequence[float], costs: Sequence[float]) -> Growth:
-    """Fitted to what was measured, at two amounts or more, all above zero."""
+    """Fit the measured costs at two amounts or more, all above zero."""
     base, each = _line(amounts, costs)
     _, exponent = _line([math.log(a) for a in amounts], [math.log(max(c, 1e-9)) for c in costs])
     return Growth(base, each, exponent)
 
 
 def _line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
-    """Where it begins, and how steep it is."""
+    """Where the line begins, and its slope."""
     x, y = sum(xs) / len(xs), sum(ys) / len(ys)
     spread = sum((one - x) ** 2 for one in xs)
     slope = sum((one - x) * (other - y) for one, other in zip(xs, ys, strict=True)) / spread

@@ -1,8 +1,8 @@
-"""What telling JSON as it grows costs a worker: `python -m tests.bench.json_growth`.
+"""What streaming JSON as it grows costs a worker: `python -m tests.bench.json_growth`.
 
-One document, 50 tokens a second, time handed in, so that only the CPU's own time is measured:
-`worker/json_stream/documents.py` with all its looks and the bytes of its events. Beside it the naive way: at
-every token the half text is parsed and the whole value sent again.
+One document at 50 tokens a second. Time is an argument, so that only CPU time is measured:
+`worker/json_stream/documents.py` with all its reads of the text and the bytes of its events. Beside it the naive way:
+at every token the unfinished text is parsed and the whole value sent again.
 """
 
 import json
@@ -22,14 +22,14 @@ TOKENS_PER_S: Final = 50
 _CHARS: Final = 4
 AIM: Final = 0.02
 _SAMPLES: Final = 1000
-"""Tokens at which the naive way is tried; all of them would take minutes at 100 kB."""
+"""Tokens at which the naive way is measured; all would take minutes at 100 kB."""
 
 _UNBOUNDED: Final = 1_000_000_000
 _REQUEST: Final = {"response_format": {"type": "json_object"}}
 
 
 def document(size: int) -> str:
-    """About so many characters of what a model is asked for: records with numbers, texts and lists."""
+    """A document of about so many characters, as people ask models for: records with numbers, texts and lists."""
     lines: list[dict[str, Any]] = []
     length = 0
     while length < size:
@@ -56,26 +56,26 @@ def tokens(text: str) -> Iterator[tuple[float, str]]:
 
 def growing(text: str) -> tuple[float, int]:
     """CPU seconds and bytes of events for the whole document."""
-    began, told = time.process_time(), 0
+    began, event_bytes = time.process_time(), 0
     documents = Documents(_REQUEST, max_event_bytes=16_384, max_bytes=_UNBOUNDED)
     for now_s, piece in tokens(text):
         documents.take(Token(piece))
-        told += sum(len(encode(event)) for event in documents.look(now_s))
-    told += sum(len(encode(event)) for event in documents.end())
+        event_bytes += sum(len(encode(event)) for event in documents.look(now_s))
+    event_bytes += sum(len(encode(event)) for event in documents.end())
     assert [each.value for each in documents.judgeable] == [json.loads(text)]
-    return time.process_time() - began, told
+    return time.process_time() - began, event_bytes
 
 
 def naive(text: str) -> tuple[float, int]:
     """The same, estimated from evenly spread tokens."""
     ends = range(_CHARS, len(text) + 1, _CHARS)
     sampled = ends[:: max(1, len(ends) // _SAMPLES)]
-    data, told = text.encode(), 0
+    data, event_bytes = text.encode(), 0
     began = time.process_time()
     for end in sampled:
-        told += len(encode_json(from_json(data[:end], partial_mode="trailing-strings")))
+        event_bytes += len(encode_json(from_json(data[:end], partial_mode="trailing-strings")))
     scale = len(ends) / len(sampled)
-    return (time.process_time() - began) * scale, round(told * scale)
+    return (time.process_time() - began) * scale, round(event_bytes * scale)
 
 
 def main() -> None:
@@ -84,9 +84,9 @@ def main() -> None:
         text = document(size)
         lasts_s = len(text) / _CHARS / TOKENS_PER_S
         for name, way in (("as it grows", growing), ("whole at every token", naive)):
-            took_s, told = way(text)
+            took_s, event_bytes = way(text)
             share = f"{took_s / lasts_s:.2%}"
-            rows.append((f"{len(text) / 1000:.0f} kB, {name}", (share, f"{took_s:.2f}", f"{told / 1000:,.0f}")))
+            rows.append((f"{len(text) / 1000:.0f} kB, {name}", (share, f"{took_s:.2f}", f"{event_bytes / 1000:,.0f}")))
             if way is growing:
                 shares.append(took_s / lasts_s)
     columns = ("share of a core", "CPU s", "kB told")

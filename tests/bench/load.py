@@ -1,4 +1,4 @@
-"""Owns the load programs: how `viewers` and `appender` (C, in `programs/`) are run and what they say."""
+"""Owns the load programs: how `viewers` and `appender` (C, in `programs/`) are run and what they print."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from tests.bench.cores import LOAD_CORE, pinned
 
 BUILD: Final = Path(__file__).parents[2] / ".build"
-"""Where `make bench` puts the programs."""
+"""The directory into which `make bench` builds the programs."""
 
 _CONNECT_S: Final = 30.0
 
@@ -37,9 +37,9 @@ class Seen:
     cpu_s: float
 
     @classmethod
-    def read(cls, said: bytes) -> Self:
-        found: dict[str, Any] = json.loads(said)
-        return cls(**{field.name: found[field.name] for field in fields(cls)})
+    def read(cls, output: bytes) -> Self:
+        report: dict[str, Any] = json.loads(output)
+        return cls(**{field.name: report[field.name] for field in fields(cls)})
 
     @property
     def is_whole(self) -> bool:
@@ -48,7 +48,7 @@ class Seen:
 
 
 class Viewers:
-    """Viewers under way."""
+    """The viewers of one run."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -58,7 +58,7 @@ class Viewers:
         return self._process.pid
 
     async def connected(self) -> None:
-        """Wait until all of them are answered."""
+        """Wait until all have a response."""
         assert self._process.stdout is not None
         async with asyncio.timeout(_CONNECT_S):
             line = await self._process.stdout.readline()
@@ -67,8 +67,8 @@ class Viewers:
     async def seen(self) -> Seen:
         """Wait for their end."""
         assert self._process.stdout is not None
-        said = await self._process.stdout.read()
-        return Seen.read(said.splitlines()[-1])
+        output = await self._process.stdout.read()
+        return Seen.read(output.splitlines()[-1])
 
 
 @asynccontextmanager
@@ -90,18 +90,18 @@ async def viewers(
 
 
 async def append(
-    how: str, place: str, plan: Sequence[str], *, per_s: float, seconds: float, round_ms: float = 0
+    how: str, target: str, plan: Sequence[str], *, per_s: float, seconds: float, round_ms: float = 0
 ) -> dict[str, Any]:
-    """Append at this rate to each stream of the plan; what the program says of it."""
+    """Append at this rate to each stream of the plan; return the report of the program."""
     with _file(plan) as file:
-        words = [str(BUILD / "appender"), how, place, file, per_s, seconds, round_ms]
+        words = [str(BUILD / "appender"), how, target, file, per_s, seconds, round_ms]
         process = await asyncio.create_subprocess_exec(
             *pinned([str(word) for word in words], LOAD_CORE), stdout=asyncio.subprocess.PIPE, start_new_session=True
         )
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     assert process.returncode == 0, f"appender ended with {process.returncode}"
-    found: dict[str, Any] = json.loads(said)
-    return found
+    report: dict[str, Any] = json.loads(output)
+    return report
 
 
 class _file:  # noqa: N801 - reads as a function

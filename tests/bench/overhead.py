@@ -1,8 +1,8 @@
 """What Outlive adds to an answer: `python -m tests.bench.overhead`.
 
-The same client asks the demo model directly and through Outlive by turns in one run, so that
-whatever else the machine does falls on both. Reported are the time to the first token, and how
-late each later token comes against the time at which the model was to say it.
+The same client calls the demo model directly and through Outlive by turns in one run, so that other load on the
+machine affects both. Reported are the time to the first token, and how late each later token comes compared with the
+model's schedule.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ STREAMS: Final = 10
 TOKENS: Final = 100
 PACE_S: Final = 0.02
 _CHARS: Final = 4
-"""In each delta, so that a token is known by its place in the text, however frames are cut or joined."""
+"""Characters in each delta, so that the position in the text gives the token, however frames are cut or joined."""
 
 ROUTES: Final = ("direct", "outlive")
 AIM_MS: Final = 5.0
@@ -31,7 +31,7 @@ Samples = dict[str, list[float]]
 
 @contextlib.asynccontextmanager
 async def texts(stack: Stack, route: str, model: str) -> AsyncIterator[AsyncIterator[str]]:
-    """Ask for one answer; the pieces of its text as they arrive."""
+    """Request one answer; yield the pieces of its text as they arrive."""
     if route == "direct":
         url, body = f"{stack.model.url}/v1/chat/completions", chat(model, stream=True)
     else:
@@ -43,13 +43,13 @@ async def texts(stack: Stack, route: str, model: str) -> AsyncIterator[AsyncIter
 
 async def _pieces(frames: AsyncIterator[Frame], route: str) -> AsyncIterator[str]:
     async for frame in frames:
-        text = _said(frame) if route == "direct" else frame.data["text"] if frame.event == "token" else ""
+        text = _report(frame) if route == "direct" else frame.data["text"] if frame.event == "token" else ""
         if text:
             yield text
 
 
-def _said(frame: Frame) -> str:
-    """The content in one of the model's chunks."""
+def _report(frame: Frame) -> str:
+    """The content of one chunk of the model."""
     if frame.text == "[DONE]":
         return ""
     choices: list[dict[str, Any]] = frame.data["choices"]
@@ -105,7 +105,7 @@ async def measure(stack: Stack) -> tuple[Samples, Samples]:
 
 
 def report(title: str, samples: Samples) -> list[float]:
-    """Print both routes, what is between them, and return the difference in seconds."""
+    """Print both routes and their difference, and return the difference in seconds."""
     direct, ours = (summary(samples[route]) for route in ROUTES)
     added = [b - a for a, b in zip(direct, ours, strict=True)]
     rows = [
@@ -120,14 +120,14 @@ def report(title: str, samples: Samples) -> list[float]:
 
 async def first_tokens() -> tuple[float, float]:
     """p50 of the time to the first token in seconds, directly and through us; shorter than `main`."""
-    found: Samples = {route: [] for route in ROUTES}
+    times: Samples = {route: [] for route in ROUTES}
     async with Stack() as stack:
         for n in range(WARM_UPS + FIRSTS // 2):
             for route in ROUTES if n % 2 else reversed(ROUTES):
                 took = await first_token(stack, route)
                 if n >= WARM_UPS:
-                    found[route].append(took)
-    direct, through = (percentile(found[route], 50) for route in ROUTES)
+                    times[route].append(took)
+    direct, through = (percentile(times[route], 50) for route in ROUTES)
     return direct, through
 
 

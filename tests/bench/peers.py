@@ -1,4 +1,4 @@
-"""Owns the servers that are measured: how each is started, filled, written to and asked."""
+"""Owns the measured servers: how each is started, filled, written to and read."""
 
 import base64
 import secrets
@@ -26,7 +26,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.stack import ApiProcess, HttpProcess
 
 _LEASE_S: Final = 60.0
-"""Nobody renews here: a generation must stay taken while its viewers still connect."""
+"""No worker renews here: a generation must stay taken while its viewers connect."""
 
 _HOUR_S: Final = 3600.0
 _BATCH: Final = 250
@@ -49,7 +49,7 @@ class Peer(ABC):
 
     @classmethod
     def is_here(cls) -> bool:
-        """Whether this machine has what it takes."""
+        """Whether this machine has what it needs."""
         return True
 
     @abstractmethod
@@ -57,10 +57,10 @@ class Peer(ABC):
 
     @abstractmethod
     async def _fill(self, redis: Redis, streams: int, events: Sequence[bytes]) -> None:
-        """Make the streams, with these events in each, and set `paths` and `plan`."""
+        """Make the streams with these events, and set `paths` and `plan`."""
 
     async def start(self, streams: int, events: Sequence[bytes] = ()) -> None:
-        """Ready to be asked."""
+        """Start it, ready for requests."""
         await self.redis.start()
         await self.server.start()
         async with Redis.from_url(self.redis.url) as redis:
@@ -71,7 +71,7 @@ class Peer(ABC):
         await stop_all(self.server, self.redis)
 
     @property
-    def place(self) -> str:
+    def target(self) -> str:
         """Where `appender` connects to."""
         return str(self.redis.socket_path)
 
@@ -81,7 +81,7 @@ class Peer(ABC):
 
 
 class Outlive(Peer):
-    """Ours: `outlive api` as it is, events through the append script."""
+    """Ours: `outlive api` unchanged; events go through the append script."""
 
     name = "Outlive"
     appends = "append"
@@ -90,7 +90,7 @@ class Outlive(Peer):
         self._settings = {"lease_s": _LEASE_S, **(settings or {})}
         self._arguments = arguments
         self.paths_after: list[str] = []
-        """Behind the events that were there before."""
+        """After the events that were there before."""
         super().__init__()
 
     def _server(self) -> HttpProcess:
@@ -116,7 +116,7 @@ class Outlive(Peer):
 
 
 class TwoProcesses(Outlive):
-    """The same with two processes on the one core: what counts is what a core carries."""
+    """The same with two processes on the one core: the figure is what one core carries."""
 
     name = "Outlive, --workers 2"
 
@@ -125,7 +125,7 @@ class TwoProcesses(Outlive):
 
 
 class Identified(Outlive):
-    """The same with `auth` on: each viewer comes with a token for its generation."""
+    """The same with `auth`: each viewer has a token for its generation."""
 
     name = "Outlive, auth on"
 
@@ -185,7 +185,7 @@ class Nchan(Peer):
         self.plan = [f"/append?id={n}" for n in range(streams)]
 
     @property
-    def place(self) -> str:
+    def target(self) -> str:
         return str(self.server.port)
 
 
@@ -207,12 +207,12 @@ class _Nginx(HttpProcess):
 
 
 def numbered(events: int) -> list[bytes]:
-    """What `appender` writes, for events that are there before anybody asks."""
-    # The time must be one that can be told from none; nobody looks how long ago it was.
+    """What `appender` writes, for events that are there before any viewer."""
+    # The time must differ from a missing one; nothing reads how long ago it was.
     return [b'{"text":" token","t":1,"n":%d}' % n for n in range(1, events + 1)]
 
 
 def generation(body: Mapping[str, Any] | None = None) -> NewGeneration:
-    """One to create; without a body nobody is to run it."""
+    """A generation to create; without a body no worker is to run it."""
     request = encode_json(body or {"model": "bench", "messages": []})
     return NewGeneration(fresh_id(), DEFAULT_TENANT, "bench", request, b"{}", "", 1, "restart", _HOUR_S, _HOUR_S)

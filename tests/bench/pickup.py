@@ -1,8 +1,8 @@
 """How soon a worker takes new work, and what waiting for it costs: `python -m tests.bench.pickup`.
 
-Pick-up is the time between two entries in a generation's meta, created and started, both by
-Redis's own clock. The cost of idle workers is what Redis was asked while they ran, less what it
-was asked while they did not, renewals left out of both.
+Pick-up is the time between two fields of a generation's meta, created and started, both by the clock of Redis. The
+cost of idle workers is the commands that Redis got while they ran, minus those it got without them; both without
+renewals.
 """
 
 import asyncio
@@ -27,26 +27,26 @@ _START_S: Final = 60.0
 AIM_MS: Final = 10.0
 AIM_COMMANDS: Final = 30.0
 
-# The model says nothing for as long as this runs.
+# The model stays silent for as long as this runs.
 _SILENCE_S: Final = 600
 
 _RENEWAL: Final = ("evalsha", "time", "hmget", "hset", "zadd")
-"""What one renewal runs, once each; nothing else that goes on here runs the last of them."""
+"""Commands that one renewal runs, once each; nothing else here runs the last one."""
 
 _SENT: Final = ("evalsha", "blpop", "ping", "subscribe", "publish", "client|setinfo")
-"""What clients send here; the rest runs inside their scripts."""
+"""Commands that clients send here; the others run inside scripts."""
 
 
 async def pick_ups(stack: Stack, redis: Redis) -> list[float]:
     """Seconds from created to started, one generation after another on an idle system."""
-    found = []
+    waits = []
     for _ in range(WARM_UPS + PICK_UPS):
         body = chat(demo(tokens=1, pace_s=0))
         async with open_stream("POST", f"{stack.urls[0]}/v1/generations", body=body) as stream:
             ids = [frame.data["id"] async for frame in stream if frame.event == "queued"]
         created, started = await _meta(stack, redis, ids[0], "created", "started")
-        found.append((int(started) - int(created)) / 1000)
-    return found[WARM_UPS:]
+        waits.append((int(started) - int(created)) / 1000)
+    return waits[WARM_UPS:]
 
 
 async def _meta(stack: Stack, redis: Redis, generation_id: str, *names: str) -> list[bytes]:
@@ -75,7 +75,7 @@ async def _commands(redis: Redis) -> Counter[str]:
 
 
 async def busy_and_idle(stack: Stack, redis: Redis) -> None:
-    """Fill one worker's slots, then let others stand idle beside it; print what that makes of Redis."""
+    """Fill the slots of one worker, then add idle workers; print what that costs Redis."""
     asked = [stack.create(demo(gate="end", gate_after=0)) for _ in range(RUNNING)]
     ids = await asyncio.gather(*asked)
     leases: set[bytes] = set()
@@ -84,7 +84,7 @@ async def busy_and_idle(stack: Stack, redis: Redis) -> None:
         return {(await _meta(stack, redis, each, "status"))[0] for each in ids} == {b"running"}
 
     async def renewed() -> bool:
-        # The first renewal also loads its script, which is not what is counted here.
+        # The first renewal also loads its script, which does not belong to the figures.
         leases.update(await _meta(stack, redis, ids[-1], "lease"))
         return len(leases) > 1
 
@@ -125,15 +125,15 @@ def _cells(alone: float, together: float) -> tuple[str, ...]:
 
 async def main() -> None:
     async with Stack(workers=2) as stack, Redis.from_url(stack.redis.url) as redis:
-        found = await pick_ups(stack, redis)
+        waits = await pick_ups(stack, redis)
     title = f"Pick-up on an idle system, 2 workers, {PICK_UPS} generations"
-    print_table(title, COLUMNS, [("created to started", milliseconds(found))])
-    print(f"\npick-up p50: {1000 * percentile(found, 50):.0f} ms (aim: < {AIM_MS:g} ms; Redis counts whole ms)")
+    print_table(title, COLUMNS, [("created to started", milliseconds(waits))])
+    print(f"\npick-up p50: {1000 * percentile(waits, 50):.0f} ms (aim: < {AIM_MS:g} ms; Redis counts whole ms)")
 
     settings = {"slots": RUNNING, "first_token_s": _SILENCE_S, "between_tokens_s": _SILENCE_S}
     async with Stack(settings=settings) as stack, Redis.from_url(stack.redis.url) as redis:
         await busy_and_idle(stack, redis)
-        # Nobody waits for these answers; without this the worker would, while it drains.
+        # Without this the worker would wait for these answers while it drains.
         await stack.model.open_gate("end")
 
 

@@ -35,7 +35,7 @@ def viewers(lines: Mapping[str, Sequence[Run]]) -> None:
 
 
 def throughput(lines: Mapping[str, Sequence[Run]]) -> None:
-    """What is delivered against what is offered, 1,000 viewers."""
+    """Delivered against offered events, with 1,000 viewers."""
     figure, axes = plt.subplots(figsize=_SIZE, layout="constrained")
     for (name, runs), colour in zip(lines.items(), _COLOURS, strict=False):
         offered = [run.offered_per_s / 1000 for run in runs]

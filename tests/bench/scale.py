@@ -1,8 +1,7 @@
 """How cost grows with viewers, generations, processes and partitions: `python -m tests.bench.scale`.
 
-Measured is CPU time, not how fast anything is: so it holds while the machine, which also carries the
-model and the viewers, is busy with other things. Each cost is fitted with a line and a power; exit code
-1 when one grows faster than in proportion.
+It measures CPU time, not speed: so the figures hold although the machine is also busy with the model and the
+viewers. Each cost is fitted with a line and an exponent; exit code 1 if one grows faster than in proportion.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ TOKENS_PER_S: Final = 10
 WATCHED_S: Final = 4.0
 _WITHIN_S: Final = 60.0
 _PROPORTION: Final = 1.15
-"""The exponent up to which growth counts as in proportion; beyond is what noise does not explain."""
+"""The exponent up to which growth counts as in proportion; noise does not explain more."""
 
 SETTINGS: Final = {"slots": 1000, "feed_linger_s": 0.1, "retention_s": 60}
 
@@ -54,7 +53,7 @@ COSTS: Final = {"API": "api", "workers": "worker", "Redis": "redis", "commands":
 
 
 async def measured(stack: Stack, servers: Sequence[RedisServer], *, ids: list[str], viewers: int) -> Cost:
-    """What these generations cost while `viewers` watch each of them."""
+    """What these generations cost while `viewers` watch each."""
     watching = await watch(stack.urls, ids, viewers)
     try:
         await until(lambda: all(one.events > TOKENS_PER_S / 2 for one in watching), _WITHIN_S, "events at every viewer")
@@ -85,7 +84,7 @@ async def _spent(stack: Stack, servers: Sequence[RedisServer]) -> tuple[float, f
 
 
 async def begin(stack: Stack, count: int, *, partitions: int = 0) -> list[str]:
-    """So many generations that flow for longer than anybody measures; if told in so many partitions."""
+    """So many generations that run for longer than the measurement; in so many partitions, if given."""
     model = demo(pace_s=1 / TOKENS_PER_S, tokens=int(TOKENS_PER_S * _WITHIN_S))
     made: list[str] = []
     for start in range(0, count, 50):
@@ -98,16 +97,16 @@ async def begin(stack: Stack, count: int, *, partitions: int = 0) -> list[str]:
 
 
 def _key(stack: Stack, partition: int) -> str:
-    """An Idempotency-Key whose generation falls into this partition."""
+    """An Idempotency-Key whose generation is in this partition."""
     return next(key for key in iter(unique, "") if partition_of(derived_id(DEFAULT_TENANT, key)) == partition)
 
 
 async def loads(stack: Stack, servers: Sequence[RedisServer], sizes: Sequence[tuple[int, int]]) -> list[Cost]:
     """The cost of so many generations with so many viewers each, one load after another."""
-    found = []
+    loads_s = []
     for generations, viewers in sizes:
-        found.append(await measured(stack, servers, ids=await begin(stack, generations), viewers=viewers))
-    return found
+        loads_s.append(await measured(stack, servers, ids=await begin(stack, generations), viewers=viewers))
+    return loads_s
 
 
 async def by_viewers() -> bool:
@@ -115,45 +114,45 @@ async def by_viewers() -> bool:
     sizes = [(10, 5), (10, 20), (10, 50), (10, 100)]
     async with running_redis() as redis, Stack(redis=redis, settings=SETTINGS) as stack:
         empty = stack.apis[0].resident_bytes
-        found = await loads(stack, [redis], sizes)
+        loads_s = await loads(stack, [redis], sizes)
         each = (stack.apis[0].resident_bytes - empty) / 1000
     print(f"\nmemory of an API process: {each / 1024:.0f} KiB for each of 1,000 viewers")
-    return report("viewers", [generations * viewers for generations, viewers in sizes], found)
+    return report("viewers", [generations * viewers for generations, viewers in sizes], loads_s)
 
 
 async def by_generations() -> bool:
     """More and more generations with one viewer each."""
     sizes = [(25, 1), (50, 1), (100, 1), (200, 1)]
     async with running_redis() as redis, Stack(redis=redis, settings=SETTINGS) as stack:
-        found = await loads(stack, [redis], sizes)
-    return report("generations", [generations for generations, _ in sizes], found)
+        loads_s = await loads(stack, [redis], sizes)
+    return report("generations", [generations for generations, _ in sizes], loads_s)
 
 
 async def by_processes() -> bool:
     """The same load, on more and more processes of each kind."""
-    numbers, found = [1, 2, 4], []
+    numbers, loads_s = [1, 2, 4], []
     for number in numbers:
         async with (
             running_redis() as redis,
             Stack(redis=redis, settings=SETTINGS, apis=number, workers=number) as stack,
         ):
-            found += await loads(stack, [redis], [(40, 4)])
-    return report("processes of each kind", numbers, found)
+            loads_s += await loads(stack, [redis], [(40, 4)])
+    return report("processes of each kind", numbers, loads_s)
 
 
 async def by_partitions() -> bool:
     """The same load on a cluster of three, in more and more partitions."""
-    numbers, found = [4, 16, 64], []
+    numbers, loads_s = [4, 16, 64], []
     async with RedisCluster(timeout_s=15) as cluster, running_redis() as queue:
         for number in numbers:
             async with Stack(redis=queue, settings={**SETTINGS, "log_url": cluster.url}) as stack:
                 ids = await begin(stack, 64, partitions=number)
-                found.append(await measured(stack, [*cluster.nodes, queue], ids=ids, viewers=2))
-    return report("partitions of a cluster", numbers, found)
+                loads_s.append(await measured(stack, [*cluster.nodes, queue], ids=ids, viewers=2))
+    return report("partitions of a cluster", numbers, loads_s)
 
 
 def report(amount: str, amounts: Sequence[int], costs: Sequence[Cost]) -> bool:
-    """Print one sweep and its fit; whether everything grew in proportion at most."""
+    """Print one series and its fit; return whether everything grew at most in proportion."""
     rows = [
         (f"{size}", [f"{cost.events:.0f}", *(f"{1000 * one:.0f}" for one in (cost.api, cost.worker, cost.redis)),
                      f"{cost.commands:.0f}"])

@@ -1,6 +1,6 @@
-"""How many cores and what they cost, from what `scale` measured: `python -m tests.bench.sizing`. Pure arithmetic.
+"""How many cores and what they cost, from the figures of `scale`: `python -m tests.bench.sizing`. Pure arithmetic.
 
-The figures below are slopes of its fits: put in what it prints on your machine.
+The figures below are the slopes of its fits; replace them by what it prints on your machine.
 """
 
 import math
@@ -23,7 +23,7 @@ READ_CORES: Final = 0.000_38
 """Redis: one generation's being read by one more process (by processes)."""
 
 BUSY: Final = 0.6
-"""How full a core may be: above, lateness grows, and a lost process's viewers find no room."""
+"""How busy a core may be: above, delays grow, and there is no room for the viewers of a lost process."""
 CORE_MONTH_USD: Final = 30
 """One core with 4 GB, on demand, in a large cloud."""
 FRAME_BYTES: Final = 100
@@ -42,12 +42,12 @@ class Size(NamedTuple):
 
 
 def size(viewers: int, generations: int, *, hashed: bool) -> Size:
-    """`hashed`: all viewers of a generation come to one API process; else to as many as there are."""
+    """`hashed`: all viewers of a generation are on one API process; else they are on all of them."""
     watching = viewers / generations
     api = viewers * VIEWER_CORES / BUSY
     feeds = float(generations)
     if not hashed:
-        # The more processes, the more of them read each generation: settles in a few rounds.
+        # More processes read each generation more often, which needs more processes: a few rounds converge.
         for _ in range(20):
             feeds = generations * min(watching, max(1.0, api))
             api = (viewers * VIEWER_CORES + feeds * FEED_CORES) / BUSY
@@ -62,11 +62,11 @@ def main() -> None:
     rows = []
     for viewers, generations in ((10_000, 1_000), (100_000, 10_000), (1_000_000, 100_000)):
         for hashed in (False, True):
-            found = size(viewers, generations, hashed=hashed)
+            needed = size(viewers, generations, hashed=hashed)
             traffic = viewers * EVENTS_PER_S * FRAME_BYTES * 86_400 * 30 / 1e9 * TRAFFIC_USD
             name = f"{viewers:,} viewers of {generations:,}, {'one process each' if hashed else 'anywhere'}"
-            cores = (f"{found.api:,}", f"{found.workers:,}", f"{found.redis:,}")
-            rows.append((name, [*cores, f"{found.usd:,.0f}", f"{traffic:,.0f}"]))
+            cores = (f"{needed.api:,}", f"{needed.workers:,}", f"{needed.redis:,}")
+            rows.append((name, [*cores, f"{needed.usd:,.0f}", f"{traffic:,.0f}"]))
     columns = ("API cores", "worker cores", "Redis primaries", "USD a month", "traffic, USD a month")
     print_table(f"Sizes at {EVENTS_PER_S} events/s and {BUSY:.0%} busy", columns, rows)
 

@@ -1,7 +1,7 @@
 """Owns what a viewer that never reads costs the others.
 
-Behind the live end lie 8 MB that only the stalled one asks for, so that its socket is full before the
-first live event. What many of them cost the process is asserted in tests/e2e/test_stalled.py.
+Before the live end there are 8 MB that only the stalled viewer requests, so that its socket is full before the first
+live event. tests/e2e/test_stalled.py asserts what many of them cost the process.
 """
 
 from typing import Final

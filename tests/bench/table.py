@@ -1,4 +1,4 @@
-"""Owns how a benchmark's figures are summed up and printed. Pure, but for the printing.
+"""Owns how the figures of a benchmark are summarised and printed. Pure, except that it prints.
 
 Knows nothing of what is measured.
 """
@@ -9,7 +9,7 @@ PERCENTS = (50, 90, 99)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that is not below `percent` of all: always one that was measured."""
+    """The smallest value that is not below `percent` of all: always a measured one."""
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(0, int(rank) - 1)]
@@ -20,7 +20,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """One table, as it can be pasted into a Markdown page."""
+    """Print one table, ready to be pasted into a Markdown page."""
     print(f"\n{title}\n")
     print("| | " + " | ".join(columns) + " |")
     print("|---|" + "--:|" * len(columns))

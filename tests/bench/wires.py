@@ -1,8 +1,8 @@
 """What OpenAI's wires cost beside the native one: `python -m tests.bench.wires`.
 
-Viewers follow answers live, all on one wire at a time, the wires by turns in one run. Reported is
-the API process's CPU time per event of the log and viewer: reading the log, telling it, writing.
-With one viewer an answer nobody shares what a wire costs; with many, it is told once for all.
+Viewers follow answers live, all on one wire at a time, and the wires by turns in one run. Reported is the CPU time of
+the API process per event of the log and viewer: reading, encoding, writing. With one viewer for each answer, the cost
+of a wire is not shared; with many, an event is encoded once for all.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ AIM: Final = 1.5
 
 
 async def cost_s(stack: Stack, wire: str, answers: int, viewers: int) -> float:
-    """CPU seconds of the API process per event and viewer, of one round."""
+    """CPU seconds of the API process per event and viewer, in one round."""
     gate = unique()
     model = demo(pace_s=PACE_S, tokens=TOKENS, gate=gate, gate_after=0)
     ids = [await stack.create(model) for _ in range(answers)]
@@ -52,15 +52,15 @@ async def cost_s(stack: Stack, wire: str, answers: int, viewers: int) -> float:
 
 
 async def watched(stack: Stack, generation_id: str, viewers: int) -> bool:
-    found: int = (await stack.snapshot(generation_id))["viewers"]
-    return found == viewers
+    watching: int = (await stack.snapshot(generation_id))["viewers"]
+    return watching == viewers
 
 
 async def read(url: str) -> None:
-    """All bytes of one response, with nothing made of them."""
-    place = urlsplit(url)
-    reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    writer.write(f"GET {place.path}?{place.query} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode())
+    """Read all bytes of one response, and do nothing with them."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
     tail = b""
     while piece := await reader.read(65_536):
         tail = (tail + piece)[-7:]
@@ -83,7 +83,7 @@ async def main() -> None:
                     cost = await cost_s(stack, wire, answers, viewers)
                     if n:
                         costs[wire].append(cost)
-            medians = {wire: percentile(found, 50) for wire, found in costs.items()}
+            medians = {wire: percentile(watching, 50) for wire, watching in costs.items()}
             rows = [(wire, (f"{1e6 * cost:.1f}", f"{cost / medians['native']:.2f}")) for wire, cost in medians.items()]
             title = f"{answers} answers at a time, {viewers} viewers each, median of {ROUNDS} rounds"
             print_table(title, ("us per event and viewer", f"to native (aim: {AIM:g})"), rows)

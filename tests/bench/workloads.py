@@ -1,6 +1,6 @@
-"""Owns the workloads, and the line of the one table that each becomes, ours beside the others.
+"""Owns the workloads, and the line of the table that each becomes, ours beside the others.
 
-`PARTS` names them. Each can be run alone; all of them take eight minutes (`__main__.py`).
+`PARTS` names them. Each can run alone; all take eight minutes (`__main__.py`).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ _SECONDS: Final = 4.0
 
 
 class Figure(NamedTuple):
-    """One line: what it says of each server by its name, and what we want of ours."""
+    """One line: the figure of each server, and the target for ours."""
 
     name: str
     cells: Mapping[str, str]
@@ -42,12 +42,12 @@ async def saturation() -> list[Figure]:
     """B: 1,000 viewers of one generation, faster and faster until it fails; a plot."""
     lines = await _until_it_fails([Workload(1, 1000, rate, _SECONDS) for rate in _RATES])
     plots.throughput(lines)
-    cells = {name: _most(runs, lambda run: run.per_s, "deliveries/s") for name, runs in lines.items()}
+    cells = {name: _max(runs, lambda run: run.per_s, "deliveries/s") for name, runs in lines.items()}
     return [Figure("B: 1 stream, 1,000 viewers: most delivered a second; p99 ms", cells, "1,000k; 60")]
 
 
 async def many_streams() -> list[Figure]:
-    """C: 500 generations with a viewer each; a fleet of busy workers writes seldom, one of idle workers often."""
+    """C: 500 generations with a viewer each; busy workers flush seldom, idle workers often."""
     figures = []
     for work, aim in ((C, "36k; p99 100"), (C_QUICK, "")):
         runs = {kind.name: await live(kind(), work) for kind in PEERS}
@@ -61,8 +61,8 @@ async def many_streams() -> list[Figure]:
 
 
 async def replaying() -> list[Figure]:
-    """D: 200 viewers come at once to what has been said already."""
-    # Nchan keeps messages of its own, and would have to be filled by hand.
+    """D: 200 viewers come at once and read from the start."""
+    # Nchan stores its own messages, and would have to be filled by hand.
     kinds = [kind for kind in PEERS if kind is not Nchan]
     runs = {kind.name: await replay(kind(), REPLAYING, REPLAYED) for kind in kinds}
     cells = {name: f"{run.seen.complete_s:.2f} s" if run.seen.is_whole else "fails" for name, run in runs.items()}
@@ -73,7 +73,7 @@ async def many_viewers() -> list[Figure]:
     """E: more and more viewers of one generation; a plot, and what each costs in memory."""
     lines = await _until_it_fails([Workload(1, viewers, 50, _SECONDS) for viewers in _VIEWERS])
     plots.viewers(lines)
-    cells = {name: _most(runs, lambda run: run.seen.viewers, "viewers") for name, runs in lines.items()}
+    cells = {name: _max(runs, lambda run: run.seen.viewers, "viewers") for name, runs in lines.items()}
     memory = {name: f"{runs[-1].viewer_bytes / 1000:.1f} kB" for name, runs in lines.items()}
     return [
         Figure("E: 1 stream, 50 events/s: most viewers (up to 5,000); p99 ms", cells, "5,000; 120"),
@@ -108,23 +108,23 @@ async def worker() -> list[Figure]:
 
 
 async def stalling() -> list[Figure]:
-    """What a viewer that does not read costs those that do."""
-    found: dict[int, list[float]] = {0: [], 1: []}
+    """What a viewer that does not read costs the others."""
+    latencies: dict[int, list[float]] = {0: [], 1: []}
     for turn in range(_PAIRS):
-        # By turns, and each first as often as the other: what else the machine does falls on both.
+        # By turns, and each first equally often: other load on the machine affects both.
         for count in (0, 1) if turn % 2 else (1, 0):
             run = await stalled.beside(count)
-            found[count].append(run.seen.p99_ms)
-    alone_ms, beside_ms = median(found[0]), median(found[1])
+            latencies[count].append(run.seen.p99_ms)
+    alone_ms, beside_ms = median(latencies[0]), median(latencies[1])
     cell = f"{beside_ms:.1f} ({alone_ms:.1f}): {100 * (beside_ms / alone_ms - 1):+.0f} %"
     name = f"A beside a viewer that has stalled, {_PAIRS} runs: p99 ms (without it)"
     return [Figure(name, {Outlive.name: cell}, "10 % more")]
 
 
 async def identified() -> list[Figure]:
-    """What it costs that every viewer must say who it is: A by turns without and with, and E with."""
+    """What authentication costs: A by turns without and with it, and E with it."""
     without, withs = list[float](), list[float]()
-    # One run differs from the next by a tenth, and what is looked for is less.
+    # One run differs from the next by a tenth; the difference measured here is smaller.
     for _ in range(_PAIRS):
         without.append((await live(Outlive(), A)).per_cpu_s("server"))
         withs.append((await live(Identified(), A)).per_cpu_s("server"))
@@ -164,7 +164,7 @@ PARTS: Final[Mapping[str, Callable[[], Awaitable[list[Figure]]]]] = {
 
 
 async def _until_it_fails(works: Sequence[Workload]) -> dict[str, list[Run]]:
-    """Each server's runs, the last of which may be the one in which it failed."""
+    """The runs of each server; the last may be the one in which it failed."""
     lines: dict[str, list[Run]] = {}
     for kind in PEERS:
         lines[kind.name] = []
@@ -181,6 +181,6 @@ def _carried(run: Run, *names: str) -> str:
     return f"{how}{run.per_cpu_s(*names) / 1000:.0f}k; {run.seen.p50_ms:,.0f} / {run.seen.p99_ms:,.0f}"
 
 
-def _most(runs: Sequence[Run], of: Callable[[Run], float], unit: str) -> str:
+def _max(runs: Sequence[Run], of: Callable[[Run], float], unit: str) -> str:
     good = [run for run in runs if run.is_good]
     return f"{of(good[-1]):,.0f} {unit}; {good[-1].seen.p99_ms:,.0f}" if good else f"fails at {of(runs[0]):,.0f} {unit}"

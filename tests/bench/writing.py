@@ -1,10 +1,9 @@
-"""Owns the worker's side: many answers at once from the demo model into Redis, ours and the usual way.
+"""Owns the side of the worker: many answers at once from the demo model into Redis, ours and the usual way.
 
-`python -m tests.bench.writing` shows that ours keeps up. Both workers have the first core, the model and
-Redis share the second. All answers wait at one gate of the model until every one of them has been begun, so
-that what is measured is streaming alone.
+`python -m tests.bench.writing` shows that ours keeps up. Each worker has the first core; the model and Redis share the
+second. All answers wait at one gate of the model until all have begun, so that only streaming is measured.
 
-What each step bought, chunks per CPU-second of a worker that has more to do than it can:
+What each step gained, in chunks per CPU-second of a worker that has more to do than it can:
 
 | | |
 |---|--:|
@@ -53,7 +52,7 @@ Process = TypeVar("Process", bound=OsProcess)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One run's figures. A chunk is one piece of text from the model."""
+    """The figures of one run. A chunk is one piece of text from the model."""
 
     tokens: int
     """Of each answer."""
@@ -71,15 +70,15 @@ class Written:
 
 
 async def ours(tokens: int = TOKENS) -> Written:
-    """Our worker, given its deliveries through the queue."""
+    """Our worker, which gets its deliveries through the queue."""
     environ = {"OUTLIVE_SLOTS": str(ANSWERS)}
-    async with _Place() as place:
-        worker = place.runs(WorkerProcess("worker", place.environ | environ))
+    async with _Site() as site:
+        worker = site.runs(WorkerProcess("worker", site.environ | environ))
         await worker.start()
         keys = Keys("ol")
-        log = EventLog(place.client, keys, LogLimits(_LEASE_S, 3, _HOUR_S, _HOUR_S))
-        queue = Queue(place.client, keys, expiry_s=_HOUR_S)
-        reader = LogReader(place.client, keys)
+        log = EventLog(site.client, keys, LogLimits(_LEASE_S, 3, _HOUR_S, _HOUR_S))
+        queue = Queue(site.client, keys, expiry_s=_HOUR_S)
+        reader = LogReader(site.client, keys)
         ids: list[str] = []
         for _ in range(ANSWERS):
             new = generation(chat(_model(tokens)))
@@ -91,26 +90,26 @@ async def ours(tokens: int = TOKENS) -> Written:
             return all(isinstance(meta, Meta) and meta.is_closed for meta in await reader.metas(some))
 
         async def closed() -> bool:
-            # One of them first: to look at all takes time of the core that Redis and the model share.
+            # Wait for one first: polling all takes time on the core that Redis and the model share.
             return await are_closed(ids[-1:]) and await are_closed(ids)
 
-        return await place.measured(worker, closed, tokens)
+        return await site.measured(worker, closed, tokens)
 
 
 async def tutorial() -> Written:
     """Typed iteration and an XADD for each chunk."""
-    async with _Place() as place:
+    async with _Site() as site:
         command = [sys.executable, "-m", "tests.bench.baseline.worker", _model(TOKENS), str(ANSWERS)]
-        worker = place.runs(OsProcess("tutorial", command, place.environ))
+        worker = site.runs(OsProcess("tutorial", command, site.environ))
         await worker.start()
 
         async def done() -> bool:
             return worker.has_printed("worker done")
 
-        return await place.measured(worker, done, TOKENS)
+        return await site.measured(worker, done, TOKENS)
 
 
-class _Place:
+class _Site:
     """Redis and the model on one core, a worker on the other."""
 
     def __init__(self) -> None:
@@ -132,7 +131,7 @@ class _Place:
         return worker
 
     async def measured(self, worker: OsProcess, is_over: Callable[[], Awaitable[bool]], tokens: int) -> Written:
-        """From the moment all answers have begun to the end of the last."""
+        """From the moment when all answers have begun to the end of the last."""
 
         async def begun() -> bool:
             asked = await self._model.requests()
@@ -164,7 +163,7 @@ def _model(tokens: int) -> str:
 
 
 async def main() -> None:
-    """That a worker keeps up: how late it is at the end does not depend on when that is."""
+    """Show that a worker keeps up: how late it is at the end does not depend on the length of the run."""
     rows = []
     for tokens in _LENGTHS:
         run = await ours(tokens)

@@ -1,4 +1,4 @@
-"""What breaks behind the page or under it: the answer goes on, and the page says quietly what happened."""
+"""What breaks behind the page or below it: the answer goes on, and the page says what happened."""
 
 from collections.abc import AsyncIterator
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Its own: it is harmed."""
+    """Its own stack, because the tests harm it."""
     async with Stack(redis=redis_server, settings={"lease_s": 2, "retry_s": 0.2}) as running:
         yield running
 
 
 async def texts(page: Tab, stack: Stack, generation_id: str) -> tuple[str, str]:
-    """What is shown and what the log says, without blanks and signs of Markdown."""
+    """The text on the page and the text of the log, without blanks and Markdown signs."""
     snapshot = await stack.snapshot(generation_id)
 
     def bare(text: str) -> str:
@@ -31,33 +31,33 @@ async def texts(page: Tab, stack: Stack, generation_id: str) -> tuple[str, str]:
 
 
 async def test_a_killed_and_restarted_api_is_a_pause(page: Tab, stack: Stack) -> None:
-    """The page says that it reconnects, and then nothing more of it."""
+    """The page says that it reconnects; then the notice disappears."""
     gate = unique()
     model = demo(pace_s=0, tokens=60, chars=10, gate=gate, gate_after=30, echo=1)
     generation_id = await page.ask("calm sea " * 60, model=model)
-    await page.until_words(200)
+    await page.until_characters(200)
     stack.apis[0].kill()
-    await expect(page.answer.locator(".road")).to_be_visible()
+    await expect(page.answer.locator(".notice.connection")).to_be_visible()
     await stack.model.open_gate(gate)
     await stack.apis[0].start()
     await page.until_over()
     shown, logged = await texts(page, stack, generation_id)
     assert shown == logged
-    await expect(page.answer.locator(".road")).not_to_be_visible()
+    await expect(page.answer.locator(".notice.connection")).not_to_be_visible()
 
 
 async def test_a_killed_worker_is_a_new_attempt_without_leftovers(page: Tab, stack: Stack) -> None:
-    """The first attempt's text goes when the second begins; the page says why."""
+    """The text of the first attempt disappears when the second begins; the page says why."""
     gate = unique()
     generation_id = await page.ask("tide " * 80, model=demo(pace_s=0, chars=10, gate=gate, gate_after=20, echo=1))
-    await page.until_words(150)
+    await page.until_characters(150)
     stack.workers[0].kill()
     await stack.model.open_gate(gate)
     await stack.workers[0].start()
     await page.until_over()
     shown, logged = await texts(page, stack, generation_id)
     assert shown == logged == "tide" * 80
-    await expect(page.answer.locator(".notice").first).to_contain_text("started the answer again")
+    await expect(page.answer.locator(".notice").first).to_contain_text("starts the answer again")
     assert (await stack.snapshot(generation_id))["attempt"] == 2
 
 
@@ -65,11 +65,11 @@ async def test_offline_and_online_again(page: Tab, stack: Stack) -> None:
     """The answer goes on meanwhile; the page catches up by itself."""
     gate = unique()
     generation_id = await page.ask("wave " * 100, model=demo(pace_s=0, chars=10, gate=gate, gate_after=20, echo=1))
-    await page.until_words(150)
+    await page.until_characters(150)
     await page.page.context.set_offline(True)
-    # What is open stays open in an emulated network; a real one breaks it, and so does the restart.
+    # An emulated offline network keeps open connections. A real one breaks them, and so does the restart.
     stack.apis[0].kill()
-    await expect(page.answer.locator(".road")).to_contain_text("offline")
+    await expect(page.answer.locator(".notice.connection")).to_contain_text("offline")
     await stack.apis[0].start()
     await stack.model.open_gate(gate)
     await stack.closed(generation_id)
@@ -80,7 +80,7 @@ async def test_offline_and_online_again(page: Tab, stack: Stack) -> None:
 
 
 async def test_a_providers_error_is_told_with_its_reason(page: Tab, stack: Stack) -> None:
-    """And the question can be asked again."""
+    """And the person can ask again."""
     await page.ask("Anybody there?", model="unknown-model")
     await page.until_over("failed")
     await expect(page.answer.locator(".ending")).to_contain_text("unknown-model")
@@ -101,13 +101,13 @@ async def test_asking_while_the_server_is_away_is_told(page: Tab, stack: Stack) 
 
 
 async def test_a_page_that_was_asleep_reads_on(browser: Browser, stack: Stack) -> None:
-    """Frozen by the browser, as a laptop's lid does; thawed, it catches up."""
+    """The browser freezes it, as when a laptop is closed; afterwards it catches up."""
     async with tab(browser, stack.urls[0]) as page:
         await page.open()
         gate = unique()
         model = demo(pace_s=0, chars=10, gate=gate, gate_after=20, echo=1)
         generation_id = await page.ask("dune " * 100, model=model)
-        await page.until_words(150)
+        await page.until_characters(150)
         devtools = await page.page.context.new_cdp_session(page.page)
         await devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
         await stack.model.open_gate(gate)

@@ -1,4 +1,4 @@
-"""Answers written by hand into the log, past any worker: every event of a tool call and of a value that grows."""
+"""Answers written into the log by the test, without a worker: every event of a tool call and of a growing value."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -11,7 +11,7 @@ from outlive.shared.log.eventlog import Batch, Entry, EventLog
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import EventType
 from outlive.shared.store.connect import connect
-from tests.browser.conftest import Look
+from tests.browser.conftest import Appearance
 from tests.integration.logs import LIMITS, append
 from tests.support.browser import Tab, tab
 from tests.support.redis_server import RedisServer
@@ -23,7 +23,7 @@ _USAGE = {"prompt_tokens": 96, "completion_tokens": 148, "total_tokens": 244}
 
 
 class Author:
-    """Writes one generation's log as its worker would."""
+    """Writes the log of one generation as its worker would."""
 
     def __init__(self, log: EventLog, generation_id: str) -> None:
         self.id = generation_id
@@ -41,21 +41,21 @@ class Author:
         await self.take()
 
     async def say(self, *events: tuple[str, dict[str, Any]]) -> None:
-        """The next events."""
+        """Append the next events."""
         entries = [Entry(kind, encode_json(data), 0, 0) for kind, data in events]
         terminal = EventType.COMPLETED if events[-1][0] == "completed" else None
         await append(self._log, Batch(self.id, self._epoch, self._seq, entries, terminal))
         self._seq += len(entries)
 
     async def complete(self, finish_reason: str = "stop", **more: Any) -> None:
-        """The terminal."""
+        """Append the terminal."""
         totals = {"usage": _USAGE, "chars": 0, "events": self._seq + 1}
         await self.say(("completed", {"finish_reason": finish_reason, **totals, **more}))
 
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Without a worker: the test is one."""
+    """Without a worker: the test plays the worker."""
     async with Stack(redis=redis_server, workers=0) as running:
         yield running
 
@@ -67,7 +67,7 @@ async def log(stack: Stack) -> AsyncIterator[EventLog]:
 
 
 async def begin(stack: Stack, log: EventLog, prompt: str, mode: str) -> Author:
-    """A question that the page asked, and its first attempt."""
+    """A question as the page asks it, and its first attempt."""
     noted = {"page": {"prompt": prompt, "model": "demo", "mode": mode, "after": None}}
     made = await stack.post(chat("demo", prompt, metadata=noted))
     author = Author(log, made.json()["id"])
@@ -80,7 +80,7 @@ def ops(target: str, *changes: tuple[str, str, Any]) -> tuple[str, dict[str, Any
 
 
 async def test_a_tool_call_is_seen_from_its_first_piece_to_its_result(page: Tab, stack: Stack, log: EventLog) -> None:
-    """Arguments grow as text, then as values; a new attempt forgets them; a reload shows the same."""
+    """Arguments grow as text, then as values; a new attempt drops them; a reload shows the same."""
     author = await begin(stack, log, "Can I walk there?", "tools")
     await page.open(author.id)
     for attempt in (1, 2):
@@ -118,7 +118,7 @@ async def test_a_tool_call_is_seen_from_its_first_piece_to_its_result(page: Tab,
 
 
 async def test_a_value_grows_where_it_changes(page: Tab, stack: Stack, log: EventLog) -> None:
-    """Each op shows at once; what is shown already stays the same element; a schema's violation is told."""
+    """Each op shows at once, existing elements stay, and the page shows a schema violation."""
     author = await begin(stack, log, "Plan a day", "data")
     await page.open(author.id)
     tree = page.answer.locator(".tree").first
@@ -137,8 +137,10 @@ async def test_a_value_grows_where_it_changes(page: Tab, stack: Stack, log: Even
     await expect(page.answer.locator(".ending")).to_contain_text("null is not of type object")
 
 
-async def test_the_picture_of_tools_and_data(browser: Browser, stack: Stack, log: EventLog, look: Look) -> None:
-    """One answer with a call, its result and a value, half done, as README shows it."""
+async def test_the_picture_of_tools_and_data(
+    browser: Browser, stack: Stack, log: EventLog, appearance: Appearance
+) -> None:
+    """One answer with a call, its result and an unfinished value, for the picture in the documentation."""
     author = await begin(stack, log, "Plan a walk from Amrum to Föhr", "data")
     done = {"place": "Amrum Nord", "date": "Saturday"}
     await author.say(
@@ -151,11 +153,11 @@ async def test_the_picture_of_tools_and_data(browser: Browser, stack: Stack, log
         ops("output", ("add", "/stops/0", "11:10, Norddorf, the last dune")),
         ops("output", ("add", "/stops/1", "12:40, the channel, knee-deep at low ti")),
     )
-    async with tab(browser, stack.urls[0], **look.options) as page:
+    async with tab(browser, stack.urls[0], **appearance.options) as page:
         await page.open(author.id)
         await expect(page.answer.locator(".tree").last).to_contain_text("low ti")
         await page.until("() => !document.getElementById('viewers').hidden")
-        await look.keep(page, "tools")
+        await appearance.keep(page, "tools")
         await author.say(ops("output", ("append", "/stops/1", "de")))
         await author.complete()
         await page.until_over()

@@ -14,15 +14,15 @@ QUESTION: Final = "Why does the sea look blue?"
 
 
 async def words_of(tab_: Tab) -> str:
-    """Without blanks, which rendering is free to change."""
+    """The text without blanks, which rendering may change."""
     return "".join((await tab_.text()).split())
 
 
 async def test_an_answer_streams_and_is_rendered(page: Tab, stack: Stack) -> None:
-    """Markdown becomes elements as it comes; at the end come time, tokens and usage."""
+    """Markdown becomes elements as it comes; at the end the page shows time, tokens and usage."""
     gate = unique()
     generation_id = await page.ask(QUESTION, model=demo(pace_s=0, reasoning=5, gate=gate, gate_after=30))
-    await page.until_words(80)
+    await page.until_characters(80)
     assert (await stack.snapshot(generation_id))["status"] == "running"
     await expect(page.page.locator("#viewers")).to_have_text("1 viewer")
     await stack.model.open_gate(gate)
@@ -34,7 +34,7 @@ async def test_an_answer_streams_and_is_rendered(page: Tab, stack: Stack) -> Non
     await expect(answer.locator(".code .language")).to_have_text("python")
     assert "for token in answer:" in await answer.locator("pre code").inner_text()
     assert "tokens" in await answer.locator(".measures").inner_text()
-    # Reasoning is there, and folded away.
+    # The reasoning exists, but is collapsed.
     await expect(answer.locator(".thoughts")).not_to_be_visible()
     await answer.locator(".reasoning summary").click()
     await expect(answer.locator(".thoughts")).to_contain_text("The question is")
@@ -44,13 +44,13 @@ async def test_two_tabs_show_equal_text(page: Tab, stack: Stack, browser: Browse
     """One from the start, one that joins in the middle by the shared link; both are counted."""
     gate = unique()
     await page.ask(QUESTION, model=demo(pace_s=0, tokens=300, gate=gate, gate_after=100))
-    await page.until_words(200)
+    await page.until_characters(200)
     await page.page.click("#share")
     link = await page.page.input_value("#link")
     await page.page.keyboard.press("Escape")
     async with tab(browser, stack.urls[0]) as other:
         await other.page.goto(link)
-        await other.until_words(200)
+        await other.until_characters(200)
         assert await words_of(other) == await words_of(page)
         await expect(page.page.locator("#viewers")).to_have_text("2 viewers", timeout=20_000)
         await stack.model.open_gate(gate)
@@ -61,13 +61,13 @@ async def test_two_tabs_show_equal_text(page: Tab, stack: Stack, browser: Browse
 
 
 async def test_a_reload_in_the_middle_continues(page: Tab, stack: Stack) -> None:
-    """Nothing is kept in the browser but the address; the question comes back as well."""
+    """The browser stores nothing but the address; the question comes back as well."""
     gate = unique()
     generation_id = await page.ask(QUESTION, model=demo(pace_s=0, tokens=200, gate=gate, gate_after=60))
-    await page.until_words(150)
+    await page.until_characters(150)
     before = await words_of(page)
     await page.page.reload()
-    await page.until_words(150)
+    await page.until_characters(150)
     assert await words_of(page) == before
     await expect(page.page.locator(".question")).to_contain_text(QUESTION)
     await stack.model.open_gate(gate)
@@ -77,9 +77,9 @@ async def test_a_reload_in_the_middle_continues(page: Tab, stack: Stack) -> None
 
 
 async def test_stop_stops_and_retry_asks_again(page: Tab, stack: Stack) -> None:
-    """The text so far stays; the same question is asked anew in its place."""
+    """The text so far stays; Retry asks the same question again in the same position."""
     first = await page.ask(QUESTION, model=demo(pace_s=0, gate=unique(), gate_after=40))
-    await page.until_words(100)
+    await page.until_characters(100)
     await page.page.click("#stop")
     await page.until_over("cancelled")
     await expect(page.answer.locator(".ending")).to_have_text("Stopped.")
@@ -88,14 +88,14 @@ async def test_stop_stops_and_retry_asks_again(page: Tab, stack: Stack) -> None:
 
     await page.answer.get_by_role("button", name="Retry").click()
     await page.until("before => !location.href.includes(before)", first)
-    await page.until_words(100)
+    await page.until_characters(100)
     await expect(page.page.locator(".turn")).to_have_count(1)
     await page.page.click("#stop")
     await page.until_over("cancelled")
 
 
 async def test_a_conversation_goes_on_and_comes_back(page: Tab, stack: Stack) -> None:
-    """A second question is sent with the first and its answer; the link of the last one shows both."""
+    """The second question is sent with the first and its answer; the link of the last one shows both."""
     first = await page.ask("Alpha?", model=demo(pace_s=0, echo=1))
     await page.until_over()
     second = await page.ask("Beta?", model=demo(pace_s=0, echo=1))
@@ -109,7 +109,7 @@ async def test_a_conversation_goes_on_and_comes_back(page: Tab, stack: Stack) ->
     await expect(page.page.locator(".turn")).to_have_count(2)
     await expect(page.page.locator(".question").first).to_contain_text("Alpha?")
     await expect(page.page.locator(".markdown").first).to_have_text("Alpha?")
-    # In the list they are one conversation, and it opens from there.
+    # The list shows them as one conversation, which opens from there.
     await page.page.click("#new")
     await expect(page.page.locator("#welcome")).to_be_visible()
     await page.page.locator("#conversations a", has_text="Beta?").first.click()
@@ -121,7 +121,7 @@ async def test_a_conversation_goes_on_and_comes_back(page: Tab, stack: Stack) ->
 
 
 async def test_tool_calls_show_their_arguments(page: Tab) -> None:
-    """One card a call; and what the end means."""
+    """One card for each call, and what the end means."""
     await page.ask("Can I walk there?", model=demo(pace_s=0, tools=2), mode="tools")
     await page.until_over()
     cards = page.answer.locator(".call")
@@ -132,7 +132,7 @@ async def test_tool_calls_show_their_arguments(page: Tab) -> None:
 
 
 async def test_structured_output_is_a_tree(page: Tab) -> None:
-    """Not its text."""
+    """Instead of its text."""
     await page.ask("Plan a day", model=demo(pace_s=0), mode="data")
     await page.until_over()
     tree = page.answer.locator(".tree").first
@@ -142,7 +142,7 @@ async def test_structured_output_is_a_tree(page: Tab) -> None:
 
 
 async def test_a_native_event_source_reads_the_same_url(page: Tab, stack: Stack) -> None:
-    """All events in order; after the terminal it comes once more, is told 204 and stops."""
+    """All events in order; after the terminal it connects once more, gets 204 and stops."""
     generation_id = await stack.create(demo(pace_s=0.005, tokens=100))
     seen = await page.page.evaluate(
         """id => new Promise((resolve) => {
@@ -163,7 +163,7 @@ async def test_a_native_event_source_reads_the_same_url(page: Tab, stack: Stack)
 
 
 async def test_an_answer_that_is_not_there_says_so(page: Tab) -> None:
-    """And offers nothing that would not work."""
+    """And the page offers no button that would not work."""
     await page.open("gen_" + "0" * 32)
     await page.until_over("failed")
     await expect(page.answer.locator(".ending")).to_be_visible()
@@ -177,6 +177,6 @@ async def test_it_can_be_used_by_keyboard_alone(page: Tab) -> None:
     await expect(page.page.locator("#prompt")).to_have_value("One line\nand another")
     await page.page.keyboard.press("Enter")
     await expect(page.page.locator(".question")).to_contain_text("and another")
-    await page.until_words(10)
+    await page.until_characters(10)
     await page.page.click("#stop")
     await page.until_over("cancelled")

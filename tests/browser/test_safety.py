@@ -1,4 +1,4 @@
-"""What a model says is text, whatever it says: nothing runs, nothing loads, no link leads astray."""
+"""The text of a model stays text: nothing runs, nothing loads, and no link is unsafe."""
 
 from typing import Final
 
@@ -45,7 +45,7 @@ CORPUS: Final = [
 
 
 async def test_nothing_of_a_models_text_runs_or_loads(page: Tab, stack: Stack) -> None:
-    """A corpus of attacks, all at once and character by character, which cuts every one of them."""
+    """A corpus of attacks, at once and character by character, which splits every one of them."""
     asked: list[str] = []
     page.page.on("request", lambda sent: asked.append(sent.url))
     for chars in (1, 7, 400):
@@ -54,7 +54,7 @@ async def test_nothing_of_a_models_text_runs_or_loads(page: Tab, stack: Stack) -
         await page.page.click("#new")
         await page.page.go_back()
         await page.until_over()
-    found = await page.page.evaluate(
+    document = await page.page.evaluate(
         """() => ({
             evil: "evil" in window,
             elements: [...document.querySelectorAll(".markdown *")].map((one) => one.localName),
@@ -62,16 +62,16 @@ async def test_nothing_of_a_models_text_runs_or_loads(page: Tab, stack: Stack) -
             links: [...document.querySelectorAll(".markdown a[href]")].map((one) => one.href),
         })"""
     )
-    assert found["evil"] is False
-    assert not set(found["elements"]) & {"script", "img", "svg", "iframe", "style", "b", "object", "form"}
-    assert not [name for name in found["attributes"] if name.startswith("on")]
-    assert found["links"]
-    assert {link.partition(":")[0] for link in found["links"]} <= {"https", "mailto"}
+    assert document["evil"] is False
+    assert not set(document["elements"]) & {"script", "img", "svg", "iframe", "style", "b", "object", "form"}
+    assert not [name for name in document["attributes"] if name.startswith("on")]
+    assert document["links"]
+    assert {link.partition(":")[0] for link in document["links"]} <= {"https", "mailto"}
     assert {url for url in asked if not url.startswith((stack.urls[0], "data:"))} == set()
 
 
 async def test_a_question_is_text_as_well(page: Tab) -> None:
-    """In its bubble and in the list of conversations."""
+    """In the conversation and in the list of conversations."""
     await page.ask("<img src=x onerror='window.evil = 1'><b>bold</b>", model=demo(pace_s=0, tokens=3))
     await page.until_over()
     await page.page.reload()

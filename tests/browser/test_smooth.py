@@ -1,4 +1,4 @@
-"""A long answer stays smooth: 200 kB come without a frame that anybody would notice."""
+"""A long answer stays smooth: 200 kB come without a frame that a person would notice."""
 
 import json
 from typing import Final
@@ -25,7 +25,7 @@ MAX_MS: Final = 100
 
 
 def tasks_ms(trace: bytes) -> list[tuple[float, float]]:
-    """Of each task on the page's own thread: processor time, and time by the clock."""
+    """CPU time and duration of each task on the thread of the page."""
     events = json.loads(trace)["traceEvents"]
     threads = {
         (event["pid"], event["tid"])

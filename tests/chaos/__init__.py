@@ -1,6 +1,9 @@
-"""Outlive under faults: real processes, real Redis, and something goes wrong at an exact place.
+"""Outlive under faults: real processes, real Redis, and something fails at an exact moment.
 
-Each test is one fault, run `CHAOS_RUNS` times from `CHAOS_SEED`; `make chaos` prints what viewers
-noticed of each as a table. `fleet.py` is what runs, `trial.py` one run of one fault, `tap.py` what
-the workers say to Redis, `verdict.py` what counts as lost, doubled or broken.
+Each test is one fault. It runs `CHAOS_RUNS` times, with choices from `CHAOS_SEED`; `make chaos` prints a table of
+what viewers noticed. `deployment.py` owns the processes, `fault_run.py` one run of one fault, `redis_tap.py` what
+the workers send to Redis, `fault_cost.py` what counts as lost, doubled or broken, `fault_table.py` the table.
+
+A test reads in this order: start answers, `fault_begins`, do the harm, `fault_ends`, and
+`check_nothing_lost_or_doubled`.
 """

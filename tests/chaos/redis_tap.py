@@ -1,7 +1,7 @@
-"""Owns what one process says to Redis and is answered: recorded, held or lost at an exact place.
+"""Owns the record of what one process sends to Redis and what Redis replies; it can hold or drop either exactly.
 
-A `Tap` watches all connections of one link (`support/proxy.py`). It knows our scripts by digest, so
-a fault can strike between a `take` and its reply without a line of test code in the product.
+A `Tap` observes all connections of one link (`tests/support/tcp_fault_proxy.py`). It recognises our scripts by their
+digests. So a fault can strike between a `take` and its reply, and the product needs no test code for it.
 """
 
 import asyncio
@@ -16,32 +16,33 @@ import hiredis
 
 from outlive.shared.store import scripts
 
-_KEPT: Final = 50_000
+_MAX_KEPT: Final = 50_000
 _ON_LOG: Final = frozenset({"create", "take", "append", "renew", "release", "requeue", "finish", "delete"})
 LOST: Final = frozenset({"FENCED", "CLOSED", "GONE"})
+"""The replies by which a worker learns that the log is no longer its own."""
 
 
 def _digests() -> dict[bytes, str]:
-    """Digest -> verb, of every form a script may be loaded in."""
-    found = {}
+    """Digest -> verb, in every form in which a script may be loaded."""
+    verbs = {}
     for path in (resources.files("outlive.shared") / "lua").iterdir():
         if path.name.endswith(".lua"):
             verb = path.name.removesuffix(".lua")
             for on_log in (False, True):
                 for allow_oom in (False, True):
-                    found[scripts.load(verb, on_log=on_log, allow_oom=allow_oom).digest.encode()] = verb
-    return found
+                    verbs[scripts.load(verb, on_log=on_log, allow_oom=allow_oom).digest.encode()] = verb
+    return verbs
 
 
 _VERBS: Final = _digests()
 
 
 class Command(NamedTuple):
-    """One command as it was sent; `verb` is our script's name where it is one of ours."""
+    """One command as it was sent. `verb` is the script's name if it is a script of ours."""
 
     verb: str
     args: tuple[bytes, ...]
-    """Without keys, for a script. An append's are one batch's: id, epoch, first seq, terminal, totals, events."""
+    """Of a script, without its keys. Of an append, one batch: id, epoch, first seq, terminal, totals, events."""
 
     @property
     def generation_id(self) -> str:
@@ -49,35 +50,35 @@ class Command(NamedTuple):
 
     @property
     def epoch(self) -> int:
-        """Of the attempt that speaks; 0 where the verb names none."""
+        """The epoch of the attempt that sent it; 0 if the verb carries none."""
         return int(self.args[1]) if self.verb in ("append", "renew", "release") else 0
 
     @property
     def is_terminal(self) -> bool:
-        """An append whose last event closes the log."""
+        """Whether it is an append whose last event closes the log."""
         return self.verb == "append" and self.args[3] != b""
 
     @property
     def identity(self) -> tuple[str, tuple[bytes, ...]]:
-        """The same for the same wish said again: without the noise a script is handed each time."""
-        said = {"append": 3, "take": 2, "create": 1, "finish": 1}
-        return self.verb, self.args[: said.get(self.verb)]
+        """Equal for a command and its repetition: without the arguments that differ on every call."""
+        counted = {"append": 3, "take": 2, "create": 1, "finish": 1}
+        return self.verb, self.args[: counted.get(self.verb)]
 
 
 @dataclass(slots=True)
-class Said:
-    """One command on the log and its answer."""
+class TappedCommand:
+    """One command on a log, and its reply."""
 
     command: Command
-    at: float
-    answer: str = ""
-    answered_at: float = float("inf")
+    sent_at: float
+    reply: str = ""
+    replied_at: float = float("inf")
     epoch: int = 0
-    """The epoch it speaks for; of a `take`, the one it was given."""
+    """The epoch of its attempt; for a `take`, the epoch that the reply gave."""
 
 
 class Trap:
-    """Waits for one command; what is sent stands still while it is sprung."""
+    """Waits for one command. While it is sprung, the connection's bytes are held."""
 
     def __init__(self, matches: Callable[[Command], bool], *, after: bool) -> None:
         self.matches = matches
@@ -87,16 +88,17 @@ class Trap:
         self._passes = True
 
     def release(self, *, passes: bool = True) -> None:
-        """Let it go on, or be lost with its connection."""
+        """Let the command go on; with `passes=False` drop it and its connection."""
         self._passes = passes
         self._released.set()
 
     @property
     def is_set(self) -> bool:
-        """Nobody stepped in yet, and nobody called it off."""
+        """Whether it still waits: no command sprang it, and nobody released it."""
         return not self.sprung.is_set() and not self._released.is_set()
 
     async def hold(self) -> bool:
+        """Wait for `release`, and return whether the command may go on."""
         self.sprung.set()
         await self._released.wait()
         return self._passes
@@ -106,86 +108,91 @@ class Tap:
     """All connections of one process to Redis."""
 
     def __init__(self) -> None:
-        self.said: deque[Said] = deque(maxlen=_KEPT)
-        self.commands = 0
-        self.loses: Callable[[Command], bool] | None = None
-        """Whose replies are dropped, and their connections cut."""
+        self.log_commands: deque[TappedCommand] = deque(maxlen=_MAX_KEPT)
+        """The newest commands on logs, oldest first."""
+        self.command_count = 0
+        """Commands of any kind so far."""
+        self.drops_reply: Callable[[Command], bool] | None = None
+        """Whether the reply of a command is dropped, and its connection cut."""
         self._traps: list[Trap] = []
 
-    def watch(self) -> "Conversation":
-        return Conversation(self)
+    def observe(self) -> "TappedConnection":
+        """The observer of one new connection."""
+        return TappedConnection(self)
 
     def trap(self, matches: Callable[[Command], bool], *, after: bool = False) -> Trap:
-        """Hold the next command that matches: before Redis has it, or `after` it has answered."""
-        made = Trap(matches, after=after)
-        self._traps.append(made)
-        return made
+        """Hold the next command that matches: before Redis gets it, or `after` Redis has replied."""
+        trap = Trap(matches, after=after)
+        self._traps.append(trap)
+        return trap
 
     def clear(self) -> None:
-        """No traps, no losses."""
-        self.loses = None
+        """Release all traps, and drop no replies any more."""
+        self.drops_reply = None
         for trap in self._traps:
             trap.release()
         self._traps.clear()
 
-    def sprung(self, command: Command, *, after: bool) -> Trap | None:
+    def trap_for(self, command: Command, *, after: bool) -> Trap | None:
+        """The trap that this command springs, if there is one."""
         for trap in self._traps:
             if trap.after == after and trap.is_set and trap.matches(command):
                 return trap
         return None
 
 
-class Conversation:
-    """One connection: commands paired with replies, in order."""
+class TappedConnection:
+    """One connection. It pairs commands with replies, by their order."""
 
     def __init__(self, tap: Tap) -> None:
         self._tap = tap
         self._commands: Any = hiredis.Reader()
         self._replies: Any = hiredis.Reader()
-        self._waiting: deque[list[tuple[Command, Said | None]]] = deque()
+        self._waiting: deque[list[tuple[Command, TappedCommand | None]]] = deque()
         self._paired = True
 
-    async def asked(self, data: bytes) -> bool:
+    async def from_client(self, data: bytes) -> bool:
         self._commands.feed(data)
         while (words := self._commands.gets()) is not False:
             commands = list(_commands(words))
-            self._tap.commands += 1
+            self._tap.command_count += 1
             for command in commands:
-                trap = self._tap.sprung(command, after=False)
+                trap = self._tap.trap_for(command, after=False)
                 if trap is not None and not await trap.hold():
                     return False
-            self._waiting.append([(command, self._hear(command)) for command in commands])
-            # What a subscriber is sent answers nothing.
+            self._waiting.append([(command, self._record(command)) for command in commands])
+            # Messages to a subscriber are not replies.
             self._paired = self._paired and commands[0].verb != "subscribe"
         return True
 
-    def _hear(self, command: Command) -> Said | None:
+    def _record(self, command: Command) -> TappedCommand | None:
         if not command.generation_id:
             return None
-        said = Said(command, time.monotonic(), epoch=command.epoch)
-        self._tap.said.append(said)
-        return said
+        tapped = TappedCommand(command, time.monotonic(), epoch=command.epoch)
+        self._tap.log_commands.append(tapped)
+        return tapped
 
-    async def answered(self, data: bytes) -> bool:
+    async def from_server(self, data: bytes) -> bool:
         if not self._paired:
             return True
         self._replies.feed(data)
         passes = True
         while (reply := self._replies.gets()) is not False:
-            for place, (command, said) in enumerate(self._waiting.popleft()):
-                if self._tap.loses is not None and self._tap.loses(command):
+            for index, (command, tapped) in enumerate(self._waiting.popleft()):
+                if self._tap.drops_reply is not None and self._tap.drops_reply(command):
                     passes = False
-                if said is not None:
-                    # An append is answered batch by batch, unless it is refused as a whole.
-                    _note(said, reply[place] if command.verb == "append" and isinstance(reply, list) else reply)
-                trap = self._tap.sprung(command, after=True)
+                if tapped is not None:
+                    # An append has one reply a batch, unless Redis refuses it as a whole.
+                    is_batch_reply = command.verb == "append" and isinstance(reply, list)
+                    _record_reply(tapped, reply[index] if is_batch_reply else reply)
+                trap = self._tap.trap_for(command, after=True)
                 if trap is not None and not await trap.hold():
                     return False
         return passes
 
 
 def _commands(words: list[bytes]) -> Iterator[Command]:
-    """One, but for an append, which may carry batches of many generations."""
+    """One command; several if it is an append, which may carry batches of many generations."""
     name = words[0].decode().lower()
     if name != "evalsha" or words[1] not in _VERBS:
         yield Command(name, tuple(words[1:]))
@@ -202,8 +209,8 @@ def _commands(words: list[bytes]) -> Iterator[Command]:
         rest = rest[end:]
 
 
-def _note(said: Said, reply: Any) -> None:
-    said.answered_at = time.monotonic()
-    said.answer = reply[0].decode() if isinstance(reply, list) else str(reply)
-    if said.command.verb == "take" and said.answer == "OK" and len(reply) > 1:
-        said.epoch = int(reply[1])
+def _record_reply(tapped: TappedCommand, reply: Any) -> None:
+    tapped.replied_at = time.monotonic()
+    tapped.reply = reply[0].decode() if isinstance(reply, list) else str(reply)
+    if tapped.command.verb == "take" and tapped.reply == "OK" and len(reply) > 1:
+        tapped.epoch = int(reply[1])

@@ -1,23 +1,27 @@
-"""Logs on a Redis Cluster: a primary is killed, a partition moves; answers pause and lose nothing."""
+"""Logs on a Redis Cluster: a primary is killed, or a partition moves. Answers pause and lose nothing."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from outlive.shared.store.slots import slot_of
-from tests.chaos.cluster_fleet import WideFleet
-from tests.chaos.trial import Answer, Trial
+from tests.chaos.external_redis import ExternalRedisDeployment
+from tests.chaos.fault_run import FaultRun, WatchedAnswer
 from tests.support.redis_cluster import Node, RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.stack import QUICK, chat
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 NODE_TIMEOUT_S = 1.0
 FAILOVER_S = 15.0
-"""What a cluster may take to replace a primary: by its timeouts about twice the one above, and its
-nodes share two cores with all that runs here."""
+"""How long a cluster may take to replace a primary. By its timeouts it is about twice the one above; here its
+nodes share two cores with everything else."""
+
+
+CHUNKS_BETWEEN = 25
+"""What the provider sends while half of a partition has moved: half a second of output."""
 
 
 @pytest.fixture(scope="module")
@@ -28,107 +32,115 @@ async def cluster(anyio_backend: str) -> AsyncIterator[RedisCluster]:
 
 
 @pytest.fixture(scope="module")
-async def fleet(anyio_backend: str, cluster: RedisCluster) -> AsyncIterator[WideFleet]:
-    """The queue on a Redis of its own."""
+async def deployment(anyio_backend: str, cluster: RedisCluster) -> AsyncIterator[ExternalRedisDeployment]:
+    """The queue is on a Redis of its own."""
     queue = RedisServer(name="queue")
     await queue.start()
     try:
-        async with WideFleet(queue.url, cluster.url, cluster.mend) as running:
+        async with ExternalRedisDeployment(queue.url, cluster.url, cluster.repair) as running:
             yield running
     finally:
         await queue.stop()
 
 
-async def owner(cluster: RedisCluster, answer: Answer, trial: Trial) -> Node:
+async def owner(cluster: RedisCluster, answer: WatchedAnswer, run: FaultRun) -> Node:
     """The node that has this answer's log."""
-    return await cluster.owner(slot_of(trial.fleet.stack.keys.log(answer.generation_id)))
+    return await cluster.owner(slot_of(run.deployment.stack.keys.log(answer.generation_id)))
 
 
 @pytest.mark.rule("R1", "R2", "R7", "R54")
 @pytest.mark.fault("cluster: a primary killed, 100 answers")
-async def test_a_primary_killed(trial: Trial, cluster: RedisCluster) -> None:
-    """A third of the logs has no server until its replica is one; no attempt is lost, and the workers
-    say again what the replica had not got."""
-    answers = [await trial.begin(viewers=1, pace_s=0.05, tokens=120) for _ in range(100)]
-    await trial.seen(tokens=2)
-    dead = await owner(cluster, answers[0], trial)
-    theirs = [answer for answer in answers if await owner(cluster, answer, trial) is dead]
-    trial.strike()
+async def test_a_primary_killed(run: FaultRun, cluster: RedisCluster) -> None:
+    """A third of the logs has no server until the replica is promoted. No attempt is lost, and the workers write
+    again what the replica did not have."""
+    answers = [await run.start_answer(viewers=1, pace_s=0.05, tokens=120) for _ in range(100)]
+    await run.wait_for_events(tokens=2)
+    dead = await owner(cluster, answers[0], run)
+    theirs = [answer for answer in answers if await owner(cluster, answer, run) is dead]
+    run.fault_begins()
     dead.kill()
     await cluster.promoted(dead)
-    trial.heal()
-    await trial.settle(by="event", answer_s=0.05 * 120 + FAILOVER_S, recovering=theirs)
+    run.fault_ends()
+    await run.check_nothing_lost_or_doubled(recovered_by="event", answer_s=0.05 * 120 + FAILOVER_S, recovering=theirs)
     assert {answer.snapshot["status"] for answer in answers} == {"completed"}
     assert {tuple(answer.reasons) for answer in answers} == {("started",)}
-    assert trial.notes["resets"] == 0
+    assert run.notes["resets"] == 0
 
 
 @pytest.mark.rule("R1", "R7", "R54")
 @pytest.mark.fault("cluster: a partition moved key by key")
-async def test_a_partition_moved_key_by_key(trial: Trial, cluster: RedisCluster) -> None:
-    """While keys of one generation are at two nodes neither runs a script on them: a pause."""
-    answer = await trial.begin(viewers=3, pace_s=0.02, tokens=150)
-    await trial.seen(tokens=5)
-    slot = slot_of(trial.fleet.stack.keys.log(answer.generation_id))
+async def test_a_partition_moved_key_by_key(run: FaultRun, cluster: RedisCluster) -> None:
+    """While the keys of one generation are on two nodes, neither node runs a script on them: the answer pauses."""
+    answer = await run.start_answer(viewers=3, pace_s=0.02, tokens=150)
+    await run.wait_for_events(tokens=5)
+    slot = slot_of(run.deployment.stack.keys.log(answer.generation_id))
     source = await cluster.owner(slot)
     target = next(node for node in await cluster.owners() if node is not source)
 
-    async def pause() -> None:
-        # Half of the keys here, half there, for as long as a large partition would take.
-        await asyncio.sleep(0.5)
+    async def chunks_sent() -> int:
+        return int((await run.deployment.provider_requests(answer.model))[-1]["chunks_sent"])
 
-    trial.strike()
+    async def pause() -> None:
+        # Half of the keys are on each node, for as long as a large partition would take to move.
+        before = await chunks_sent()
+
+        async def provider_went_on() -> bool:
+            return await chunks_sent() >= before + CHUNKS_BETWEEN
+
+        await until(provider_went_on, 10, f"{CHUNKS_BETWEEN} more chunks from the provider")
+
+    run.fault_begins()
     await cluster.move(slot, target, between=pause)
-    trial.heal()
-    late = await trial.join(answer)
-    await trial.settle(by="event", answer_s=5)
+    run.fault_ends()
+    late = await run.add_viewer(answer)
+    await run.check_nothing_lost_or_doubled(recovered_by="event", answer_s=5)
     assert answer.reasons == ["started"]
-    assert trial.notes["resets"] == 0
+    assert run.notes["resets"] == 0
     assert late.transcript.terminal is not None
-    assert await owner(cluster, answer, trial) is target
+    assert await owner(cluster, answer, run) is target
 
 
 @pytest.mark.rule("R1", "R7", "R54")
 @pytest.mark.fault("cluster: a partition moved at once")
-async def test_a_partition_moved_at_once(trial: Trial, cluster: RedisCluster) -> None:
-    """Where the server can (Valkey 9): no key is ever at two nodes."""
-    answer = await trial.begin(viewers=3, pace_s=0.02, tokens=150)
-    await trial.seen(tokens=5)
-    slot = slot_of(trial.fleet.stack.keys.log(answer.generation_id))
+async def test_a_partition_moved_at_once(run: FaultRun, cluster: RedisCluster) -> None:
+    """If the server can do it (Valkey 9): the keys of a partition are never on two nodes."""
+    answer = await run.start_answer(viewers=3, pace_s=0.02, tokens=150)
+    await run.wait_for_events(tokens=5)
+    slot = slot_of(run.deployment.stack.keys.log(answer.generation_id))
     source = await cluster.owner(slot)
     target = next(node for node in await cluster.owners() if node is not source)
-    trial.strike()
+    run.fault_begins()
     if not await cluster.move_at_once(slot, target):
         pytest.skip("this server moves slots key by key only")
-    trial.heal()
-    await trial.settle(by="event", answer_s=5)
+    run.fault_ends()
+    await run.check_nothing_lost_or_doubled(recovered_by="event", answer_s=5)
     assert answer.reasons == ["started"]
-    assert trial.notes["resets"] == 0
+    assert run.notes["resets"] == 0
 
 
 @pytest.mark.rule("R1", "R7", "R54")
-@pytest.mark.fault("cluster: a primary and its replica lost, the others' answers")
-async def test_the_others_go_on(trial: Trial, cluster: RedisCluster) -> None:
-    """A third of the logs is nowhere: the other answers end meanwhile, and new ones begin and end. When
-    the servers are back, so are the attempts that waited for them."""
-    answers = [await trial.begin(viewers=1, pace_s=0.02, tokens=100) for _ in range(12)]
-    await trial.seen(tokens=2)
-    dead = await owner(cluster, answers[0], trial)
-    lost = [answer for answer in answers if await owner(cluster, answer, trial) is dead]
-    trial.strike()
+@pytest.mark.fault("cluster: a primary killed with its replica, 12 answers")
+async def test_the_others_go_on(run: FaultRun, cluster: RedisCluster) -> None:
+    """A third of the logs is unreachable. The other answers complete meanwhile, and new ones begin and complete.
+    When the servers are back, the attempts that waited for them go on."""
+    answers = [await run.start_answer(viewers=1, pace_s=0.02, tokens=100) for _ in range(12)]
+    await run.wait_for_events(tokens=2)
+    dead = await owner(cluster, answers[0], run)
+    lost = [answer for answer in answers if await owner(cluster, answer, run) is dead]
+    run.fault_begins()
     await cluster.kill_with_replica(dead)
     ended = [answer for answer in answers if answer not in lost]
     for answer in ended:
-        assert (await trial.fleet.stack.closed(answer.generation_id))["status"] == "completed"
+        assert (await run.deployment.stack.closed(answer.generation_id))["status"] == "completed"
     fresh = 0
     while fresh < 3:
-        answered = await trial.fleet.stack.post(chat(QUICK))
+        answered = await run.deployment.stack.post(chat(QUICK))
         if answered.status == 201:
-            assert (await trial.fleet.stack.closed(answered.json()["id"]))["status"] == "completed"
+            assert (await run.deployment.stack.closed(answered.json()["id"]))["status"] == "completed"
             fresh += 1
     assert not dead.running
-    await cluster.mend()
-    trial.heal()
-    await trial.settle(by="event", answer_s=2 + FAILOVER_S, recovering=lost)
+    await cluster.repair()
+    run.fault_ends()
+    await run.check_nothing_lost_or_doubled(recovered_by="event", answer_s=2 + FAILOVER_S, recovering=lost)
     assert {answer.snapshot["status"] for answer in answers} == {"completed"}
     assert {tuple(answer.reasons) for answer in answers} == {("started",)}

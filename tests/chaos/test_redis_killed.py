@@ -1,13 +1,13 @@
-"""Redis is killed and comes back with its AOF: answers pause, no attempt is lost, nobody helps."""
+"""Redis is killed and comes back with its AOF: answers pause, no attempt is lost, and no operator has to act."""
 
 import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.fleet import LEASE_S
+from tests.chaos.deployment import LEASE_S
+from tests.chaos.fault_run import FaultRun
 from tests.chaos.redis_tap import Command
-from tests.chaos.trial import Trial
 
 pytestmark = pytest.mark.anyio
 
@@ -15,65 +15,65 @@ ANSWERS = 50
 PACE_S, TOKENS = 0.03, 100
 
 
-async def outage(trial: Trial, away_s: float) -> None:
-    """Fifty answers under way, Redis gone for so long."""
+async def check_outage(run: FaultRun, away_s: float) -> None:
+    """Fifty answers under way, and Redis away for this long; all complete in their first attempt."""
     for _ in range(ANSWERS):
-        await trial.begin(viewers=2, pace_s=PACE_S, tokens=TOKENS)
-    await trial.seen(tokens=2)
-    trial.strike()
-    trial.fleet.redis.kill()
-    # The outage itself: its length is what this is about.
+        await run.start_answer(viewers=2, pace_s=PACE_S, tokens=TOKENS)
+    await run.wait_for_events(tokens=2)
+    run.fault_begins()
+    run.deployment.redis.kill()
+    # The outage itself: its length is what the test is about, and no process can be asked about leases meanwhile.
     await asyncio.sleep(away_s)
-    await trial.fleet.redis.start()
-    trial.heal()
-    await trial.settle(by="event", answer_s=PACE_S * TOKENS + away_s)
-    assert {answer.snapshot["status"] for answer in trial.answers} == {"completed"}
-    assert {tuple(answer.reasons) for answer in trial.answers} == {("started",)}
+    await run.deployment.redis.start()
+    run.fault_ends()
+    await run.check_nothing_lost_or_doubled(recovered_by="event", answer_s=PACE_S * TOKENS + away_s)
+    assert {answer.snapshot["status"] for answer in run.answers} == {"completed"}
+    assert {tuple(answer.reasons) for answer in run.answers} == {("started",)}
 
 
 @pytest.mark.rule("R7")
 @pytest.mark.fault("Redis kill -9, back within the lease, 50 answers")
-async def test_back_within_the_lease(trial: Trial) -> None:
-    """Leases still run when it returns."""
-    await outage(trial, 0.0)
+async def test_back_within_the_lease(run: FaultRun) -> None:
+    """When Redis returns, no lease has run out."""
+    await check_outage(run, 0.0)
 
 
 @pytest.mark.rule("R7", "R10")
 @pytest.mark.fault("Redis kill -9, back after two leases, 50 answers")
-async def test_back_after_two_leases(trial: Trial) -> None:
-    """All leases have run out when it returns: the owners renew before anybody may take."""
-    await outage(trial, 2 * LEASE_S)
+async def test_back_after_two_leases(run: FaultRun) -> None:
+    """When Redis returns, all leases have run out: their owners renew them before another worker may take."""
+    await check_outage(run, 2 * LEASE_S)
 
 
 @pytest.mark.rule("R7")
 @pytest.mark.fault("every Redis reply lost once")
-async def test_every_reply_lost_once(trial: Trial) -> None:
-    """Each command of each process is done, and its answer never comes; those a new connection begins with, too."""
-    for link in trial.fleet.links:
-        link.tap.loses = once()
+async def test_every_reply_lost_once(run: FaultRun) -> None:
+    """Redis runs each command of each process, and the reply never arrives; also those that open a connection."""
+    for link in run.deployment.links:
+        link.tap.drops_reply = once()
         link.proxy.cut()
     for _ in range(5):
-        await trial.begin(pace_s=0.02, tokens=40)
-    trial.strike()
-    await asyncio.gather(*(answer.watching for answer in trial.answers))
-    for tap in trial.fleet.taps:
+        await run.start_answer(pace_s=0.02, tokens=40)
+    run.fault_begins()
+    await asyncio.gather(*(answer.watching for answer in run.answers))
+    for tap in run.deployment.taps:
         tap.clear()
-    trial.heal()
-    await trial.settle()
-    assert {answer.snapshot["status"] for answer in trial.answers} == {"completed"}
+    run.fault_ends()
+    await run.check_nothing_lost_or_doubled()
+    assert {answer.snapshot["status"] for answer in run.answers} == {"completed"}
 
 
 def once() -> Callable[[Command], bool]:
-    """The first time a command is said its reply is lost; said again it is answered. Of the reads at
-    the live end, which are never the same twice, every other one."""
-    said: set[object] = set()
+    """A command loses its reply the first time, and gets it when it is sent again. Reads at the live end are never
+    the same twice: every second one loses its reply."""
+    lost: set[object] = set()
 
     def loses(command: Command) -> bool:
         if command.verb == "xread":
-            said.symmetric_difference_update({"xread"})
-            return "xread" in said
-        new = command.identity not in said
-        said.add(command.identity)
+            lost.symmetric_difference_update({"xread"})
+            return "xread" in lost
+        new = command.identity not in lost
+        lost.add(command.identity)
         return new
 
     return loses

@@ -1,18 +1,18 @@
-"""Queue and logs on what Sentinels watch over: the primary is killed, and its replica takes its place."""
+"""Queue and logs on servers that Sentinels watch: the primary is killed, and its replica takes over."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.chaos.cluster_fleet import WideFleet
-from tests.chaos.trial import Trial
+from tests.chaos.external_redis import ExternalRedisDeployment
+from tests.chaos.fault_run import FaultRun
 from tests.support.sentinels import SentinelSet
 
 pytestmark = pytest.mark.anyio
 
 DOWN_AFTER_S = 1.0
 FAILOVER_S = 15.0
-"""What Sentinels may take: about twice the above, on cores they share with all that runs here."""
+"""How long Sentinels may take: about twice the time above, on cores that they share with everything here."""
 
 
 @pytest.fixture(scope="module")
@@ -22,26 +22,28 @@ async def sentinels(anyio_backend: str) -> AsyncIterator[SentinelSet]:
 
 
 @pytest.fixture(scope="module")
-async def fleet(anyio_backend: str, sentinels: SentinelSet) -> AsyncIterator[WideFleet]:
-    """One setting says it all."""
-    async with WideFleet(sentinels.url, sentinels.url, sentinels.mend) as running:
+async def deployment(anyio_backend: str, sentinels: SentinelSet) -> AsyncIterator[ExternalRedisDeployment]:
+    """One address serves for both, queue and logs."""
+    async with ExternalRedisDeployment(sentinels.url, sentinels.url, sentinels.repair) as running:
         yield running
 
 
 @pytest.mark.long
 @pytest.mark.rule("R1", "R2", "R7")
 @pytest.mark.fault("Sentinel: the primary killed, 100 answers")
-async def test_the_primary_killed(trial: Trial, sentinels: SentinelSet) -> None:
-    """All pause, nothing is lost; and what is asked for afterwards is answered."""
-    answers = [await trial.begin(viewers=1, pace_s=0.05, tokens=120) for _ in range(100)]
-    await trial.seen(tokens=2)
+async def test_the_primary_killed(run: FaultRun, sentinels: SentinelSet) -> None:
+    """All answers pause and nothing is lost; a new generation afterwards completes."""
+    answers = [await run.start_answer(viewers=1, pace_s=0.05, tokens=120) for _ in range(100)]
+    await run.wait_for_events(tokens=2)
     dead = await sentinels.primary()
-    trial.strike()
+    run.fault_begins()
     dead.kill()
     await sentinels.promoted(dead)
-    trial.heal()
-    await trial.settle(by="event", answer_s=0.05 * 120 + FAILOVER_S)
+    run.fault_ends()
+    await run.check_nothing_lost_or_doubled(recovered_by="event", answer_s=0.05 * 120 + FAILOVER_S)
     assert {answer.snapshot["status"] for answer in answers} == {"completed"}
     assert {tuple(answer.reasons) for answer in answers} == {("started",)}
-    assert trial.notes["resets"] == 0
-    assert (await trial.fleet.stack.closed(await trial.fleet.stack.create("demo;pace_s=0")))["status"] == "completed"
+    assert run.notes["resets"] == 0
+    assert (await run.deployment.stack.closed(await run.deployment.stack.create("demo;pace_s=0")))[
+        "status"
+    ] == "completed"

@@ -1,4 +1,4 @@
-"""Everybody comes back at once: what Redis is asked grows with the processes, not with the viewers."""
+"""All viewers come back at once: the load on Redis grows with API processes, not with viewers."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 
 from outlive.shared.model.cursor import START, Cursor
-from tests.chaos.trial import Answer, Trial
+from tests.chaos.fault_run import FaultRun, WatchedAnswer
 from tests.support.sse import open_events
 from tests.support.transcript import Transcript
 
@@ -14,16 +14,16 @@ pytestmark = pytest.mark.anyio
 
 FEW, MANY = 50, 500
 PER_SECOND = 60
-"""Of one process, however many come: a look of two commands at most every 50 ms, and whatever else goes
-on meanwhile (sweeps, the tokens' own reads)."""
+"""Commands of one process, however many viewers come: two commands at most every 50 ms for their cursors, and
+whatever else runs meanwhile (sweeps, reads of new tokens)."""
 
 
-async def storm(trial: Trial, answer: Answer, viewers: int) -> tuple[int, float]:
-    """So many viewers resume at the same moment, and see an event; how many commands and seconds that cost."""
-    before, began = commands(trial), time.monotonic()
+async def storm(run: FaultRun, answer: WatchedAnswer, viewers: int) -> tuple[int, float]:
+    """Let so many viewers resume at the same moment and see an event; return the commands and seconds it cost."""
+    before, began = commands(run), time.monotonic()
 
     async def resume(number: int) -> None:
-        url = trial.fleet.stack.urls[number % 2]
+        url = run.deployment.stack.urls[number % 2]
         transcript = Transcript(answer.generation_id, f"viewer {number}")
         async with open_events(url, answer.generation_id, after=START if number % 3 else first(answer)) as stream:
             async for frame in stream:
@@ -34,28 +34,28 @@ async def storm(trial: Trial, answer: Answer, viewers: int) -> tuple[int, float]
     async with asyncio.TaskGroup() as tasks:
         for number in range(viewers):
             tasks.create_task(resume(number))
-    return commands(trial) - before, time.monotonic() - began
+    return commands(run) - before, time.monotonic() - began
 
 
-def commands(trial: Trial) -> int:
-    return sum(trial.fleet.link(api).tap.commands for api in trial.fleet.apis)
+def commands(run: FaultRun) -> int:
+    return sum(run.deployment.link(api).tap.command_count for api in run.deployment.apis)
 
 
-def first(answer: Answer) -> Cursor:
-    """The first event's cursor: a resume somewhere in the middle."""
-    return Cursor.parse(answer.watchers[0].transcript.frames[0].id or "")
+def first(answer: WatchedAnswer) -> Cursor:
+    """The cursor of the first event: to resume in the middle."""
+    return Cursor.parse(answer.viewers[0].transcript.frames[0].id or "")
 
 
 @pytest.mark.rule("R8")
 @pytest.mark.fault(f"reconnect storm of {MANY} viewers")
-async def test_a_reconnect_storm(trial: Trial) -> None:
-    """Ten times the viewers, the same commands."""
-    answer = await trial.begin(pace_s=0.1, tokens=100)
-    await trial.seen(tokens=3)
-    few, _ = await storm(trial, answer, FEW)
-    many, took_s = await storm(trial, answer, MANY)
-    trial.notes["Redis commands for 50"] = few
-    trial.notes["for 500"] = many
-    trial.heal()
-    await trial.settle(answer_s=12)
-    assert many < few + PER_SECOND * (1 + took_s) * len(trial.fleet.apis)
+async def test_a_reconnect_storm(run: FaultRun) -> None:
+    """Ten times the viewers cost the same number of commands."""
+    answer = await run.start_answer(pace_s=0.1, tokens=100)
+    await run.wait_for_events(tokens=3)
+    few, _ = await storm(run, answer, FEW)
+    many, took_s = await storm(run, answer, MANY)
+    run.notes["Redis commands for 50"] = few
+    run.notes["for 500"] = many
+    run.fault_ends()
+    await run.check_nothing_lost_or_doubled(answer_s=12)
+    assert many < few + PER_SECOND * (1 + took_s) * len(run.deployment.apis)

@@ -1,4 +1,4 @@
-"""Owns what the clients stand on: one stack for all of them, and OpenAI's SDK at each of its places."""
+"""Owns what the client tests use: one stack for all, and the SDK of OpenAI for each of its addresses."""
 
 from collections.abc import AsyncIterator
 
@@ -12,27 +12,27 @@ from tests.support.stack import Stack
 
 @pytest.fixture(scope="session")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes and one worker; whoever harms them starts their own."""
+    """Two API processes and one worker; a test that harms them starts its own."""
     async with Stack(apis=2, redis=redis_server, settings={"retry_s": 0.1}) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 async def ours(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    """The SDK at the first API process."""
-    async with openai_sdk.connected(stack.urls[0]) as client:
+    """The SDK on the first API process."""
+    async with openai_sdk.sdk_client(stack.urls[0]) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def other(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    """The SDK at the second."""
-    async with openai_sdk.connected(stack.urls[1]) as client:
+    """The SDK on the second API process."""
+    async with openai_sdk.sdk_client(stack.urls[1]) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def provider(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
-    """The SDK at the demo model, without Outlive in between."""
-    async with openai_sdk.connected(stack.model.url) as client:
+    """The SDK on the demo model itself, without Outlive in between."""
+    async with openai_sdk.sdk_client(stack.model.url) as client:
         yield client

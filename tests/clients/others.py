@@ -1,4 +1,4 @@
-"""Owns the clients nobody here wrote: each follows a generation as its own manual says, and tells its events."""
+"""Owns the clients of others: each follows a generation as its own manual says, and reports its events."""
 
 import asyncio
 import json
@@ -15,45 +15,45 @@ Events = list[dict[str, Any]]
 
 
 async def by_eventsource(url: str) -> Events:
-    told: Events = await javascript.run("others.mjs", {"client": "eventsource", "url": url})
-    return told
+    events: Events = await javascript.run("others.mjs", {"client": "eventsource", "url": url})
+    return events
 
 
 async def by_fetch_event_source(url: str) -> Events:
-    told: Events = await javascript.run("others.mjs", {"client": "fetch-event-source", "url": url})
-    return told
+    events: Events = await javascript.run("others.mjs", {"client": "fetch-event-source", "url": url})
+    return events
 
 
 async def by_httpx_sse(url: str) -> Events:
     """It leaves reconnecting to its user; this is the loop of its manual."""
-    told: Events = []
+    events: Events = []
     async with httpx.AsyncClient(timeout=20) as client:
         while True:
-            headers = {"Last-Event-ID": told[-1]["id"]} if told else {}
+            headers = {"Last-Event-ID": events[-1]["id"]} if events else {}
             async with aconnect_sse(client, "GET", url, headers=headers) as source:
                 if source.response.status_code == httpx.codes.NO_CONTENT:
-                    return told
+                    return events
                 try:
-                    # It tells of a lone `retry:` as well, as an event without data.
+                    # It also reports a lone `retry:`, as an event without data.
                     async for event in source.aiter_sse():
                         if event.data:
-                            told.append({"id": event.id, "type": event.event, "data": event.json()})
+                            events.append({"id": event.id, "type": event.event, "data": event.json()})
                 except (httpx.TransportError, SSEError):
                     continue
 
 
 async def by_curl(url: str) -> Events:
-    """As in README: the bytes as they come, and the last id in a header."""
-    told: Events = []
+    """As in the documentation: the bytes as they come, and the last id in a header."""
+    events: Events = []
     while True:
-        resume = ["-H", f"Last-Event-ID: {told[-1]['id']}"] if told else []
+        resume = ["-H", f"Last-Event-ID: {events[-1]['id']}"] if events else []
         command = ["curl", "-sN", "--max-time", "20", "-w", "\n: %{http_code}\n", *resume, url]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         out, _ = await process.communicate()
         body, _, status = out.rpartition(b"\n: ")
         if int(status) == httpx.codes.NO_CONTENT:
-            return told
-        told += [{"id": f.id, "type": f.event, "data": json.loads(f.text)} for f in Parser().feed(body)]
+            return events
+        events += [{"id": f.id, "type": f.event, "data": json.loads(f.text)} for f in Parser().feed(body)]
 
 
 CLIENTS: Final[dict[str, Callable[[str], Awaitable[Events]]]] = {

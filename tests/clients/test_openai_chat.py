@@ -1,4 +1,4 @@
-"""OpenAI's Python SDK on Chat Completions: the answers it gets from the provider, and what it cannot lose here."""
+"""OpenAI's Python SDK on Chat Completions: it gets the same answers as from the provider, and loses none here."""
 
 import asyncio
 from typing import Any
@@ -9,11 +9,11 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
-from tests.support.openai_sdk import asked, same, streamed
+from tests.support.openai_sdk import accumulated, arguments, comparable
 from tests.support.raw_http import request
 from tests.support.sse import open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
-from tests.support.tools import asking
+from tests.support.tools import calling
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 
@@ -30,35 +30,35 @@ class City(BaseModel):
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "city", "schema": City.model_json_schema()}}
 
 ANSWERS: dict[str, dict[str, Any]] = {
-    "text": asked(demo(pace_s=0, tokens=40)),
-    "reasoning": asked(demo(pace_s=0, tokens=20, reasoning=10)),
-    "refusal": asked(demo(pace_s=0, refusal=6)),
-    "calls": asked(demo(pace_s=0, tools=2), tools=[asking("a", x=1), asking("b", y="two")]),
-    "json": asked(demo(pace_s=0), response_format=SCHEMA),
-    "cut": asked(demo(pace_s=0, tokens=20), max_tokens=5),
-    "unicode": asked(demo(pace_s=0, echo=1, chars=1), "é\u2028\x00 \U0001f30a\r\n\n"),
+    "text": arguments(demo(pace_s=0, tokens=40)),
+    "reasoning": arguments(demo(pace_s=0, tokens=20, reasoning=10)),
+    "refusal": arguments(demo(pace_s=0, refusal=6)),
+    "calls": arguments(demo(pace_s=0, tools=2), tools=[calling("a", x=1), calling("b", y="two")]),
+    "json": arguments(demo(pace_s=0), response_format=SCHEMA),
+    "cut": arguments(demo(pace_s=0, tokens=20), max_tokens=5),
+    "unicode": arguments(demo(pace_s=0, echo=1, chars=1), "é\u2028\x00 \U0001f30a\r\n\n"),
 }
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_it_gets_what_the_provider_says(name: str, ours: AsyncOpenAI, provider: AsyncOpenAI) -> None:
-    """Streamed and whole, the same through Outlive as without it, up to ids."""
+    """Streamed and whole, the same through Outlive as without it, except for ids."""
     fields = ANSWERS[name]
     options = {"stream_options": {"include_usage": True}}
 
-    assert await streamed(ours, **fields, **options) == await streamed(provider, **fields, **options)
+    assert await accumulated(ours, **fields, **options) == await accumulated(provider, **fields, **options)
     whole = [await sdk.chat.completions.create(**fields) for sdk in (ours, provider)]
-    assert same(whole[0].to_dict()) == same(whole[1].to_dict())
+    assert comparable(whole[0].to_dict()) == comparable(whole[1].to_dict())
 
 
 async def test_the_typed_helper_parses_what_it_asked_for(ours: AsyncOpenAI) -> None:
     """Structured output, and the arguments of a function tool."""
     helper = ours.chat.completions
-    async with helper.stream(**asked(demo(pace_s=0)), response_format=City) as stream:
+    async with helper.stream(**arguments(demo(pace_s=0)), response_format=City) as stream:
         kinds = {event.type async for event in stream}
         final = await stream.get_final_completion()
     tool = openai.pydantic_function_tool(City, name="visit")
-    async with helper.stream(**asked(demo(pace_s=0, tools=1)), tools=[tool]) as stream:
+    async with helper.stream(**arguments(demo(pace_s=0, tools=1)), tools=[tool]) as stream:
         called = (await stream.get_final_completion()).choices[0].message.tool_calls
 
     assert {"chunk", "content.delta", "content.done"} <= kinds
@@ -69,10 +69,10 @@ async def test_the_typed_helper_parses_what_it_asked_for(ours: AsyncOpenAI) -> N
 
 @pytest.mark.rule("R53")
 async def test_an_answer_is_an_ordinary_generation(stack: Stack, ours: AsyncOpenAI, other: AsyncOpenAI) -> None:
-    """The headers say which; another may watch it natively, on another process, at the same time."""
+    """The headers name it; another client can watch it natively, on another process, at the same time."""
     gate = unique()
     model = demo(pace_s=0, tokens=20, gate=gate, gate_after=5)
-    raw = await ours.chat.completions.with_raw_response.create(**asked(model), stream=True)
+    raw = await ours.chat.completions.with_raw_response.create(**arguments(model), stream=True)
     generation_id = raw.headers["x-outlive-generation"]
     watching = asyncio.create_task(Viewer(generation_id, [stack.urls[1]]).follow())
     await stack.model.open_gate(gate)
@@ -80,14 +80,14 @@ async def test_an_answer_is_an_ordinary_generation(stack: Stack, ours: AsyncOpen
 
     assert raw.headers["x-outlive-events"] == f"/v1/generations/{generation_id}/events"
     assert (await watching).reduce()["text"] == text == (await stack.snapshot(generation_id))["text"]
-    found = await other.chat.completions.retrieve(f"chatcmpl-{generation_id.removeprefix('gen_')}")
-    assert found.choices[0].message.content == text
-    assert found._request_id == generation_id
+    stored = await other.chat.completions.retrieve(f"chatcmpl-{generation_id.removeprefix('gen_')}")
+    assert stored.choices[0].message.content == text
+    assert stored._request_id == generation_id
 
 
 @pytest.mark.rule("R49")
 async def test_a_cut_stream_goes_on_by_its_last_id_on_another_process(stack: Stack) -> None:
-    """Cut after each of its frames in turn: together the pieces are the whole, and nothing twice."""
+    """Cut after each of its frames in turn: together the pieces are the whole, and nothing comes twice."""
     body = chat(demo(pace_s=0, tokens=12, reasoning=2), stream=True, stream_options={"include_usage": True})
     async with open_stream("POST", f"{stack.urls[0]}/v1/chat/completions", body=body) as stream:
         generation_id = stream.headers["x-outlive-generation"]
@@ -97,14 +97,14 @@ async def test_a_cut_stream_goes_on_by_its_last_id_on_another_process(stack: Sta
     ids = [frame.id or "" for frame in whole]
     for last in ids[:-1]:
         async with open_stream("GET", url, headers=[("Last-Event-ID", last)]) as stream:
-            # An event's id stands first on its own last frame, and then on what is told of the next.
+            # The id of an event is on its own last frame, and then on the first frames of the next event.
             assert [frame.raw async for frame in stream] == [frame.raw for frame in whole[ids.index(last) + 1 :]]
     assert (await request("GET", url, headers=[("Last-Event-ID", whole[-1].id or "")])).status == 204
 
 
 @pytest.mark.rule("R53")
 async def test_leaving_stops_nothing_unless_that_was_wished(stack: Stack, provider: AsyncOpenAI) -> None:
-    """By default the answer goes on; with the header the provider is left as well."""
+    """By default the answer goes on; with the header the upstream is closed as well."""
     ended = {}
     for wish in ("continue", "cancel"):
         gate = unique()
@@ -123,11 +123,11 @@ async def test_leaving_stops_nothing_unless_that_was_wished(stack: Stack, provid
 
 @pytest.mark.parametrize("wish", ["continue", "cancel"])
 async def test_a_client_that_waits_for_the_whole_may_leave_too(stack: Stack, wish: str, ours: AsyncOpenAI) -> None:
-    """It has no stream to be cut from; its connection says the same."""
+    """It has no stream to be cut; the end of its connection has the same effect."""
     gate, key = unique(), unique()
     model = demo(pace_s=0, tokens=9, seed=key, gate=gate, gate_after=3)
     headers = {"X-Outlive-On-Disconnect": wish}
-    waiting = asyncio.create_task(ours.chat.completions.create(**asked(model), extra_headers=headers))
+    waiting = asyncio.create_task(ours.chat.completions.create(**arguments(model), extra_headers=headers))
     await until(lambda: stack.model.requests(model), 10, "the request at the model")
     generation_id = await _generation_of(stack, model)
     waiting.cancel()
@@ -151,15 +151,15 @@ async def test_what_is_refused_raises_its_own_error(
 ) -> None:
     """In OpenAI's shape, with our code; and the SDK does not ask again for what was made and failed."""
     with pytest.raises(error) as refused:
-        await ours.chat.completions.create(**asked(QUICK) | fields)
+        await ours.chat.completions.create(**arguments(QUICK) | fields)
     assert refused.value.param == param
     assert refused.value.code
     assert refused.value.type
 
 
 async def test_a_failure_after_the_first_word_is_raised(ours: AsyncOpenAI) -> None:
-    """By default nothing is tried again on this wire: the text so far stands, and the error says that it is not all."""
-    stream = await ours.chat.completions.create(**asked(demo(pace_s=0, fault="reset", after=3)), stream=True)
+    """By default nothing is retried on this wire: the text so far stays, and the error says that it is incomplete."""
+    stream = await ours.chat.completions.create(**arguments(demo(pace_s=0, fault="reset", after=3)), stream=True)
     text, failed = await _until_raised(stream)
     assert failed.code == "upstream_connection"
     assert text
@@ -167,10 +167,12 @@ async def test_a_failure_after_the_first_word_is_raised(ours: AsyncOpenAI) -> No
 
 @pytest.mark.rule("R50")
 async def test_a_new_attempt_is_raised_and_never_doubles_text(stack: Stack, ours: AsyncOpenAI) -> None:
-    """Where one was asked for all the same."""
+    """If the caller asked for a new attempt."""
     model = demo(pace_s=0, tokens=9, fault="reset", after=3, times=1, seed=unique())
     wish = {"on_interrupt": "restart"}
-    text, failed = await _until_raised(await ours.chat.completions.create(**asked(model), stream=True, extra_body=wish))
+    text, failed = await _until_raised(
+        await ours.chat.completions.create(**arguments(model), stream=True, extra_body=wish)
+    )
     snapshot = await stack.closed(await _generation_of(stack, model))
     assert failed.code == "new_attempt"
     assert snapshot["text"].startswith(text)
@@ -178,9 +180,9 @@ async def test_a_new_attempt_is_raised_and_never_doubles_text(stack: Stack, ours
 
 
 async def test_a_cancelled_answer_is_raised(stack: Stack, ours: AsyncOpenAI) -> None:
-    """Whoever cancelled it, on whichever wire."""
+    """By whichever client it was cancelled, on whichever wire."""
     model = demo(pace_s=0, tokens=9, gate=unique(), gate_after=3)
-    raw = await ours.chat.completions.with_raw_response.create(**asked(model), stream=True)
+    raw = await ours.chat.completions.with_raw_response.create(**arguments(model), stream=True)
     await stack.cancel(raw.headers["x-outlive-generation"], api=1)
     _, failed = await _until_raised(raw.parse())
     assert failed.code == "cancelled"
@@ -191,20 +193,20 @@ async def test_an_idempotency_key_finds_the_answer_again(stack: Stack, ours: Asy
     """The SDKs send none by themselves; a header does."""
     model = demo(pace_s=0, tokens=5, seed=unique())
     headers = {"Idempotency-Key": unique()}
-    first, second = [await ours.chat.completions.create(**asked(model), extra_headers=headers) for _ in "12"]
+    first, second = [await ours.chat.completions.create(**arguments(model), extra_headers=headers) for _ in "12"]
     assert first == second
     assert len(await stack.model.requests(model)) == 1
 
 
 async def _generation_of(stack: Stack, model: str) -> str:
-    """The newest one of this model."""
+    """The newest generation of this model."""
     listed = (await request("GET", f"{stack.urls[0]}/v1/generations?limit=50")).json()["generations"]
-    found: str = next(each["id"] for each in listed if each["model"] == model)
-    return found
+    stored: str = next(each["id"] for each in listed if each["model"] == model)
+    return stored
 
 
 async def _until_raised(stream: AsyncStream[ChatCompletionChunk]) -> tuple[str, openai.APIError]:
-    """The text a stream brings, and what it raises in the end."""
+    """The text of a stream, and the exception at its end."""
     text = ""
     try:
         async for chunk in stream:

@@ -1,4 +1,4 @@
-"""OpenAI's SDK while processes die: it goes on by number elsewhere, and never takes half an answer for the whole."""
+"""OpenAI's SDK while processes die: it continues by number on another, and never takes half an answer for the whole."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Feeds that hold little, and a lease that is soon over."""
+    """Feeds with a short window, and a short lease."""
     small = {"lease_s": 1, "feed_bytes": 16_384, "retry_s": 0.1}
     async with Stack(apis=2, redis=redis_server, settings=small) as running:
         yield running
@@ -25,11 +25,11 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 
 @pytest.mark.rule("R51")
 async def test_a_stream_goes_on_on_another_process_when_its_own_is_killed(stack: Stack) -> None:
-    """By the last number; then the worker dies as well, and the response is the second attempt's alone."""
+    """From the last number; then the worker dies as well, and the response is that of the second attempt alone."""
     gate = unique()
     late = demo(pace_s=0.01, tokens=90, chars=100, gate=gate, gate_after=60)
     events: list[Any] = []
-    async with openai_sdk.connected(stack.urls[0]) as first, openai_sdk.connected(stack.urls[1]) as second:
+    async with openai_sdk.sdk_client(stack.urls[0]) as first, openai_sdk.sdk_client(stack.urls[1]) as second:
         stream = await first.responses.create(model=late, input=PROMPT, stream=True)
 
         async def read(stream: Any) -> None:
@@ -65,15 +65,16 @@ async def test_a_stream_goes_on_on_another_process_when_its_own_is_killed(stack:
 
 @pytest.mark.rule("R50", "R52")
 async def test_a_process_that_stops_tells_its_clients_that_this_is_not_the_end(stack: Stack) -> None:
-    """A mere end would look whole to them; and on chat a lost worker ends the answer, by default."""
+    """The SDK would take a plain end of the stream for the whole; and on chat a lost worker ends the answer by
+    default."""
     model = demo(pace_s=0, tokens=9, gate=unique(), gate_after=4)
-    async with openai_sdk.connected(stack.urls[0]) as first, openai_sdk.connected(stack.urls[1]) as second:
+    async with openai_sdk.sdk_client(stack.urls[0]) as first, openai_sdk.sdk_client(stack.urls[1]) as second:
         streams = [
-            await each.chat.completions.create(**openai_sdk.asked(model), stream=True) for each in (first, second)
+            await each.chat.completions.create(**openai_sdk.arguments(model), stream=True) for each in (first, second)
         ]
         for stream in streams:
             await anext(aiter(stream))
-        waiting = asyncio.create_task(first.chat.completions.create(**openai_sdk.asked(model)))
+        waiting = asyncio.create_task(first.chat.completions.create(**openai_sdk.arguments(model)))
         await until(lambda: _asked(stack, model, 3), 10, "three requests")
         stopping = asyncio.create_task(stack.apis[0].stop())
         raised = [await _raised(streams[0]), await _raised(waiting)]

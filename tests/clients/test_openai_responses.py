@@ -1,4 +1,4 @@
-"""OpenAI's Python SDK on Responses: its helpers, going on after any number, and how it is told of the end."""
+"""OpenAI's Python SDK on Responses: its helpers, continuing after any number, and how it sees the end."""
 
 import asyncio
 from typing import Any
@@ -9,10 +9,10 @@ from openai import AsyncOpenAI
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
-from tests.support.openai_sdk import asked, streamed
+from tests.support.openai_sdk import accumulated, arguments
 from tests.support.sse import Frame, open_stream
 from tests.support.stack import PROMPT, QUICK, Stack, demo, unique
-from tests.support.tools import asking
+from tests.support.tools import calling
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 
@@ -29,7 +29,7 @@ class City(BaseModel):
 
 
 def flat(tool: dict[str, Any]) -> Any:
-    """A function tool as this API wants it."""
+    """A function tool in the format of this API."""
     return {"type": "function", "strict": False, **tool["function"]}
 
 
@@ -37,17 +37,17 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "text": {"model": demo(pace_s=0, tokens=40)},
     "reasoning": {"model": demo(pace_s=0, tokens=20, reasoning=10)},
     "refusal": {"model": demo(pace_s=0, refusal=6)},
-    "calls": {"model": demo(pace_s=0, tools=2), "tools": [asking("a", x=1), asking("b", y="two")]},
+    "calls": {"model": demo(pace_s=0, tools=2), "tools": [calling("a", x=1), calling("b", y="two")]},
 }
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_it_is_told_what_the_provider_says(ours: AsyncOpenAI, provider: AsyncOpenAI, name: str) -> None:
-    """Streamed and whole: the answer the same model gives by Chat Completions, and what it cost."""
+    """Streamed and whole: the answer that the same model gives by Chat Completions, and its usage."""
     fields = ANSWERS[name]
     usage = {"stream_options": {"include_usage": True}}
-    said = await streamed(provider, **asked(**fields), **usage)
-    message = said["choices"][0]["message"]
+    chat = await accumulated(provider, **arguments(**fields), **usage)
+    message = chat["choices"][0]["message"]
     mine = fields | {"tools": [flat(tool) for tool in fields.get("tools", ())]}
     whole = await ours.responses.create(input=PROMPT, **mine)
     async with ours.responses.stream(input=PROMPT, **mine) as stream:
@@ -59,16 +59,16 @@ async def test_it_is_told_what_the_provider_says(ours: AsyncOpenAI, provider: As
         parts = [part for item in response.output if item.type == "message" for part in item.content]
         thoughts = [part.text for item in response.output if item.type == "reasoning" for part in item.content or ()]
         calls = [item for item in response.output if item.type == "function_call"]
-        told = [(call.call_id, call.name, call.arguments) for call in calls]
+        function_calls = [(call.call_id, call.name, call.arguments) for call in calls]
         assert response.output_text == (message.get("content") or "")
         assert "".join(part.refusal for part in parts if part.type == "refusal") == (message.get("refusal") or "")
         assert "".join(thoughts) == message.get("reasoning_content", "")
-        assert told == [
+        assert function_calls == [
             (call["id"], call["function"]["name"], call["function"]["arguments"])
             for call in message.get("tool_calls", ())
         ]
         assert response.usage is not None
-        assert response.usage.total_tokens == said["usage"]["total_tokens"]
+        assert response.usage.total_tokens == chat["usage"]["total_tokens"]
 
 
 async def test_the_typed_helper_parses_what_it_asked_for(ours: AsyncOpenAI) -> None:
@@ -91,7 +91,7 @@ async def test_the_typed_helper_parses_what_it_asked_for(ours: AsyncOpenAI) -> N
 async def test_a_background_response_goes_on_after_every_number(
     stack: Stack, ours: AsyncOpenAI, other: AsyncOpenAI
 ) -> None:
-    """Made on one process and gone on with on the other, while it runs and afterwards: the same bytes each time."""
+    """Created on one process and continued on the other, while it runs and afterwards: the same bytes each time."""
     gate = unique()
     model = demo(pace_s=0, tokens=10, reasoning=2, gate=gate, gate_after=5)
     made = await ours.responses.create(model=model, input=PROMPT, background=True, metadata={"a": "b"})
@@ -117,13 +117,13 @@ async def _numbers(sdk: AsyncOpenAI, response_id: str, after: int) -> list[int]:
 
 
 async def _raw(stack: Stack, api: int, response_id: str, after: int | None) -> list[bytes]:
-    place = "" if after is None else f"&starting_after={after}"
-    async with open_stream("GET", f"{stack.urls[api]}/v1/responses/{response_id}?stream=true{place}") as stream:
+    query = "" if after is None else f"&starting_after={after}"
+    async with open_stream("GET", f"{stack.urls[api]}/v1/responses/{response_id}?stream=true{query}") as stream:
         return [frame.raw async for frame in stream]
 
 
 async def test_the_helper_follows_one_that_was_begun_before(ours: AsyncOpenAI, other: AsyncOpenAI) -> None:
-    """It asks from the beginning and throws away what its user has seen."""
+    """It requests the stream from the beginning and drops what its user has seen."""
     made = await ours.responses.create(model=QUICK, input=PROMPT, background=True)
     async with other.responses.stream(response_id=made.id, starting_after=5) as stream:
         seen = [event.sequence_number async for event in stream]
@@ -134,7 +134,7 @@ async def test_the_helper_follows_one_that_was_begun_before(ours: AsyncOpenAI, o
 
 @pytest.mark.rule("R18")
 async def test_cancelling_twice_says_the_same_twice(stack: Stack, ours: AsyncOpenAI, other: AsyncOpenAI) -> None:
-    """The stream ends as incomplete, with a response that is cancelled; polling sees it too."""
+    """The stream ends as incomplete, with a cancelled response; polling sees it too."""
     made = await ours.responses.create(
         model=demo(pace_s=0, tokens=9, gate=unique(), gate_after=4), input=PROMPT, background=True
     )
@@ -163,8 +163,8 @@ async def test_cancelling_twice_says_the_same_twice(stack: Stack, ours: AsyncOpe
 
 
 async def test_a_response_follows_another(ours: AsyncOpenAI, other: AsyncOpenAI) -> None:
-    """The provider is shown the conversation so far, calls and their outputs; for as long as it is kept."""
-    tools = [flat(asking("a", x=1))]
+    """The provider gets the conversation so far, calls and their outputs, for as long as it is kept."""
+    tools = [flat(calling("a", x=1))]
     first = await ours.responses.create(model=demo(pace_s=0, tools=1), input="Weather?", tools=tools)
     (call,) = [item for item in first.output if item.type == "function_call"]
     second = await other.responses.create(

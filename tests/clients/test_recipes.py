@@ -36,7 +36,7 @@ PRINTED: Final = [
 
 
 async def test_every_recipe_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
-    """In Python, Node and curl, all at the same time: each is a long answer at a reader's pace."""
+    """In Python, Node and curl, all at the same time: each is a long answer at reading speed."""
 
     async def run(language: str, code: str) -> str:
         code = code.replace("http://127.0.0.1:8000", stack.urls[0]).replace(SCRATCH, f"{tmp_path}/")

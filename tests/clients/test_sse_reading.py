@@ -1,4 +1,4 @@
-"""Our client's reading of bytes, held against the tests' own parser of the specification."""
+"""How our client reads bytes, compared with the tests' own parser of the specification."""
 
 import base64
 import random
@@ -43,14 +43,14 @@ STREAMS: Final = 400
 
 
 def stream_of(chance: random.Random) -> bytes:
-    """Lines in any order, each with any of the three line ends, often after a byte order mark."""
+    """Lines in any order, each with one of the three line ends, often after a byte order mark."""
     ends = chance.choice([[b"\n"], [b"\r"], [b"\r\n"], [b"\n", b"\r", b"\r\n"]])
     lines = [chance.choice(_LINES) + chance.choice(ends) for _ in range(chance.randint(1, 30))]
     return (b"\xef\xbb\xbf" if chance.random() < 0.5 else b"") + b"".join(lines)
 
 
 def cut(chance: random.Random, stream: bytes) -> list[bytes]:
-    """Anywhere: inside a character, between CR and LF, inside the mark."""
+    """Split anywhere: inside a character, between CR and LF, inside the mark."""
     pieces = []
     while stream:
         size = chance.randint(1, chance.choice([1, 3, 50]))
@@ -72,6 +72,6 @@ async def test_any_stream_cut_anywhere_gives_what_the_specification_says() -> No
     pieces = [[base64.b64encode(piece).decode() for piece in cut(chance, stream)] for stream in streams]
     read = await javascript.run("parse.mjs", pieces)
 
-    for stream, found in zip(streams, read, strict=True):
-        events = [(event["id"], event["type"], event["data"]) for event in found["events"]]
-        assert {"events": events, "retryMs": found["retryMs"]} == expected(stream), stream
+    for stream, result in zip(streams, read, strict=True):
+        events = [(event["id"], event["type"], event["data"]) for event in result["events"]]
+        assert {"events": events, "retryMs": result["retryMs"]} == expected(stream), stream

@@ -1,4 +1,4 @@
-"""Owns the stack most end-to-end files run on; a file that needs another defines its own `stack`."""
+"""Owns the stack that most end-to-end tests use; a file that needs another one defines its own `stack`."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 
 @pytest.fixture(scope="module")
 async def finished(stack: Stack) -> str:
-    """A generation that completed, to read only."""
+    """A generation that has completed; tests only read it."""
     generation_id = await stack.create(QUICK)
     await stack.closed(generation_id)
     return generation_id

@@ -1,4 +1,4 @@
-"""`ol:active` on real processes: however a generation ends, it is counted out at once."""
+"""`ol:active` on real processes: when a generation ends, in whatever way, it is removed at once."""
 
 import pytest
 from redis.asyncio import Redis
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.rule("R44")
 async def test_however_a_generation_ends_it_is_active_no_more(redis_server: RedisServer) -> None:
-    """Completed, failed, cancelled while it runs, cancelled and deleted while it waits for a worker."""
+    """Completed, failed, cancelled while it runs, and cancelled or deleted while it waits for a worker."""
     async with Stack(redis=redis_server) as stack:
         redis = connect(redis_server.url)
         try:

@@ -1,4 +1,4 @@
-"""A log that takes nothing: the provider waits, the worker's memory does not grow, nothing is lost."""
+"""A log that accepts nothing: the provider waits, the memory of the worker does not grow, and nothing is lost."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo
-from tests.support.tcp_fault_proxy import FaultProxy
+from tests.support.tcp_fault_proxy import TcpFaultProxy
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
 
@@ -25,7 +25,7 @@ TOKENS: Final = 4_000
 ANSWER_BYTES: Final = CHARS * TOKENS
 """More than the kernels of both sides take in by themselves, so that a reader that stops is felt."""
 
-LOOK_S: Final = 0.5
+POLL_S: Final = 0.5
 SLOW_BYTES_PER_S: Final = 2_000_000
 GENERATIONS: Final = 3
 
@@ -51,7 +51,7 @@ async def _hang(redis: RedisServer) -> Callable[[], Awaitable[object]]:
 
 
 async def _stands_still(stack: Stack, model: str) -> list[dict[str, Any]]:
-    """Wait until the provider writes nothing more, to any of its clients."""
+    """Wait until the provider writes nothing more to any of its clients."""
     latest: list[int] = []
 
     async def same() -> list[dict[str, Any]] | None:
@@ -60,7 +60,7 @@ async def _stands_still(stack: Stack, model: str) -> list[dict[str, Any]]:
         before, latest = latest, [one["chunks_sent"] for one in asked]
         return asked if before == latest else None
 
-    return await until(same, 60, "the provider stands still", every_s=LOOK_S)
+    return await until(same, 60, "the provider stands still", every_s=POLL_S)
 
 
 async def _at_gate(stack: Stack, model: str, count: int) -> None:
@@ -71,10 +71,10 @@ async def _at_gate(stack: Stack, model: str, count: int) -> None:
 
 
 @asynccontextmanager
-async def _slow() -> AsyncIterator[tuple[Stack, FaultProxy]]:
-    """Everything said to Redis goes through a line that takes `SLOW_BYTES_PER_S`, until it is healed."""
+async def _slow() -> AsyncIterator[tuple[Stack, TcpFaultProxy]]:
+    """Everything sent to Redis passes a link of `SLOW_BYTES_PER_S` until it is healed."""
     redis = RedisServer(tcp=True)
-    proxy = FaultProxy(redis.port)
+    proxy = TcpFaultProxy(redis.port)
     proxy.bytes_per_s = SLOW_BYTES_PER_S
     await redis.start()
     await proxy.start()
@@ -91,7 +91,7 @@ async def _slow() -> AsyncIterator[tuple[Stack, FaultProxy]]:
 async def test_with_redis_away_the_provider_waits_and_nothing_is_lost(
     trouble: Callable[[RedisServer], Awaitable[Callable[[], Awaitable[object]]]],
 ) -> None:
-    """Dead or hung: sends block at the provider, and afterwards every character is in the log."""
+    """Redis is dead or hangs: writes block at the provider, and afterwards the log has every character."""
     async with Stack(settings={"max_output_bytes": 2 * ANSWER_BYTES}) as stack:
         model = demo(pace_s=0, chars=CHARS, tokens=TOKENS, gate="away", gate_after=1)
         ids = [await stack.create(model, user=str(i)) for i in range(GENERATIONS)]
@@ -110,35 +110,35 @@ async def test_with_redis_away_the_provider_waits_and_nothing_is_lost(
             assert len(snapshot["text"]) == ANSWER_BYTES
         for before, after in zip(blocked, await stack.model.requests(model), strict=True):
             assert 0 < before["chunks_sent"] < TOKENS == after["chunks_sent"]
-            # It stood still from one look to the next, at least.
-            assert after["blocked_s"] > 0.9 * LOOK_S
+            # It did not move at least from one poll to the next.
+            assert after["blocked_s"] > 0.9 * POLL_S
 
 
 async def test_with_redis_slow_the_provider_is_slowed() -> None:
-    """No outage, no attempt lost: the answer takes the time that the log takes."""
+    """No outage and no lost attempt: the answer takes as long as the log takes."""
     async with _slow() as (stack, line):
         model = demo(pace_s=0, chars=CHARS, tokens=TOKENS)
         generation_id = await stack.create(model)
 
-        async def said() -> dict[str, Any] | None:
+        async def has_sent_all() -> dict[str, Any] | None:
             asked = await stack.model.requests(model)
             return asked[0] if asked and asked[0]["closed_monotonic"] else None
 
-        seen = await until(said, 60, "the provider has said all")
+        seen = await until(has_sent_all, 60, "the provider has said all")
         line.heal()
         snapshot = await stack.closed(generation_id)
 
         check_invariants([await Viewer(generation_id, stack.urls).follow()], snapshot, await stack.log(generation_id))
         assert (snapshot["status"], snapshot["attempt"]) == ("completed", 1)
         assert len(snapshot["text"]) == ANSWER_BYTES
-        # What the worker and both kernels hold, the provider may be ahead.
+        # The provider may be ahead by what the worker and both kernels hold.
         assert seen["closed_monotonic"] - seen["first_token_monotonic"] > 0.6 * ANSWER_BYTES / SLOW_BYTES_PER_S
-        assert seen["blocked_s"] > LOOK_S
+        assert seen["blocked_s"] > POLL_S
 
 
 @pytest.mark.long
 async def test_five_hundred_held_up_generations_stay_under_the_cap() -> None:
-    """Each provider has 20 MB to say; the worker holds what its bounds add up to, and no more."""
+    """Each provider has 20 MB to send; the worker holds what its limits add up to, and no more."""
     unflushed_bytes = load({}).unflushed_events * 1_000
     async with Stack(settings={"slots": MANY}) as stack:
         worker = stack.workers[0]
@@ -151,7 +151,7 @@ async def test_five_hundred_held_up_generations_stay_under_the_cap() -> None:
         await stack.model.open_gate("away")
         blocked = await _stands_still(stack, model)
         held_bytes = _resident_bytes(worker)
-        # With Redis gone it cannot hand 500 generations over, and nobody here waits for that.
+        # Without Redis it cannot hand 500 generations over, and no test waits for that.
         worker.kill()
 
         print(f"idle {idle_bytes >> 20} MiB, with {MANY} held up {held_bytes >> 20}, cap {cap_bytes >> 20}")
@@ -160,6 +160,6 @@ async def test_five_hundred_held_up_generations_stay_under_the_cap() -> None:
 
 
 def _resident_bytes(process: OsProcess) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-    assert found
-    return int(found[1]) * 1024
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    assert peak
+    return int(peak[1]) * 1024

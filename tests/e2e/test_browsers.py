@@ -1,4 +1,4 @@
-"""What browsers are told: which pages may use the API, and what may be made of its answers."""
+"""What the API tells browsers: which pages may use it, and how its responses may be used."""
 
 from collections.abc import AsyncIterator
 
@@ -15,7 +15,7 @@ FRIEND, STRANGER = "https://app.example", "https://app.example.evil.example"
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """The first names a friend, the second nobody."""
+    """The first process allows one origin, the second allows none."""
     stack = Stack(redis=redis_server, workers=0, apis=2)
     stack.apis[0].environ = stack.environ | {"OUTLIVE_CORS_ORIGINS": FRIEND}
     async with stack:
@@ -29,7 +29,7 @@ async def preflight(stack: Stack, origin: str, api: int) -> Response:
 
 @pytest.mark.parametrize("origin", [FRIEND, STRANGER, "null", "http://app.example", "https://app.example:444"])
 async def test_only_a_page_that_is_named_exactly_may_use_the_api(stack: Stack, origin: str) -> None:
-    """And nobody's where none is named; never with cookies."""
+    """If no origin is named, no page may; and never with cookies."""
     for api in (0, 1):
         expected = origin if origin == FRIEND and api == 0 else None
         asked = await preflight(stack, origin, api)
@@ -41,7 +41,8 @@ async def test_only_a_page_that_is_named_exactly_may_use_the_api(stack: Stack, o
 
 
 async def test_answers_are_kept_by_nobody_and_guessed_at_by_nobody(stack: Stack) -> None:
-    """Problems too; and the page runs nothing but its own."""
+    """No cache stores a response and no browser guesses its type, problems included; the page runs only its own
+    scripts."""
     for path in ("/v1/generations", "/v1/nothing", "/healthz"):
         headers = (await request("GET", stack.urls[0] + path)).headers
         assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")

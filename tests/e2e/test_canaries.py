@@ -1,4 +1,4 @@
-"""Secrets that must not turn up where nobody looks for them: a prompt, an API key, a token."""
+"""Secrets that must never turn up elsewhere: a prompt, an API key, a token."""
 
 import secrets
 
@@ -16,18 +16,18 @@ pytestmark = [pytest.mark.anyio, pytest.mark.rule("R63")]
 
 
 async def _contents(redis: Redis, words: str) -> list[bytes]:
-    """The keys that hold these words, in whatever they are: DUMP gives the bytes of all kinds."""
-    found = []
+    """The keys that contain these words, whatever their type: DUMP gives the bytes of every type."""
+    matches = []
     async for key in redis.scan_iter():
         dumped = await redis.dump(key)
         if words.encode() in key or (dumped and words.encode() in dumped):
-            found.append(key)
-    return found
+            matches.append(key)
+    return matches
 
 
 async def test_a_prompt_and_a_secret_are_where_they_belong_and_nowhere_else() -> None:
-    """The prompt in its own key until it is deleted, then in none, nor in the file once it is rewritten; never in
-    the queue, a log or an error. The key and the token nowhere at all."""
+    """The prompt is in its own key until it is deleted, then in no key, nor in the file once it is rewritten. It is
+    never in the queue, a log or an error. The key and the token are nowhere."""
     prompt, server = f"canary-{secrets.token_hex(16)}", RedisServer(options=["--rdbcompression", "no"])
     await server.start()
     async with Stack(redis=server, settings=AUTH) as stack, Redis.from_url(server.url) as redis:
@@ -42,7 +42,7 @@ async def test_a_prompt_and_a_secret_are_where_they_belong_and_nowhere_else() ->
                     break
         assert await _contents(redis, prompt) == [stack.keys.request(made["id"]).encode()]
 
-        told = [
+        responses = [
             await stack.post({"messages": prompt}, headers=bearer(key)),
             await stack.post(prompt.encode(), headers=[*bearer(key), ("Content-Type", "application/json")]),
             await request("GET", f"{own}/events?token={token}x{prompt}"),
@@ -71,5 +71,5 @@ async def test_a_prompt_and_a_secret_are_where_they_belong_and_nowhere_else() ->
         printed = "".join(process.output() for process in (*stack.apis, *stack.workers))
         for secret in (prompt, parts_of(key).secret, token):
             assert secret not in printed
-            assert not [answer for answer in told if secret.encode() in answer.body]
+            assert not [answer for answer in responses if secret.encode() in answer.body]
     await server.stop()

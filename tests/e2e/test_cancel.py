@@ -1,4 +1,4 @@
-"""Cancelling: from any process, at any time, as often as one likes, and the provider notices."""
+"""Cancelling: from any process, at any time, any number of times, and the provider notices."""
 
 import time
 from typing import Any
@@ -20,7 +20,7 @@ FOREVER = 1_000_000
 
 
 async def see(stack: Stack, generation_id: str, tokens: int) -> None:
-    """Wait until a viewer has seen so many tokens."""
+    """Wait until a viewer has seen this many tokens."""
     seen = 0
     async with open_events(stack.urls[0], generation_id, fold=False) as stream:
         async for frame in stream:
@@ -31,7 +31,7 @@ async def see(stack: Stack, generation_id: str, tokens: int) -> None:
 
 
 async def upstream_closed(stack: Stack, model: str, cancelled_at: float) -> dict[str, Any]:
-    """The model's record of the request, once our side has closed it; fails when that took too long."""
+    """The model's record of the request once our side has closed it; fails if that took too long."""
 
     async def closed() -> dict[str, Any] | None:
         asked = await stack.model.requests(model)
@@ -44,7 +44,7 @@ async def upstream_closed(stack: Stack, model: str, cancelled_at: float) -> dict
 
 
 async def check_cancelled(stack: Stack, generation_id: str) -> Transcript:
-    """All agree that it was cancelled, and on what still counts."""
+    """Check that all readers see it as cancelled, and agree on what still counts."""
     transcript = await Viewer(generation_id, stack.urls).follow()
     log = await stack.log(generation_id)
     check_invariants([transcript], await stack.snapshot(generation_id), log)
@@ -55,7 +55,7 @@ async def check_cancelled(stack: Stack, generation_id: str) -> Transcript:
 
 @pytest.mark.rule("R18")
 async def test_cancelling_what_is_queued_ends_it_before_it_began(redis_server: RedisServer) -> None:
-    """Viewers see the end at once, without any worker; the worker that comes later never asks the model."""
+    """Viewers see the end at once, without any worker; a worker that comes later never calls the model."""
     model = demo(seed=unique(), tokens=5, pace_s=0)
     async with Stack(workers=0, redis=redis_server) as stack:
         generation_id = await stack.create(model)
@@ -74,7 +74,7 @@ async def test_cancelling_what_is_queued_ends_it_before_it_began(redis_server: R
 @pytest.mark.rule("R18")
 @pytest.mark.parametrize("api", [0, 1], ids=["same process", "other process"])
 async def test_cancelling_what_is_running_stops_the_provider(stack: Stack, api: int) -> None:
-    """The viewer's stream ends and the upstream socket is closed within a second, from either process."""
+    """From either process, the stream of the viewer ends and the upstream socket closes within a second."""
     model = demo(seed=unique(), tokens=FOREVER, pace_s=0.01)
     generation_id = await stack.create(model)
     await see(stack, generation_id, 5)
@@ -91,29 +91,29 @@ async def test_cancelling_what_is_running_stops_the_provider(stack: Stack, api: 
 
 
 @pytest.mark.rule("R18")
-@pytest.mark.parametrize("said", [0, 5], ids=["before the first token", "after some tokens"])
-async def test_cancelling_during_silence_stops_the_provider(stack: Stack, said: int) -> None:
-    """A model that says nothing must not have to speak before it can be stopped."""
+@pytest.mark.parametrize("tokens_before", [0, 5], ids=["before the first token", "after some tokens"])
+async def test_cancelling_during_silence_stops_the_provider(stack: Stack, tokens_before: int) -> None:
+    """A silent model can be stopped before its next token."""
     gate = unique()
-    model = demo(seed=unique(), tokens=50, pace_s=0, gate=gate, gate_after=said)
+    model = demo(seed=unique(), tokens=50, pace_s=0, gate=gate, gate_after=tokens_before)
     generation_id = await stack.create(model)
 
     async def silent() -> bool:
         return any(one["at_gate"] for one in await stack.model.requests(model))
 
     await until(silent, 20.0, "the model to fall silent")
-    if said:
-        # One event may carry several of the model's pieces, so how many there are is not known.
+    if tokens_before:
+        # One event may carry several pieces of the model, so the number of events is unknown.
         await see(stack, generation_id, 1)
     await stack.cancel(generation_id, api=1)
     await upstream_closed(stack, model, time.monotonic())
     transcript = await check_cancelled(stack, generation_id)
-    assert bool(transcript.reduce()["text"]) == bool(said)
+    assert bool(transcript.reduce()["text"]) == bool(tokens_before)
 
 
 @pytest.mark.rule("R18")
 async def test_cancelling_what_has_completed_says_so(stack: Stack) -> None:
-    """It stays completed, for everybody."""
+    """It stays completed for all readers."""
     generation_id = await stack.create(demo(tokens=5, pace_s=0))
     before = await stack.closed(generation_id)
     for api in (0, 1):
@@ -123,7 +123,7 @@ async def test_cancelling_what_has_completed_says_so(stack: Stack) -> None:
 
 @pytest.mark.rule("R18")
 async def test_cancelling_twice_is_cancelling_once(stack: Stack) -> None:
-    """The second answer, from the other process, is the first's; the log has one terminal."""
+    """The second response, from the other process, equals the first; the log has one terminal."""
     generation_id = await stack.create(demo(seed=unique(), tokens=FOREVER, pace_s=0.01))
     await see(stack, generation_id, 1)
     answers = [await stack.cancel(generation_id, api=api) for api in (0, 1, 0)]

@@ -1,9 +1,9 @@
-"""Creating a generation: what is answered, what is refused, and that asking twice asks once."""
+"""Creating a generation: what the API returns, what it refuses, and that a repeated request creates only one."""
 
 import pytest
 
-from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import Ended, request
 from tests.support.sse import open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_create_says_what_was_made_and_where(stack: Stack) -> None:
-    """201 with id, status, model, time and addresses that answer, on every process."""
+    """201 with id, status, model, time and working addresses, on every process."""
     answer = await stack.post(chat(QUICK))
     made = answer.json()
 
@@ -32,7 +32,7 @@ async def test_create_says_what_was_made_and_where(stack: Stack) -> None:
 
 @pytest.mark.rule("R3")
 async def test_the_same_idempotency_key_finds_the_same_generation(stack: Stack) -> None:
-    """200 instead of 201, the same id, from either process, and the model was asked once."""
+    """200 instead of 201, the same id from either process, and one request to the model."""
     model = demo(pace_s=0, tokens=3, seed=unique())
     headers = [("Idempotency-Key", unique())]
     answers = [await stack.post(chat(model), api=api, headers=headers) for api in (0, 1, 0)]
@@ -46,7 +46,7 @@ async def test_the_same_idempotency_key_finds_the_same_generation(stack: Stack) 
 
 @pytest.mark.rule("R3")
 async def test_the_same_idempotency_key_with_another_body_is_a_conflict(stack: Stack) -> None:
-    """409, and the first is untouched."""
+    """409, and the first generation is unchanged."""
     headers = [("Idempotency-Key", unique())]
     first = await stack.post(chat(QUICK), headers=headers)
     second = await stack.post(chat(QUICK, "Another question?"), api=1, headers=headers)
@@ -56,7 +56,7 @@ async def test_the_same_idempotency_key_with_another_body_is_a_conflict(stack: S
 
 
 async def test_a_create_that_accepts_events_answers_with_the_stream(stack: Stack) -> None:
-    """One request from prompt to last token; its Location leads to the generation."""
+    """One request from the prompt to the last token; its Location leads to the generation."""
     async with open_stream("POST", f"{stack.urls[0]}/v1/generations", body=chat(QUICK)) as stream:
         assert stream.status == 200
         assert stream.headers["content-type"].partition(";")[0] == "text/event-stream"
@@ -98,5 +98,5 @@ async def test_a_body_that_makes_no_sense_is_refused(stack: Stack, body: bytes) 
 
 
 async def test_a_body_that_is_too_large_is_refused(stack: Stack) -> None:
-    """413 before anything is made of it."""
+    """413 before the API parses it."""
     check_problem(await stack.post(chat(QUICK, "x" * 1_100_000)), 413, "payload_too_large")

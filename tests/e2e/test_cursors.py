@@ -1,4 +1,4 @@
-"""Cursors that are malformed, from the future, or somebody else's: told so, never skipped over."""
+"""Cursors that are malformed, in the future or of another log: the API says so, and never skips events silently."""
 
 import random
 from collections.abc import AsyncIterator
@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 
 from outlive.shared.model.cursor import Cursor
-from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import events_url, open_events
@@ -31,13 +31,14 @@ HOSTILE = {"200 kB": "1-2".ljust(200_000, "0"), "high bytes": "\xff" * 200, "pow
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes, one worker, and a short lease: a future cursor is waited for by it."""
+    """Two API processes, one worker, and a short lease: the API waits for a future cursor about as long as the
+    lease."""
     async with Stack(apis=2, redis=redis_server, settings={"lease_s": 1.5}) as running:
         yield running
 
 
 async def check_starts_over(stack: Stack, generation_id: str, cursor: Cursor) -> None:
-    """One `reset`, first and without an id; then the whole log."""
+    """Check that one `reset` comes first, without an id, and then the whole log."""
     transcript = await Viewer(generation_id, stack.urls, after=cursor, within_s=20.0).follow()
     first = transcript.frames[0]
     assert (first.event, first.id) == ("reset", None)
@@ -49,7 +50,7 @@ async def check_starts_over(stack: Stack, generation_id: str, cursor: Cursor) ->
 @pytest.mark.rule("R20")
 @pytest.mark.parametrize("cursor", MALFORMED, ids=lambda cursor: cursor[:24])
 async def test_a_malformed_cursor_is_refused(stack: Stack, finished: str, cursor: str) -> None:
-    """400 in the header and in the query, though Redis itself would take some of them."""
+    """400 in the header and in the query, although Redis itself would accept some of them."""
     url = stack.urls[0]
     by_header = await request("GET", events_url(url, finished), headers=[("Last-Event-ID", cursor)])
     by_query = await request("GET", events_url(url, finished, after=cursor))
@@ -61,14 +62,14 @@ async def test_a_malformed_cursor_is_refused(stack: Stack, finished: str, cursor
 @pytest.mark.rule("R20")
 @pytest.mark.parametrize("cursor", MALFORMED_IN_A_QUERY, ids=repr)
 async def test_a_cursor_no_header_could_carry_is_refused(stack: Stack, finished: str, cursor: str) -> None:
-    """Spaces, line ends, NUL and foreign digits can come percent-encoded."""
+    """Spaces, line ends, NUL and non-ASCII digits can arrive percent-encoded."""
     answer = await request("GET", events_url(stack.urls[0], finished, after=cursor))
     check_problem(answer, 400, "malformed_cursor")
 
 
 @pytest.mark.parametrize("which", HOSTILE)
 async def test_a_hostile_header_is_refused(stack: Stack, finished: str, which: str) -> None:
-    """The server may refuse the header or the cursor in it; it never hangs and never breaks."""
+    """The server refuses the header or the cursor in it; it never hangs and never fails."""
     url = events_url(stack.urls[0], finished)
     answer = await request("GET", url, headers=[("Last-Event-ID", HOSTILE[which].encode("latin-1"))])
     assert answer.status in (400, 431)
@@ -77,7 +78,7 @@ async def test_a_hostile_header_is_refused(stack: Stack, finished: str, which: s
 
 @pytest.mark.parametrize("size", [70_000, 200_000])
 async def test_an_enormous_query_is_refused(stack: Stack, finished: str, size: int) -> None:
-    """By the cursor's own limit, or by the server's."""
+    """By the limit of the cursor, or by that of the server."""
     answer = await request("GET", events_url(stack.urls[0], finished, after="1-" + "2" * size))
     assert answer.status in (400, 414, 431)
 
@@ -95,7 +96,7 @@ async def test_a_cursor_from_the_future_is_told_and_starts_over(
 
 @pytest.mark.rule("R8")
 async def test_another_generations_cursor_is_told_and_starts_over(stack: Stack, finished: str) -> None:
-    """What the viewer gets is all of this generation, and nothing of the other."""
+    """The viewer gets the whole of this generation, and nothing of the other."""
     other = await stack.create(QUICK)
     await stack.closed(other)
     for entry_id, _, _ in await stack.log(other):
@@ -105,13 +106,13 @@ async def test_another_generations_cursor_is_told_and_starts_over(stack: Stack, 
 @pytest.mark.rule("R8")
 @pytest.mark.parametrize("cursor", [Cursor(0, 1), Cursor(1, 0), Cursor(2**64 - 1, 2**64 - 1)], ids=str)
 async def test_a_cursor_never_given_out_is_told_and_starts_over(stack: Stack, finished: str, cursor: Cursor) -> None:
-    """Well-formed, and from before the first event or after any."""
+    """A well-formed cursor before the first event or after the last."""
     await check_starts_over(stack, finished, cursor)
 
 
 @pytest.mark.rule("R8")
 async def test_a_future_cursor_of_a_running_generation_starts_over(stack: Stack) -> None:
-    """Its worker might yet write that far, so it is waited for; then the viewer is told."""
+    """Its worker might still write that far, so the API waits for it before it resets the viewer."""
     gate = str(random.getrandbits(60))
     generation_id = await stack.create(demo(pace_s=0, tokens=10, gate=gate, gate_after=5))
     async with open_events(stack.urls[0], generation_id) as stream:
@@ -129,7 +130,7 @@ async def test_a_future_cursor_of_a_running_generation_starts_over(stack: Stack)
 
 
 async def test_a_cursor_stays_percent_encoded_on_its_way(stack: Stack, finished: str) -> None:
-    """An encoded cursor is the cursor: proxies encode the dash, and that is no mistake."""
+    """A percent-encoded cursor is accepted: proxies encode the dash."""
     cursor = (await stack.snapshot(finished))["cursor"]
     encoded = quote(cursor, safe="").replace("-", "%2D")
     answer = await request("GET", f"{events_url(stack.urls[0], finished)}?after={encoded}")

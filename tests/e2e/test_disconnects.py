@@ -1,7 +1,7 @@
 """Viewers of two tenants who connect and drop at every moment, in their hundreds, while others go on working.
 
-The class of leak that let strangers read each other's chats: a command to Redis that is cancelled between its
-question and its answer must not leave the answer to whoever asks next.
+This is the class of bug that let strangers read each other's chats: if a command to Redis is cancelled between
+request and reply, its reply must not go to the next user of that connection.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from outlive.shared.model.cursor import START
 from tests.support.invariants import check_invariants
-from tests.support.metrics_reading import figures
+from tests.support.metrics_reading import scrape
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import events_url, open_events
@@ -42,14 +42,14 @@ class Tenant(NamedTuple):
     """Id -> the name of its model, which is nobody else's."""
 
 
-class Place(NamedTuple):
+class Site(NamedTuple):
     stack: Stack
     tenants: list[Tenant]
     chance: random.Random
 
 
 @pytest.fixture
-async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
+async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
     """Answers that take a few seconds, on two processes."""
     often = {"tenant_requests": "1000000", "tenant_generations": "1000", "viewers_per_address": "10000", "retry_s": 0.1}
     async with Stack(apis=2, redis=redis_server, settings=AUTH | often) as stack:
@@ -61,7 +61,7 @@ async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
                 made = await _create(stack, tenant, model)
                 tenant.generations[made] = model
             tenants.append(tenant)
-        yield Place(stack, tenants, random.Random(12))
+        yield Site(stack, tenants, random.Random(12))
 
 
 async def _create(stack: Stack, tenant: Tenant, model: str) -> str:
@@ -71,10 +71,10 @@ async def _create(stack: Stack, tenant: Tenant, model: str) -> str:
     return str(answer.json()["id"])
 
 
-async def _drop(place: Place) -> None:
-    """One connection, left at a moment of chance: in its head, before the answer, in its catch-up, live, in a
-    handshake, or behind several questions. What came until then speaks of this generation alone."""
-    chance, tenant = place.chance, place.chance.choice(place.tenants)
+async def _drop(site: Site) -> None:
+    """Open one connection and leave it at a random moment: in its head, before the response, in its catch-up, live, in
+    a handshake, or behind several requests. What arrived until then is about this generation alone."""
+    chance, tenant = site.chance, site.chance.choice(site.tenants)
     generation_id = chance.choice(list(tenant.generations))
     own = f"/v1/generations/{generation_id}"
     path = chance.choice(
@@ -85,57 +85,57 @@ async def _drop(place: Place) -> None:
         key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
         head = head.replace(path, f"{own}/ws") + f"Connection: Upgrade\r\nUpgrade: websocket\r\n{key}"
     request_bytes = f"{head}\r\n".encode() * chance.choice([1, 1, 1, 3])
-    reader, writer = await asyncio.open_connection("127.0.0.1", chance.choice(place.stack.apis).port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", chance.choice(site.stack.apis).port)
     try:
         writer.write(request_bytes[: chance.choice([5, len(request_bytes) - 2, *[len(request_bytes)] * 8])])
-        said, wanted = b"", chance.choice([0, 0, 1, 200, 2_000, 20_000])
+        received, wanted = b"", chance.choice([0, 0, 1, 200, 2_000, 20_000])
         try:
             async with asyncio.timeout(chance.choice([0.0, 0.001, 0.01, 0.1, 0.5])):
-                while len(said) < wanted:
-                    said += (piece := await reader.read(1_000))
+                while len(received) < wanted:
+                    received += (piece := await reader.read(1_000))
                     if not piece:
                         break
         except (TimeoutError, ConnectionError):
             pass
     finally:
         writer.transport.abort()
-    ids = set(re.findall(rb"gen_[0-9a-f]{32}", said))
-    assert ids <= {generation_id.encode()}, (generation_id, said)
-    models = {name for one in place.tenants for name in one.generations.values()}
-    others = {name for name in models - {tenant.generations[generation_id]} if json.dumps(name).encode() in said}
-    assert not others, (generation_id, said)
+    ids = set(re.findall(rb"gen_[0-9a-f]{32}", received))
+    assert ids <= {generation_id.encode()}, (generation_id, received)
+    models = {name for one in site.tenants for name in one.generations.values()}
+    others = {name for name in models - {tenant.generations[generation_id]} if json.dumps(name).encode() in received}
+    assert not others, (generation_id, received)
 
 
-async def _drop_for_ever(place: Place) -> None:
+async def _drop_for_ever(site: Site) -> None:
     while True:
-        await _drop(place)
+        await _drop(site)
 
 
-async def _work(place: Place, tenant: Tenant) -> None:
-    """Creates, snapshots, lists: each answer is what was asked, and this tenant's."""
+async def _work(site: Site, tenant: Tenant) -> None:
+    """Create, read and list; check that each response is for this request and this tenant."""
     n = 0
     while True:
         n += 1
         model = demo(pace_s=0, tokens=3, seed=f"{n}{'12'[tenant.name == 'two']}")
-        made = await _create(place.stack, tenant, model)
-        url = place.chance.choice(place.stack.urls)
+        made = await _create(site.stack, tenant, model)
+        url = site.chance.choice(site.stack.urls)
         for generation_id, name in [(made, model), *tenant.generations.items()]:
-            found = (await request("GET", f"{url}/v1/generations/{generation_id}", headers=tenant.headers)).json()
-            assert (found["id"], found["model"]) == (generation_id, name)
+            snapshot = (await request("GET", f"{url}/v1/generations/{generation_id}", headers=tenant.headers)).json()
+            assert (snapshot["id"], snapshot["model"]) == (generation_id, name)
         page = (await request("GET", f"{url}/v1/generations?limit=3", headers=tenant.headers)).json()
         assert page["generations"][0]["id"] == made
         assert (await request("DELETE", f"{url}/v1/generations/{made}", headers=tenant.headers)).status == 204
 
 
-async def _watch(place: Place, tenant: Tenant, generation_id: str, name: str) -> Transcript:
-    """To the end, over connections that it leaves as well."""
+async def _watch(site: Site, tenant: Tenant, generation_id: str, name: str) -> Transcript:
+    """Watch to the end, over connections that it also drops."""
     transcript = Transcript(generation_id, name)
     while transcript.terminal is None:
         after = None if transcript.cursor == START else transcript.cursor
-        url = place.chance.choice(place.stack.urls)
+        url = site.chance.choice(site.stack.urls)
         async with open_events(url, generation_id, after=after, headers=tenant.headers) as stream:
             assert stream.status == 200
-            patience = place.chance.randint(1, 60)
+            patience = site.chance.randint(1, 60)
             async for frame in stream:
                 transcript.saw(frame)
                 patience -= 1
@@ -144,18 +144,18 @@ async def _watch(place: Place, tenant: Tenant, generation_id: str, name: str) ->
     return transcript
 
 
-async def _storm(place: Place, droppers: int) -> list[tuple[Tenant, str, list[Transcript]]]:
-    """As long as the answers take; whoever fails in it fails the test."""
-    stormy: list[asyncio.Task[Any]] = [asyncio.create_task(_drop_for_ever(place)) for _ in range(droppers)]
-    stormy += [asyncio.create_task(_work(place, tenant)) for tenant in place.tenants]
+async def _storm(site: Site, droppers: int) -> list[tuple[Tenant, str, list[Transcript]]]:
+    """Drop connections for as long as the answers take; any failure in it fails the test."""
+    stormy: list[asyncio.Task[Any]] = [asyncio.create_task(_drop_for_ever(site)) for _ in range(droppers)]
+    stormy += [asyncio.create_task(_work(site, tenant)) for tenant in site.tenants]
     seen = []
     watching = [
         (
             tenant,
             made,
-            [asyncio.create_task(_watch(place, tenant, made, f"{tenant.name} {n}")) for n in range(WATCHERS)],
+            [asyncio.create_task(_watch(site, tenant, made, f"{tenant.name} {n}")) for n in range(WATCHERS)],
         )
-        for tenant in place.tenants
+        for tenant in site.tenants
         for made in tenant.generations
     ]
     everybody = asyncio.gather(*(task for _, _, tasks in watching for task in tasks))
@@ -171,39 +171,39 @@ async def _storm(place: Place, droppers: int) -> list[tuple[Tenant, str, list[Tr
     return seen
 
 
-async def _check_calm(place: Place, before: list[int]) -> None:
-    """Nothing of it is left: no viewer, no descriptor, no connection to Redis but the pools'."""
-    for api, sockets in zip(place.stack.apis, before, strict=True):
+async def _check_calm(site: Site, before: list[int]) -> None:
+    """Check that nothing is left: no viewer, no descriptor, and no connection to Redis except those of the pools."""
+    for api, sockets in zip(site.stack.apis, before, strict=True):
 
         async def nobody(url: str = api.url) -> bool:
-            now = await figures(url)
+            now = await scrape(url)
             return now.of("viewers") == 0
 
         await until(nobody, 20.0, f"{api.name} without viewers")
         await until(lambda: api.descriptors <= sockets + REDIS_CONNECTIONS, 20.0, f"{api.name}'s sockets are closed")  # noqa: B023  # awaited here
-        assert "[error]" not in api.everything()
+        assert "[error]" not in api.whole_output()
 
 
-async def _test(place: Place, droppers: int) -> None:
-    before = [api.descriptors for api in place.stack.apis]
-    for tenant, made, transcripts in await _storm(place, droppers):
-        snapshot = (await request("GET", f"{place.stack.urls[0]}/v1/generations/{made}", headers=tenant.headers)).json()
-        check_invariants(transcripts, snapshot, await place.stack.log(made))
-    await _check_calm(place, before)
-    async with Redis.from_url(place.stack.redis.url) as redis:
+async def _check_nobody_sees_what_is_anothers(site: Site, droppers: int) -> None:
+    before = [api.descriptors for api in site.stack.apis]
+    for tenant, made, transcripts in await _storm(site, droppers):
+        snapshot = (await request("GET", f"{site.stack.urls[0]}/v1/generations/{made}", headers=tenant.headers)).json()
+        check_invariants(transcripts, snapshot, await site.stack.log(made))
+    await _check_calm(site, before)
+    async with Redis.from_url(site.stack.redis.url) as redis:
         clients = await redis.client_list()
-    # Two APIs, a worker, and this test.
+    # Processes: two APIs, a worker, and this test.
     assert len(clients) <= 3 * REDIS_CONNECTIONS + 2
 
 
 @pytest.mark.rule("R8", "R47")
-async def test_nobody_sees_what_is_anothers_however_many_drop(place: Place) -> None:
-    """Forty that drop again and again."""
-    await _test(place, 40)
+async def test_nobody_sees_what_is_anothers_however_many_drop(site: Site) -> None:
+    """Forty viewers drop again and again."""
+    await _check_nobody_sees_what_is_anothers(site, 40)
 
 
 @pytest.mark.long
 @pytest.mark.rule("R8", "R47")
-async def test_nobody_sees_what_is_anothers_in_a_storm(place: Place) -> None:
-    """Four hundred of them."""
-    await _test(place, 400)
+async def test_nobody_sees_what_is_anothers_in_a_storm(site: Site) -> None:
+    """Four hundred viewers drop again and again."""
+    await _check_nobody_sees_what_is_anothers(site, 400)

@@ -1,4 +1,4 @@
-"""`outlive doctor`, against what is fit, what is not, and what is not there."""
+"""`outlive doctor` against a setup that is fit, one that is not, and one that is missing."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ SECRET = "canary-5d1f"
 
 
 async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
-    """Its exit code, and what it printed."""
+    """Run it; return its exit code and its output."""
     doctor = OsProcess("doctor", [sys.executable, "-m", "outlive", "doctor", *arguments], environ)
     doctor.spawn()
     try:
@@ -27,7 +27,7 @@ async def examine(environ: Mapping[str, str], *arguments: str) -> tuple[int, str
 
 
 async def test_a_redis_with_our_configuration_is_fit() -> None:
-    """deploy/redis/redis.conf as it is: exit code 0, and a line for each thing that was looked at."""
+    """deploy/redis/redis.conf unchanged: exit code 0, and a line for each check."""
     redis, model = RedisServer(), ModelProcess()
     addresses = ["--port", "0", "--unixsocket", str(redis.socket_path), "--dir", str(redis.directory)]
     redis.command = [str(redis_binary()), str(ROOT / "deploy/redis/redis.conf"), *addresses]
@@ -46,7 +46,7 @@ async def test_a_redis_with_our_configuration_is_fit() -> None:
 
 
 async def test_every_upstream_is_asked_with_its_own_key(redis_server: RedisServer) -> None:
-    """A line for each, by its name: one lets us in, one refuses the key, one has none."""
+    """A line for each by its name: one accepts the key, one refuses it, one has no key."""
     model = ModelProcess(arguments=["--key", SECRET])
     await model.start()
     here = {"base_url": f"{model.url}/v1", "models": ["*"]}
@@ -66,7 +66,7 @@ async def test_every_upstream_is_asked_with_its_own_key(redis_server: RedisServe
 
 
 async def test_a_redis_that_evicts_is_wrong() -> None:
-    """Exit code 1; the provider is not asked where only the API runs."""
+    """Exit code 1; with only the API, it does not call the provider."""
     redis = RedisServer(options=["--maxmemory-policy", "allkeys-lru"])
     await redis.start()
     try:
@@ -79,7 +79,7 @@ async def test_a_redis_that_evicts_is_wrong() -> None:
 
 
 async def test_what_is_not_there_is_said_without_its_secrets() -> None:
-    """Neither the password in the URL nor the key is repeated, and nothing is a traceback."""
+    """It prints neither the password of the URL nor the key, and no traceback."""
     code, printed = await examine({
         "OUTLIVE_REDIS_URL": f"redis://user:{SECRET}@127.0.0.1:1/0",
         "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
@@ -92,7 +92,7 @@ async def test_what_is_not_there_is_said_without_its_secrets() -> None:
 
 
 async def test_a_wrong_password_is_told_from_a_redis_that_is_away(redis_server: RedisServer) -> None:
-    """They are mended in different places."""
+    """The two have different remedies."""
     url = redis_server.url.replace("unix://", "unix://nobody:wrong@")
     code, printed = await examine({"OUTLIVE_REDIS_URL": url}, "--no-upstream")
     assert code == 1
@@ -100,7 +100,7 @@ async def test_a_wrong_password_is_told_from_a_redis_that_is_away(redis_server: 
 
 
 async def test_a_setting_that_is_wrong_ends_it_with_2() -> None:
-    """As API and worker do."""
+    """With the same exit code as API and worker."""
     code, printed = await examine({"OUTLIVE_LEASES_S": "1"})
     assert code == 2
     assert "OUTLIVE_LEASES_S" in printed

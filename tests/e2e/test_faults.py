@@ -1,4 +1,4 @@
-"""Every way a provider fails, on the whole path, against the table in PROTOCOL.md (Upstream faults)."""
+"""Every way in which a provider fails, on the whole path, compared with the table in PROTOCOL.md (Upstream faults)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ OnInterrupt = Literal["restart", "fail"]
 
 @dataclass(frozen=True)
 class Fault:
-    """One row: what goes wrong, how often the provider is asked in all, and how it ends."""
+    """One row: the fault, how many requests the provider gets in all, and how the generation ends."""
 
     name: str
     when: When
@@ -75,7 +75,7 @@ FAULTS: Final = [
     _after("comments only between tokens", "upstream_timeout", "comments"),
     _after("reset inside an HTTP chunk", "upstream_connection", "reset"),
     _after("half-closed inside an HTTP chunk", "upstream_connection", "half_close"),
-    # Apart from the tokens: what comes with the head of the answer in one read would not be heard at all.
+    # Apart from the tokens: the client would not see what arrives in one read with the head of the response.
     _after("broken HTTP chunks", "upstream_connection", "bad_framing", pace_s=0.5),
     _after("a clean end without a finish reason", "upstream_truncated", "cut"),
     _after("half a line", "upstream_truncated", "half_line"),
@@ -96,7 +96,7 @@ CASES: Final[list[tuple[Fault, OnInterrupt]]] = [
 ]  # fmt: skip
 
 SETTINGS: Final = {
-    # Long enough that a busy machine is not taken for a silent provider.
+    # Long enough that a busy machine does not look like a silent provider.
     "first_token_s": 3,
     "between_tokens_s": 3,
     "max_output_bytes": 60_000,
@@ -105,7 +105,7 @@ SETTINGS: Final = {
 
 @dataclass(frozen=True)
 class Ending:
-    """What was seen of one case."""
+    """What was observed of one case."""
 
     snapshot: dict[str, Any]
     transcript: Transcript
@@ -114,7 +114,7 @@ class Ending:
 
 
 def fault_table() -> str:
-    """The table as it must stand in PROTOCOL.md; see tests/unit/test_fault_table.py."""
+    """The table as PROTOCOL.md must have it; see tests/unit/test_fault_table.py."""
     rows = ["| fault | when | asked, `restart` | asked, `fail` | ends as | retryable |", "|---|---|--:|--:|---|---|"]
     for f in FAULTS:
         retryable = "" if f.retryable is None else str(f.retryable).lower()
@@ -124,28 +124,28 @@ def fault_table() -> str:
 
 @pytest.fixture(scope="module")
 async def stacks(redis_server: RedisServer) -> AsyncIterator[dict[str, Stack]]:
-    """One stack with the demo model, and one for each provider that cannot even be reached."""
+    """One stack with the demo model, and one for each provider that cannot be reached."""
     nobody = claim_port()
     demo_stack = Stack(redis=redis_server, settings=SETTINGS)
     unreachable = {
         "refused": f"http://127.0.0.1:{nobody}/v1",
         "unknown": "http://no-such-provider.invalid/v1",
-        # The demo model's own port, where nobody speaks TLS.
+        # The port of the demo model, which speaks no TLS.
         "tls": f"{demo_stack.model.url.replace('http:', 'https:')}/v1",
     }
-    found = {"demo": demo_stack} | {
+    by_provider = {"demo": demo_stack} | {
         name: Stack(redis=redis_server, settings=SETTINGS, environ={"OPENAI_BASE_URL": url})
         for name, url in unreachable.items()
     }
     async with AsyncExitStack() as running:
-        await asyncio.gather(*(running.enter_async_context(stack) for stack in found.values()))
-        yield found
+        await asyncio.gather(*(running.enter_async_context(stack) for stack in by_provider.values()))
+        yield by_provider
     release_port(nobody)
 
 
 @pytest.fixture(scope="module")
 async def endings(stacks: dict[str, Stack]) -> list[Ending | BaseException]:
-    """All cases at once, because they mostly wait."""
+    """All cases at the same time, because they mostly wait."""
     cases = [_end(stacks, fault, policy, seed) for seed, (fault, policy) in enumerate(CASES)]
     return await asyncio.gather(*cases, return_exceptions=True)
 
@@ -154,7 +154,7 @@ async def _end(stacks: dict[str, Stack], fault: Fault, policy: OnInterrupt, seed
     other = fault.wishes if isinstance(fault.wishes, str) else None
     stack = stacks[other or "demo"]
     wishes = {} if isinstance(fault.wishes, str) else fault.wishes
-    # The seed makes the name this case's own.
+    # With the seed no other case has this name.
     model = demo(seed=seed, **{"pace_s": 0, "tokens": 6} | wishes)
     generation_id = await stack.create(model, on_interrupt=policy)
     transcript = await Viewer(generation_id, stack.urls).follow()
@@ -166,7 +166,7 @@ async def _end(stacks: dict[str, Stack], fault: Fault, policy: OnInterrupt, seed
 @pytest.mark.rule("R13", "R14", "R27")
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{fault.name}: {policy}" for fault, policy in CASES])
 async def test_a_fault_ends_as_the_table_says(endings: list[Ending | BaseException], case: int) -> None:
-    """Its code, whether to try again, how often the provider was asked, and always a usage."""
+    """Its code, whether a retry may help, the number of requests, and always a usage."""
     (fault, policy), ending = CASES[case], endings[case]
     if isinstance(ending, BaseException):
         raise ending
@@ -184,5 +184,5 @@ async def test_a_fault_ends_as_the_table_says(endings: list[Ending | BaseExcepti
     assert bool(snapshot["text"]) == (fault.when != "before")
     assert snapshot["usage"]["prompt_tokens"] > 0
     assert snapshot["usage"].get("estimated", False) == (snapshot["status"] == "failed")
-    # 401's message repeats a key; nothing that a viewer gets does.
+    # The message of the 401 contains a key; nothing that a viewer gets may contain it.
     assert "sk-proj" not in str(snapshot) + str(ending.log)

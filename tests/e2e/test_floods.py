@@ -1,4 +1,4 @@
-"""A provider that never stops, or sends far more than it seems to: a code of the table, a bounded worker."""
+"""A provider that never stops, or sends far more than it seems to: a code of the table, and a bounded worker."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ import pytest
 from tests.support.invariants import check_invariants
 from tests.support.processes import OsProcess
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import DONE, HEAD, Provider, chunk
+from tests.support.scripted_provider import DONE, HEAD, ScriptedProvider, chunk
 from tests.support.stack import Stack
 from tests.support.viewer import Viewer
 
@@ -51,7 +51,7 @@ def compressed(coding: str, body: bytes, **named: object) -> Callable[[], AsyncI
 
 
 CHUNKED: Final = head("Transfer-Encoding: chunked")
-SAID: Final = b"data: " + chunk(content="said") + b"\n\n"
+ONE_TOKEN: Final = b"data: " + chunk(content="said") + b"\n\n"
 FLOODS: Final[Floods] = {
     "gzip as a stream": ("upstream_protocol", compressed("gzip", GZIP)),
     "gzip by its old name, in capitals": ("upstream_protocol", compressed("X-GZIP", GZIP)),
@@ -62,9 +62,9 @@ FLOODS: Final[Floods] = {
     "gzip as a page": ("upstream_protocol", compressed("gzip", GZIP, kind="text/html")),
     "an error without end": ("upstream_protocol", endless(head(status=400, kind="application/json"), FILL)),
     "a JSON answer without end": ("upstream_protocol", endless(head(kind="application/json"), FILL)),
-    "a line without end": ("upstream_protocol", endless(head() + SAID + b"data: ", FILL)),
-    "a comment without end": ("upstream_protocol", endless(head() + SAID + b": ", FILL)),
-    "an event of lines without end": ("upstream_protocol", endless(head() + SAID, b"data: x\n" * 8_192)),
+    "a line without end": ("upstream_protocol", endless(head() + ONE_TOKEN + b"data: ", FILL)),
+    "a comment without end": ("upstream_protocol", endless(head() + ONE_TOKEN + b": ", FILL)),
+    "an event of lines without end": ("upstream_protocol", endless(head() + ONE_TOKEN, b"data: x\n" * 8_192)),
     "a header without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\nX: ", FILL)),
     "headers without end": ("upstream_connection", endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 8_192)),
     "interim answers without end": ("upstream_connection", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000)),
@@ -79,42 +79,47 @@ SILENT: Final[Floods] = {
 
 
 async def healthy() -> AsyncIterator[bytes]:
-    """An answer as they should be, for as long as the others take."""
+    """A normal answer that lasts as long as the floods."""
     yield HEAD + b"\r\n"
     for n in range(HEALTHY):
         yield b"data: " + chunk(content=f"{n} ") + b"\n\n"
+        # The pace of this provider.
         await asyncio.sleep(0.05)
     yield b"data: " + chunk("stop") + b"\n\n" + DONE
 
 
 @contextlib.asynccontextmanager
 async def max_memory(process: OsProcess) -> AsyncIterator[list[int]]:
-    """The most it held meanwhile, as the only element."""
-    most = [0]
+    """The largest memory of the process meanwhile, as the only element."""
+    largest = [0]
 
-    async def look() -> None:
+    async def sample() -> None:
         while True:
-            most[0] = max(most[0], process.resident_bytes)
+            largest[0] = max(largest[0], process.resident_bytes)
+            # The sampling interval.
             await asyncio.sleep(0.05)
 
-    looking = asyncio.create_task(look())
+    sampling = asyncio.create_task(sample())
     try:
-        yield most
+        yield largest
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        sampling.cancel()
+        await asyncio.gather(sampling, return_exceptions=True)
 
 
-# What says nothing runs until its clock, and for so long leaves little time to others, those of other tests too.
+# A silent flood runs until its timeout, and leaves little CPU to everything else meanwhile, other tests included.
 @pytest.mark.rule("R27", "R29")
 @pytest.mark.parametrize(
     "floods", [pytest.param(FLOODS, id="loud"), pytest.param(SILENT, id="silent", marks=pytest.mark.long)]
 )
 async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisServer, floods: Floods) -> None:
-    """Many at once, beside an answer that goes on; nothing compressed is ever opened."""
+    """Many floods at once, beside an answer that completes; the worker never decompresses anything."""
     clocks = {"first_token_s": 3, "between_tokens_s": 3, "slots": 40}
-    async with Provider() as provider, Stack(redis=redis_server, environ=provider.environ, settings=clocks) as stack:
-        provider.says["healthy"] = healthy
+    async with (
+        ScriptedProvider() as provider,
+        Stack(redis=redis_server, environ=provider.environ, settings=clocks) as stack,
+    ):
+        provider.scripts["healthy"] = healthy
 
         async def watched(model: str) -> str:
             made = await stack.create(model, on_interrupt="fail")
@@ -126,10 +131,10 @@ async def test_a_flood_ends_by_the_table_and_drowns_nobody(redis_server: RedisSe
         text = "".join(f"{n} " for n in range(HEALTHY))
         worker = stack.workers[0]
         before_bytes = worker.resident_bytes
-        async with max_memory(worker) as most:
-            models = ["healthy", *(provider.will_say(saying) for _, saying in floods.values())]
+        async with max_memory(worker) as largest:
+            models = ["healthy", *(provider.model_that_says(saying) for _, saying in floods.values())]
             ends = await asyncio.gather(*map(watched, models))
             assert dict(zip(floods, ends[1:], strict=True)) == {name: code for name, (code, _) in floods.items()}
             assert ends[0] == text
-        assert most[0] - before_bytes < MEMORY_BYTES
+        assert largest[0] - before_bytes < MEMORY_BYTES
         assert worker.running

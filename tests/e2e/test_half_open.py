@@ -1,4 +1,4 @@
-"""Requests that never quite arrive and answers that nobody takes: bounded, given back, and unfelt by who watches."""
+"""Requests that never complete and responses that no client reads: bounded, released, and without effect on viewers."""
 
 import asyncio
 import contextlib
@@ -45,14 +45,14 @@ DRIPS: Final = {
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """One API process that is not patient."""
+    """One API process with short timeouts."""
     settings = {"stall_s": STALL_S, "request_s": REQUEST_S}
     async with Stack(redis=redis_server, settings=settings) as running:
         yield running
 
 
 async def _drip(port: int, begin: bytes, again: bytes) -> None:
-    """A byte or a line at a time, until the server has had enough."""
+    """Send a byte or a line at a time until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     reading = asyncio.create_task(reader.read())
     try:
@@ -67,7 +67,7 @@ async def _drip(port: int, begin: bytes, again: bytes) -> None:
 
 
 async def _longest_pause(stack: Stack, generation_id: str) -> float:
-    """Between two events of one that watches to the end."""
+    """The longest pause between two events of one viewer that watches to the end."""
     loop, longest_s = asyncio.get_running_loop(), 0.0
     async with open_events(stack.urls[0], generation_id) as stream:
         before = None
@@ -81,7 +81,8 @@ async def _longest_pause(stack: Stack, generation_id: str) -> float:
 
 @pytest.mark.rule("R59", "R68")
 async def test_requests_a_byte_at_a_time_are_ended_and_disturb_nobody(stack: Stack) -> None:
-    """However alive they look: the time is for the whole request. Others watch at the provider's pace meanwhile."""
+    """The time limit is for the whole request, however active it seems. Viewers get events at the pace of the provider
+    meanwhile."""
     api = stack.apis[0]
     watched = await stack.create(demo(pace_s=PACE_S, tokens=round(REQUEST_S / PACE_S)))
     before_bytes, before_sockets = api.resident_bytes, api.descriptors
@@ -101,7 +102,7 @@ async def test_requests_a_byte_at_a_time_are_ended_and_disturb_nobody(stack: Sta
 
 @contextlib.contextmanager
 def never_reader(port: int, path: str) -> Iterator[socket.socket]:
-    """Asks for it as often as fits into one write, and reads none."""
+    """A connection that sends as many requests as fit into one write, and reads nothing."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", port))
@@ -111,7 +112,7 @@ def never_reader(port: int, path: str) -> Iterator[socket.socket]:
 
 
 def connections(port: int) -> int:
-    """Those a process has on its port; not what the kernel alone still keeps of closed ones."""
+    """The connections of a process on its port, without closed ones that only the kernel still keeps."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     mine = [row for row in rows if int(row[1].rpartition(":")[2], 16) == port]
     return sum(row[3] != _LISTENS and row[9] != "0" for row in mine)
@@ -122,7 +123,7 @@ _LISTENS: Final = "0A"
 
 @pytest.mark.rule("R68")
 async def test_an_answer_that_nobody_takes_is_not_kept(stack: Stack) -> None:
-    """A snapshot of megabytes, asked for by many and read by none: their connections end, and so does its memory."""
+    """Many clients request a snapshot of megabytes and read nothing: their connections end, and the memory is freed."""
     api = stack.apis[0]
     large = await stack.create(demo(pace_s=0, chars=4_000, tokens=900))
     await stack.closed(large)
@@ -133,5 +134,5 @@ async def test_an_answer_that_nobody_takes_is_not_kept(stack: Stack) -> None:
         other = await stack.create(demo(pace_s=0.01, tokens=50))
         transcript = await Viewer(other, stack.urls).follow()
         await until(lambda: not connections(api.port), 20.0, "they are cut")
-    assert "[error]" not in api.everything()
+    assert "[error]" not in api.whole_output()
     check_invariants([transcript], await stack.closed(other), await stack.log(other))

@@ -1,10 +1,10 @@
-"""The HTTP surface as documented: statuses, fields, headers, and what each mistake is answered."""
+"""The HTTP surface as documented: statuses, fields, headers, and the response to each mistake."""
 
 from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import Ended, request
 from tests.support.sse import EventStream, Frame, open_events, open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
@@ -25,7 +25,7 @@ def at(stack: Stack, path: str, api: int = 0) -> str:
 
 
 async def frames_of(stream: EventStream) -> list[Frame]:
-    """All of a stream that ends by itself."""
+    """All frames of a stream that ends by itself."""
     return [frame async for frame in stream]
 
 
@@ -33,7 +33,7 @@ async def frames_of(stream: EventStream) -> list[Frame]:
 
 
 async def test_a_snapshot_has_every_documented_field(stack: Stack, finished: str) -> None:
-    """Whatever is unknown is null, not missing."""
+    """Unknown fields are null, not missing."""
     snapshot = await stack.snapshot(finished)
 
     assert set(snapshot) >= SNAPSHOT_FIELDS
@@ -47,7 +47,7 @@ async def test_a_snapshot_has_every_documented_field(stack: Stack, finished: str
 
 
 async def test_the_stream_has_the_headers_proxies_need(stack: Stack, finished: str) -> None:
-    """Not stored, not transformed, not buffered."""
+    """No proxy may store, transform or buffer it."""
     async with open_events(stack.urls[0], finished) as stream:
         assert stream.status == 200
         assert stream.headers["content-type"].partition(";")[0] == "text/event-stream"
@@ -67,7 +67,7 @@ async def test_what_libraries_send_for_the_start_is_the_start(stack: Stack, fini
 
 
 async def test_the_header_wins_over_the_query(stack: Stack, finished: str) -> None:
-    """A browser reconnects to the address it was given, with the header telling how far it came."""
+    """A browser reconnects to its first address; the header says how far it came."""
     ids = [entry_id for entry_id, _, _ in await stack.log(finished)]
     url = at(stack, f"/v1/generations/{finished}/events?after={ids[0]}&fold=false")
     async with open_stream("GET", url, headers=[("Last-Event-ID", ids[3])]) as stream:
@@ -78,7 +78,7 @@ async def test_the_header_wins_over_the_query(stack: Stack, finished: str) -> No
 @pytest.mark.rule("R20")
 @pytest.mark.parametrize("by", ["header", "query"])
 async def test_at_the_terminal_there_is_nothing_more(stack: Stack, finished: str, by: Any) -> None:
-    """204, on which a browser's EventSource stops coming back."""
+    """204, after which the EventSource of a browser does not come back."""
     snapshot = await stack.snapshot(finished)
     for url in stack.urls:
         async with open_events(url, finished, after=snapshot["cursor"], by=by) as stream:
@@ -99,13 +99,13 @@ async def test_what_is_unknown_is_not_found(stack: Stack, method: str, rest: str
 
 
 async def test_an_unknown_path_is_not_found(stack: Stack) -> None:
-    """In the same shape as every other mistake."""
+    """In the format of every other error."""
     check_problem(await request("GET", at(stack, "/v1/nothing")), 404, "not_found")
 
 
 @pytest.mark.rule("R19")
 async def test_what_was_deleted_is_gone(stack: Stack) -> None:
-    """204, and from then on 410 on every process; no key is left but the tombstone."""
+    """204, and from then on 410 on every process; only the tombstone is left in Redis."""
     generation_id = await stack.create(QUICK)
     cursor = (await stack.closed(generation_id))["cursor"]
     own = f"/v1/generations/{generation_id}"
@@ -123,7 +123,7 @@ async def test_what_was_deleted_is_gone(stack: Stack) -> None:
 
 @pytest.mark.rule("R19")
 async def test_deleting_what_runs_ends_it_for_viewers_and_provider(stack: Stack) -> None:
-    """Open streams end cleanly, on both processes; a late writer cannot bring it back."""
+    """Open streams end cleanly on both processes; a late worker cannot bring it back."""
     model = demo(pace_s=0.01, tokens=1_000_000, seed=unique())
     generation_id = await stack.create(model)
     async with (
@@ -162,14 +162,14 @@ async def test_a_key_of_something_deleted_does_not_bring_it_back(stack: Stack) -
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_health_and_readiness_answer(stack: Stack, path: str) -> None:
-    """200 while all is well, on each process."""
+    """200 on each process while all is well."""
     for api in (0, 1):
         assert (await request("GET", at(stack, path, api))).status == 200
 
 
 @pytest.mark.rule("R20")
 async def test_without_redis_it_lives_and_is_not_ready() -> None:
-    """Liveness is about the process; readiness about its Redis. Resuming never sees an error."""
+    """Liveness is about the process, readiness about its Redis. A resuming viewer never gets an error status."""
     async with Stack(workers=0) as stack:
         generation_id = await stack.create(QUICK)
         stack.redis.kill()
@@ -194,7 +194,7 @@ async def test_the_page_is_served(stack: Stack) -> None:
 
 
 async def test_openapi_documents_every_path_and_the_stream(stack: Stack) -> None:
-    """What is served is what is written down."""
+    """The document has every route that the API serves."""
     document = (await request("GET", at(stack, "/openapi.json"))).json()
     own = "/v1/generations/{generation_id}"
 

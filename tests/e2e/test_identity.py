@@ -1,4 +1,4 @@
-"""Who calls: keys by the command, tokens of an issuer, and addresses where it must be asked."""
+"""Authentication: API keys from the command, tokens of an issuer, and addresses at which it is required."""
 
 import asyncio
 import base64
@@ -16,11 +16,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from tests.support.broken_origin import Asked, Origin, answer_of
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.processes import ROOT
 from tests.support.raw_http import Ended, Response, request
 from tests.support.redis_server import RedisServer
+from tests.support.scripted_server import ReceivedRequest, ScriptedServer, whole_response
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, ApiProcess, Stack, chat
 from tests.support.tenants import AUTH, SIGNING_KEY, bearer, parts_of
@@ -35,7 +35,7 @@ CURVE: Final = ec.generate_private_key(ec.SECP256R1())
 
 
 def jwks(**kids: Any) -> bytes:
-    """What the issuer publishes."""
+    """The keys that the issuer publishes."""
     keys = []
     for kid, key in kids.items():
         kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
@@ -44,14 +44,14 @@ def jwks(**kids: Any) -> bytes:
 
 
 def token(key: Any = RSA, kid: str | None = "one", algorithm: str = "RS256", **claims: Any) -> str:
-    """A sound one, but for what is named; None leaves a claim out."""
+    """A valid token, except for the named claims; None leaves a claim out."""
     sound = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": time.time() + 60}
     both = {name: value for name, value in (sound | claims).items() if value is not None}
     return jwt.encode(both, key, algorithm, headers={"kid": kid} if kid else None)
 
 
 async def command(stack: Stack, *arguments: str) -> tuple[int, str, str]:
-    """`outlive keys`, its exit code and what it printed."""
+    """Run `outlive keys`; return its exit code and output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "outlive", "keys", *arguments),
         cwd=ROOT,
@@ -65,20 +65,20 @@ async def command(stack: Stack, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-async def issuer(anyio_backend: str) -> AsyncIterator[Origin]:
-    """Publishes its keys; what it answers may be exchanged."""
+async def issuer(anyio_backend: str) -> AsyncIterator[ScriptedServer]:
+    """Publishes its keys; a test may replace its responses."""
 
-    async def answer(_: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer_of("Content-Type: application/json", body=jwks(one=RSA, curve=CURVE)))
+    async def answer(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole_response("Content-Type: application/json", body=jwks(one=RSA, curve=CURVE)))
         await writer.drain()
 
-    async with Origin(answer) as origin:
+    async with ScriptedServer(answer) as origin:
         yield origin
 
 
 @pytest.fixture(scope="module")
-async def stack(redis_server: RedisServer, issuer: Origin) -> AsyncIterator[Stack]:
-    """One API process that asks; no worker, because nothing has to be answered."""
+async def stack(redis_server: RedisServer, issuer: ScriptedServer) -> AsyncIterator[Stack]:
+    """One API process with authentication; no worker, because no test needs an answer."""
     where = f"http://127.0.0.1:{issuer.port}/keys"
     believes = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": where}
     async with Stack(redis=redis_server, workers=0, settings=AUTH | believes) as stack:
@@ -91,7 +91,7 @@ async def listed(stack: Stack, credential: str) -> Response:
 
 @pytest.mark.rule("R45")
 async def test_keys_are_made_listed_and_revoked_by_a_command(stack: Stack) -> None:
-    """Several of one tenant; a revoked one is believed for 5 s more, its sister for good."""
+    """A tenant may have several. A revoked key works for 5 s more; the others go on working."""
     made = [await command(stack, "create", "--tenant", "acme", "--name", name) for name in ("ci", "laptop")]
     assert [code for code, _, _ in made] == [0, 0]
     one, two = (out.strip() for _, out, _ in made)
@@ -116,7 +116,7 @@ async def test_keys_are_made_listed_and_revoked_by_a_command(stack: Stack) -> No
 
 
 async def test_what_cannot_be_a_tenant_is_refused_in_one_sentence(stack: Stack) -> None:
-    """By the command already."""
+    """The command itself refuses it."""
     code, out, err = await command(stack, "create", "--tenant", "a{b}")
     assert (code, out) == (2, "")
     assert "Traceback" not in err
@@ -125,7 +125,7 @@ async def test_what_cannot_be_a_tenant_is_refused_in_one_sentence(stack: Stack) 
 @pytest.mark.rule("R45")
 @pytest.mark.parametrize(("key", "kid", "algorithm"), [(RSA, "one", "RS256"), (CURVE, "curve", "ES256")])
 async def test_an_issuers_token_names_its_tenant(stack: Stack, key: Any, kid: str, algorithm: str) -> None:
-    """What alice made, alice finds again, and bob does not."""
+    """Alice sees what she created, and Bob does not."""
     alice, bob = (token(key, kid, algorithm, sub=name) for name in (f"alice|{kid}", "bob"))
     made = (await stack.post(chat(QUICK), headers=bearer(alice))).json()["id"]
     assert [one["id"] for one in (await listed(stack, alice)).json()["generations"]] == [made]
@@ -160,34 +160,34 @@ async def test_an_issuers_token_names_its_tenant(stack: Stack, key: Any, kid: st
     ],
 )  # fmt: skip
 async def test_an_unsound_token_is_nobodys(stack: Stack, unsound: str) -> None:
-    """No end, another issuer, another audience, another key, another algorithm, nobody named."""
+    """Without an end, of another issuer, audience, key or algorithm, or without a name."""
     check_problem(await listed(stack, unsound), 401, "unauthenticated")
 
 
 @pytest.mark.rule("R45")
 async def test_a_public_key_signs_nothing(stack: Stack) -> None:
-    """The oldest trick: the issuer's public key, which everybody has, used as the secret of an HMAC."""
+    """The oldest attack: the public key of the issuer, which everybody has, used as the secret of an HMAC."""
 
     def part(value: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": time.time() + 60}
-    body = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': 'one'})}.{part(said)}"
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": time.time() + 60}
+    body = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': 'one'})}.{part(claims)}"
     for secret in (jwks(one=RSA), SIGNING_KEY.encode()):
         mac = base64.urlsafe_b64encode(hmac.new(secret, body.encode(), hashlib.sha256).digest()).decode().rstrip("=")
         check_problem(await listed(stack, f"{body}.{mac}"), 401, "unauthenticated")
 
 
-async def test_an_issuer_is_asked_rarely_whatever_callers_send(stack: Stack, issuer: Origin) -> None:
-    """A token may name any key; that must not make us ask for each."""
-    before = len(issuer.asked)
+async def test_an_issuer_is_asked_rarely_whatever_callers_send(stack: Stack, issuer: ScriptedServer) -> None:
+    """A token may name any key; the API must not fetch the keys for each."""
+    before = len(issuer.requests)
     for n in range(30):
         assert (await listed(stack, token(kid=f"guess-{n}"))).status == 401
-    assert len(issuer.asked) - before <= 1
+    assert len(issuer.requests) - before <= 1
 
 
 async def test_an_issuer_that_is_away_is_told_as_such(redis_server: RedisServer) -> None:
-    """503, because the token may be good; a viewer is sent away to come again, not refused for ever."""
+    """503, because the token may be valid; a viewer is asked to come back, not refused for good."""
     believes = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": "http://127.0.0.1:1/"}
     async with Stack(redis=redis_server, workers=0, settings=AUTH | believes) as stack:
         answer = await listed(stack, token())
@@ -202,7 +202,7 @@ async def test_an_issuer_that_is_away_is_told_as_such(redis_server: RedisServer)
 @pytest.mark.rule("R46")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 async def test_an_address_that_others_reach_needs_auth(redis_server: RedisServer, host: str) -> None:
-    """One sentence and exit code 2; told to serve everybody, it starts."""
+    """One sentence and exit code 2; with the setting that allows everybody, it starts."""
     environ = {"OUTLIVE_REDIS_URL": redis_server.url}
     api = ApiProcess("api", environ, ["--host", host])
     try:
@@ -219,7 +219,7 @@ async def test_an_address_that_others_reach_needs_auth(redis_server: RedisServer
 
 @pytest.mark.rule("R46")
 async def test_auth_needs_keys_to_sign_with(redis_server: RedisServer) -> None:
-    """The same sentence and code as any setting that is wrong, before anything is served."""
+    """The sentence and exit code of any wrong setting, before it serves anything."""
     api = ApiProcess("api", {"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_AUTH": "true"})
     try:
         api.spawn()

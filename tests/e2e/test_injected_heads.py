@@ -1,4 +1,4 @@
-"""What callers put into heads, paths and names stays theirs: no answer gains a header, no log a record."""
+"""What callers put into headers, paths and names has no effect: no response gains a header, no log a record."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.injections import INJECTIONS
 from tests.support.redis_server import RedisServer
-from tests.support.scripted_provider import Provider, refused, stream
+from tests.support.scripted_provider import ScriptedProvider, error_response, stream
 from tests.support.stack import Stack
 from tests.support.tenants import AUTH, api_key
 from tests.support.waiting import until
@@ -38,7 +38,7 @@ ALLOWED: Final = {
     "content-security-policy", "referrer-policy", "x-frame-options", "cross-origin-opener-policy", "permissions-policy",
     "accept-ranges", "etag", "last-modified",
 }  # fmt: skip
-"""Every header we send. Whatever else stands there came from outside."""
+"""Every header we send. Any other header came from outside."""
 
 FIELDS: Final = (
     "Authorization", "Cookie", "Host", "Idempotency-Key", "Last-Event-ID", "Origin", "Referer", "User-Agent",
@@ -58,15 +58,15 @@ QUERIES: Final = ("before", "status", "limit", "after", "fold", "token", "starti
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """One API process and worker log in JSON, another two for people."""
+    """One API process and one worker log JSON, another pair logs for people."""
     settings = AUTH | {"cors_origins": "https://page.example", "proxies": "127.0.0.1"}
-    # They are asked for faster than workers may end them.
+    # The test creates generations faster than workers may complete them.
     settings |= {"tenant_requests": "100000", "tenant_generations": "100000"}
-    async with Provider() as provider:
+    async with ScriptedProvider() as provider:
         for n, payload in enumerate(PAYLOADS):
             words = payload.decode("utf-8", "surrogatepass")
-            provider.says[f"says {n}"] = stream({"content": "a"}, {"content": words}, {"finish": words})
-            provider.says[f"fails {n}"] = refused(400, words)
+            provider.scripts[f"says {n}"] = stream({"content": "a"}, {"content": words}, {"finish": words})
+            provider.scripts[f"fails {n}"] = error_response(400, words)
         stack = Stack(apis=2, workers=2, redis=redis_server, environ=provider.environ, settings=settings)
         for process in (stack.apis[0], stack.workers[0]):
             process.environ["OUTLIVE_LOG_FORMAT"] = "json"
@@ -75,26 +75,26 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 
 
 async def answers_to(stack: Stack, api: int, head: bytes, body: bytes = b"") -> list[tuple[int, dict[str, str]]]:
-    """Every answer to these bytes, read by nothing but the grammar of HTTP."""
+    """Every response to these bytes, parsed only by the grammar of HTTP."""
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.apis[api].port)
     try:
         writer.write(head + b"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         async with asyncio.timeout(10.0):
-            said = await reader.read()
+            received = await reader.read()
     finally:
         writer.close()
-    return list(_parse(said))
+    return list(_parse(received))
 
 
-def _parse(said: bytes) -> Any:
-    while said:
-        head, _, said = said.partition(b"\r\n\r\n")
+def _parse(received: bytes) -> Any:
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
         assert re.fullmatch(rb"HTTP/1\.1 \d{3} [ -~]*(\r\n[a-zA-Z-]+: [ -~]*)*", head), head
         status, *lines = head.decode("ascii").split("\r\n")
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         assert len(fields) == len(lines), "a header that stands twice"
-        # Nothing follows an event stream, whose chunks are the rest.
-        said = said[int(fields["content-length"]) :] if "content-length" in fields else b""
+        # An event stream is the last response: its chunks are the rest.
+        received = received[int(fields["content-length"]) :] if "content-length" in fields else b""
         yield int(status.split()[1]), fields
 
 
@@ -108,7 +108,7 @@ def check_answers(answers: list[tuple[int, dict[str, str]]], sent: object) -> No
 @pytest.mark.rule("R61")
 @pytest.mark.parametrize("payload", range(len(PAYLOADS)))
 async def test_no_header_of_a_request_makes_one_of_an_answer(stack: Stack, payload: int) -> None:
-    """Each of those we read, with each payload as it is: refused, or a value like any other."""
+    """Each header that we read, with each payload as it is: refused, or a value like any other."""
     words, key = PAYLOADS[payload], await api_key(stack, "acme")
     body = json.dumps({"model": f"says {payload}", "messages": [{"role": "user", "content": "x"}]}).encode()
     for api, field in enumerate(FIELDS):
@@ -128,7 +128,7 @@ async def test_no_header_of_a_request_makes_one_of_an_answer(stack: Stack, paylo
 
 @pytest.mark.rule("R61")
 async def test_no_path_or_query_makes_one(stack: Stack) -> None:
-    """Percent-encoded, as everything arrives there; and as bytes, which is no HTTP."""
+    """Percent-encoded, as everything arrives there, and as raw bytes, which are not valid HTTP."""
     key = await api_key(stack, "acme")
     for n, words in enumerate(PAYLOADS):
         for text in (quote(words, safe=""), words.decode("latin-1")):
@@ -142,7 +142,8 @@ async def test_no_path_or_query_makes_one(stack: Stack) -> None:
 
 @pytest.mark.rule("R61")
 async def test_logs_have_one_record_a_line_and_none_that_was_sent(stack: Stack) -> None:
-    """After all of the above, and answers that say and fail with the same: JSON is JSON, the other has our records."""
+    """After all of the above, and after answers with the same texts: JSON stays JSON, and the other log has only our
+    records."""
     key = await api_key(stack, "acme")
     bearer = [("Authorization", f"Bearer {key}")]
     made = [
@@ -158,18 +159,18 @@ async def test_logs_have_one_record_a_line_and_none_that_was_sent(stack: Stack) 
         assert refused.status == 400
 
     def ended() -> bool:
-        logged = "".join(worker.everything() for worker in stack.workers)
+        logged = "".join(worker.whole_output() for worker in stack.workers)
         return all(generation_id in logged for generation_id in made)
 
     await until(ended, 20.0, "all logged")
     for process in (stack.apis[0], stack.workers[0]):
-        for line in process.everything().splitlines():
+        for line in process.whole_output().splitlines():
             record = json.loads(line)
             assert record["process"] in ("api", "worker")
             assert record["message"] != "forged"
     for other in (stack.apis[1], stack.workers[1]):
-        for line in other.everything().split("\n"):
+        for line in other.whole_output().split("\n"):
             assert re.fullmatch(r"(\d{4}-\d\d-\d\dT[\d:.]+Z \[\w+ *\] .*)?", line), line
             assert "forged" not in line
     for each in (*stack.apis, *stack.workers):
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", each.everything())
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", each.whole_output())

@@ -1,4 +1,4 @@
-"""JSON as it grows, on the real path: from the provider's half text to a viewer's half object."""
+"""JSON as it grows, on the real path: from the unfinished text of a provider to the unfinished object of a viewer."""
 
 import asyncio
 import json
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
 from tests.support.invariants import check_invariants
+from tests.support.problem_responses import check_problem
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import Stack, chat, demo, unique
@@ -24,7 +24,7 @@ LINE: dict[str, Any] = {
     "required": ["name", "count"],
 }
 UNKEPT: dict[str, Any] = LINE | {"properties": LINE["properties"] | {"count": {"type": "integer", "multipleOf": 7}}}
-"""The demo model knows nothing of multiples."""
+"""The demo model does not know `multipleOf`."""
 
 
 def schema(wanted: Any) -> dict[str, Any]:
@@ -36,12 +36,12 @@ def tool(name: str, parameters: Any) -> dict[str, Any]:
 
 
 async def watch(stack: Stack, generation_id: str) -> list[Transcript]:
-    """One viewer that gets everything folded, and one that gets nothing folded."""
+    """One viewer with folding, and one without."""
     return await follow_all(Viewer(generation_id, stack.urls, fold=fold, name=f"fold {fold}") for fold in (True, False))
 
 
 async def check(stack: Stack, generation_id: str, transcripts: list[Transcript]) -> dict[str, Any]:
-    """All agree, a late joiner too; returns what they agree on."""
+    """Check that all agree, a late viewer too; return what they agree on."""
     late = await Viewer(generation_id, stack.urls, name="late").follow()
     snapshot = await stack.closed(generation_id)
     check_invariants([*transcripts, late], snapshot, await stack.log(generation_id))
@@ -49,19 +49,19 @@ async def check(stack: Stack, generation_id: str, transcripts: list[Transcript])
 
 
 async def value_of(stack: Stack, generation_id: str, target: str = "output") -> Any:
-    """The first value a snapshot has for this target."""
+    """The first value in a snapshot for this target."""
 
-    async def found() -> list[Any] | None:
+    async def has_value() -> list[Any] | None:
         values = (await stack.snapshot(generation_id))["json"]
         return [values[target]] if target in values else None
 
-    return (await until(found, 10, f"a value of {target}"))[0]
+    return (await until(has_value, 10, f"a value of {target}"))[0]
 
 
 @pytest.mark.rule("R30")
 @pytest.mark.parametrize("wanted", [OBJECT, schema(LINE)], ids=["object", "schema"])
 async def test_an_answer_in_json_grows_to_what_its_text_says(stack: Stack, wanted: dict[str, Any]) -> None:
-    """Step by step for who watches; the same at the end for all."""
+    """Step by step for viewers, and the same at the end for all."""
     generation_id = await stack.create(demo(pace_s=0.01, chars=4), response_format=wanted)
     transcripts = await watch(stack, generation_id)
     answer = await check(stack, generation_id, transcripts)
@@ -77,7 +77,7 @@ async def test_an_answer_in_json_grows_to_what_its_text_says(stack: Stack, wante
 
 @pytest.mark.rule("R30")
 async def test_the_arguments_of_parallel_calls_grow_each_by_itself(stack: Stack) -> None:
-    """Under the call's id."""
+    """Each under the id of its call."""
     tools = [tool("first", LINE), tool("second", {"type": "object", "properties": {"q": {"type": "string"}}})]
     generation_id = await stack.create(demo(pace_s=0.01, tools=2), tools=tools)
     answer = await check(stack, generation_id, await watch(stack, generation_id))
@@ -89,12 +89,12 @@ async def test_the_arguments_of_parallel_calls_grow_each_by_itself(stack: Stack)
 
 @pytest.mark.rule("R33")
 async def test_a_late_joiner_gets_the_value_so_far_in_one_step(stack: Stack) -> None:
-    """While the provider is silent in the middle: one frame, one `set`, and the rest as it comes."""
+    """The provider is silent in the middle: one frame with one `set`, and then the rest as it comes."""
     gate = unique()
     generation_id = await stack.create(demo(pace_s=0.01, chars=4, gate=gate, gate_after=20), response_format=OBJECT)
 
     async def silent() -> bool:
-        # Told without another piece: the timer has looked at what came last.
+        # No further piece came: the timer has processed the last one.
         snapshot = await stack.snapshot(generation_id)
         text, values = snapshot["text"], snapshot["json"]
         return len(text) == 80 and bool(values["output"] == json.loads(text + '"}'))
@@ -116,7 +116,7 @@ async def test_a_late_joiner_gets_the_value_so_far_in_one_step(stack: Stack) -> 
 
 @pytest.mark.rule("R34")
 async def test_a_cancel_leaves_the_last_value(stack: Stack) -> None:
-    """Half an object, valid, the same for all."""
+    """An unfinished but valid object, the same for all."""
     generation_id = await stack.create(demo(pace_s=0, chars=4, gate=unique(), gate_after=20), response_format=OBJECT)
     await value_of(stack, generation_id)
     await stack.cancel(generation_id)
@@ -130,7 +130,7 @@ async def test_a_cancel_leaves_the_last_value(stack: Stack) -> None:
 
 @pytest.mark.rule("R34")
 async def test_a_failure_leaves_the_last_value(stack: Stack) -> None:
-    """The provider broke off; what was told stands."""
+    """The provider breaks off; the value so far stays."""
     model = demo(pace_s=0, chars=4, finish="none")
     generation_id = await stack.create(model, response_format=OBJECT, on_interrupt="fail")
     answer = await check(stack, generation_id, await watch(stack, generation_id))
@@ -141,7 +141,7 @@ async def test_a_failure_leaves_the_last_value(stack: Stack) -> None:
 
 @pytest.mark.rule("R34")
 async def test_a_new_attempt_forgets_the_value(redis_server: RedisServer) -> None:
-    """A killed worker's half object does not mix with its successor's."""
+    """The unfinished object of a killed worker does not mix with that of its successor."""
     gate = unique()
     async with Stack(redis=redis_server, settings={"lease_s": 1.0}) as stack:
         generation_id = await stack.create(demo(pace_s=0, chars=4, gate=gate, gate_after=20), response_format=OBJECT)
@@ -163,7 +163,7 @@ async def test_a_new_attempt_forgets_the_value(redis_server: RedisServer) -> Non
 
 @pytest.mark.rule("R34")
 async def test_a_broken_schema_is_told_in_the_end(stack: Stack) -> None:
-    """For the answer and for arguments; it is completed all the same."""
+    """For the answer and for arguments; the generation is completed nevertheless."""
     answered = await stack.create(demo(pace_s=0), response_format=schema(UNKEPT))
     called = await stack.create(demo(pace_s=0, tools=1), tools=[tool("f", UNKEPT)])
     answer = await check(stack, answered, await watch(stack, answered))
@@ -177,7 +177,7 @@ async def test_a_broken_schema_is_told_in_the_end(stack: Stack) -> None:
 
 @pytest.mark.rule("R34")
 async def test_an_answer_cut_at_its_limit_keeps_its_value_and_says_so(stack: Stack) -> None:
-    """`finish_reason` length: the JSON is not complete, and up to there it is told."""
+    """`finish_reason` is `length`: the JSON is incomplete, and viewers have it up to there."""
     generation_id = await stack.create(demo(pace_s=0, chars=4), response_format=OBJECT, max_tokens=20)
     answer = await check(stack, generation_id, await watch(stack, generation_id))
 
@@ -189,7 +189,7 @@ async def test_an_answer_cut_at_its_limit_keeps_its_value_and_says_so(stack: Sta
 
 @pytest.mark.rule("R34")
 async def test_a_refusal_breaks_nothing(stack: Stack) -> None:
-    """There is no value, and none was owed."""
+    """There is no value, and no violation."""
     generation_id = await stack.create(demo(pace_s=0, refusal=3), response_format=OBJECT)
     answer = await check(stack, generation_id, await watch(stack, generation_id))
     assert (answer["status"], answer["json"], answer["violations"]) == ("completed", {}, [])
@@ -198,6 +198,6 @@ async def test_a_refusal_breaks_nothing(stack: Stack) -> None:
 @pytest.mark.rule("R34")
 @pytest.mark.parametrize("wanted", [{"type": "nothing"}, {"properties": 7}, "text", []])
 async def test_a_schema_that_is_none_is_refused(stack: Stack, wanted: Any) -> None:
-    """At create, with the place in it."""
+    """When it is created, with the path in the schema."""
     body = chat(demo(), response_format=schema(wanted))
     check_problem(await stack.post(body), 400, "bad_request")

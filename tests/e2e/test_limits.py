@@ -1,4 +1,4 @@
-"""What a tenant may have and ask at once, on real processes; and that nobody else notices."""
+"""How much a tenant may have and request at once, on real processes, without effect on other tenants."""
 
 import asyncio
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import Ended, Response, request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
@@ -19,9 +19,9 @@ from tests.support.websocket_viewer import open_socket
 
 pytestmark = pytest.mark.anyio
 
-PLACES, REQUESTS, PER_GENERATION, PER_ADDRESS, PER_PROCESS = 3, 150, 3, 5, 7
+SLOTS, REQUESTS, PER_GENERATION, PER_ADDRESS, PER_PROCESS = 3, 150, 3, 5, 7
 LIMITS = {
-    "tenant_generations": PLACES,
+    "tenant_generations": SLOTS,
     "tenant_requests": REQUESTS,
     "viewers_per_generation": PER_GENERATION,
     "viewers_per_address": PER_ADDRESS,
@@ -41,7 +41,7 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 async def tenant(stack: Stack) -> Bearer:
-    """Nobody else's."""
+    """A tenant that only this test uses."""
     return bearer(await api_key(stack, unique()))
 
 
@@ -58,9 +58,9 @@ async def create(stack: Stack, tenant: Bearer, model: str = SLOW) -> str:
 
 @pytest.mark.rule("R55")
 async def test_a_tenant_has_no_more_generations_at_once_than_it_may(stack: Stack, tenant: Bearer) -> None:
-    """Of twenty posted at once over two processes three are made; the end of one makes room for one."""
+    """Of twenty requests at once over two processes three are accepted; the end of one frees a slot."""
     answers = await asyncio.gather(*(stack.post(chat(SLOW), api=i % 2, headers=tenant) for i in range(20)))
-    assert Counter(answer.status for answer in answers) == {201: PLACES, 429: 20 - PLACES}
+    assert Counter(answer.status for answer in answers) == {201: SLOTS, 429: 20 - SLOTS}
     refused = next(answer for answer in answers if answer.status == 429)
     check_problem(refused, 429, "too_many_generations")
     assert int(refused.headers["retry-after"]) > 0
@@ -75,7 +75,7 @@ async def test_a_tenant_has_no_more_generations_at_once_than_it_may(stack: Stack
         return bool((await ask(stack, tenant, "GET", f"/{again}")).json()["status"] == "completed")
 
     await until(over, 20.0, "the fourth completed")
-    await until(lambda: _made(stack, tenant), 10.0, "its place was given back")
+    await until(lambda: _made(stack, tenant), 10.0, "its slot was freed")
     for generation_id in made:
         await ask(stack, tenant, "DELETE", f"/{generation_id}")
 
@@ -86,7 +86,7 @@ async def _made(stack: Stack, tenant: Bearer) -> bool:
 
 @pytest.mark.rule("R3")
 async def test_fifty_posts_with_one_key_make_one_generation(stack: Stack, tenant: Bearer) -> None:
-    """At once, over two processes: one id, one place, one question to the provider; another body is told."""
+    """At once, over two processes: one id, one slot, one request to the provider; another body is a conflict."""
     model = demo(pace_s=0.05, tokens=100_000, seed=unique())
     headers = [("Idempotency-Key", unique()), *tenant]
     answers = await asyncio.gather(*(stack.post(chat(model), api=i % 2, headers=headers) for i in range(50)))
@@ -94,9 +94,9 @@ async def test_fifty_posts_with_one_key_make_one_generation(stack: Stack, tenant
     [generation_id] = {answer.json()["id"] for answer in answers}
     await until(lambda: stack.model.requests(model), 20.0, "the provider was asked")
     check_problem(await stack.post(chat(SLOW), headers=headers), 409, "idempotency_conflict")
-    for _ in range(PLACES - 1):
+    for _ in range(SLOTS - 1):
         await create(stack, tenant)
-    # With all places taken what is there already is still found.
+    # With all slots in use, a repeated request still gets its generation.
     assert (await stack.post(chat(model), api=1, headers=headers)).status == 200
     check_problem(await stack.post(chat(model), headers=tenant), 429, "too_many_generations")
     for one in (await ask(stack, tenant, "GET", "")).json()["generations"]:
@@ -108,7 +108,7 @@ async def test_fifty_posts_with_one_key_make_one_generation(stack: Stack, tenant
 
 @pytest.mark.rule("R56")
 async def test_requests_beyond_the_limit_are_told_when_to_come_again(stack: Stack, tenant: Bearer) -> None:
-    """How many are left stands on every answer; streams, health and other tenants go on."""
+    """Every response says how many are left; streams, health and other tenants are not limited."""
     generation_id = await create(stack, tenant, QUICK)
     answers = [await ask(stack, tenant, "GET", "?limit=1", api=i % 2) for i in range(REQUESTS)]
     left = [int(answer.headers["ratelimit"].split("r=")[1].split(";")[0]) for answer in answers]
@@ -127,7 +127,7 @@ async def test_requests_beyond_the_limit_are_told_when_to_come_again(stack: Stac
 
 @pytest.mark.rule("R56")
 async def test_who_holds_a_link_uses_up_the_links_requests(stack: Stack, tenant: Bearer) -> None:
-    """Whoever it was given to cannot lock its giver out."""
+    """The holder of a link cannot use up the requests of its tenant."""
     made = (await stack.post(chat(QUICK, token="view"), headers=tenant)).json()
     holder = bearer(made["token"]["token"])
     answers = [await ask(stack, holder, "GET", f"/{made['id']}/viewers") for _ in range(REQUESTS + 1)]
@@ -137,7 +137,8 @@ async def test_who_holds_a_link_uses_up_the_links_requests(stack: Stack, tenant:
 
 @pytest.mark.rule("R58")
 async def test_viewers_beyond_a_limit_are_refused_or_sent_on(stack: Stack, tenant: Bearer) -> None:
-    """429 for one generation and one address, a place elsewhere for the process; who watches notices nothing."""
+    """429 for the limits of one generation and one address; at the limit of the process viewers are sent elsewhere.
+    Viewers that watch notice nothing."""
     one, two, three = [await create(stack, tenant) for _ in range(3)]
     url = stack.urls[0]
 
@@ -172,7 +173,7 @@ async def test_viewers_beyond_a_limit_are_refused_or_sent_on(stack: Stack, tenan
         async with open_events(url, one, headers=at("10.0.0.1")) as stream:
             return stream.status == 200 and [await anext(aiter(stream))] != []
 
-    await until(again, 10.0, "their places are free", every_s=0.2)
+    await until(again, 10.0, "their slots are free", every_s=0.2)
     for generation_id in (one, two, three):
         await ask(stack, tenant, "DELETE", f"/{generation_id}")
 
@@ -187,7 +188,7 @@ async def test_a_body_that_is_too_large_is_not_parsed(stack: Stack, tenant: Bear
 
 @pytest.mark.rule("R59")
 async def test_a_conversation_that_grows_too_large_goes_no_further(stack: Stack, tenant: Bearer) -> None:
-    """Each request by itself is small enough."""
+    """Although each of its requests is small enough."""
 
     async def follow(**fields: str) -> Response:
         body = {"model": QUICK, "input": "x" * 12_000, **fields}
@@ -207,13 +208,13 @@ async def test_a_conversation_that_grows_too_large_goes_no_further(stack: Stack,
 async def test_openais_clients_are_told_what_is_left_as_well(
     stack: Stack, tenant: Bearer, path: str, asked: dict[str, Any], stream: bool
 ) -> None:
-    """On answers that succeed, whole or streamed, and on those that fail."""
+    """On successful responses, whole or streamed, and on failed ones."""
     url = f"{stack.urls[0]}/v1/{path}"
     whole = await request("POST", url, headers=tenant, body=asked | {"stream": stream})
     refused = await request("POST", url, headers=tenant, body={})
     assert (whole.status, refused.status) == (200, 400)
-    told = [answer.headers["ratelimit"].split(";t=")[0] for answer in (whole, refused)]
-    assert told == [f'"requests";r={REQUESTS - n}' for n in (1, 2)]
+    remaining = [answer.headers["ratelimit"].split(";t=")[0] for answer in (whole, refused)]
+    assert remaining == [f'"requests";r={REQUESTS - n}' for n in (1, 2)]
     assert whole.headers["ratelimit-policy"] == f'"requests";q={REQUESTS};w=60'
 
 
@@ -229,7 +230,7 @@ async def test_openais_clients_are_told_what_is_left_as_well(
     ],
 )
 async def test_a_head_without_end_is_refused(stack: Stack, head: bytes) -> None:
-    """431, before it is all held, and told also to who still sends."""
+    """431 before all of it is held, also to a client that still sends."""
     status, body = await _raw(stack, head)
     assert b" 431 " in status
     assert b"head_too_large" in body
@@ -237,7 +238,7 @@ async def test_a_head_without_end_is_refused(stack: Stack, head: bytes) -> None:
 
 @pytest.mark.rule("R59")
 async def test_what_is_no_request_is_told_so(stack: Stack) -> None:
-    """In the shape of every other mistake."""
+    """In the format of every other error."""
     status, body = await _raw(stack, b"\x16\x03\x01 hello\r\n\r\n")
     assert b" 400 " in status
     assert b'"code":"bad_request"' in body
@@ -253,7 +254,7 @@ async def test_what_is_no_request_is_told_so(stack: Stack) -> None:
     ],
 )
 async def test_a_request_that_never_arrives_is_closed(stack: Stack, sent: bytes) -> None:
-    """Silent, slow in its head, slow in its body: fifty at once hold nothing for longer than `request_s`."""
+    """Silent, slow in its head, or slow in its body: fifty at once hold nothing for longer than `request_s`."""
     host, port = stack.urls[0].removeprefix("http://").split(":")
     connections = [await asyncio.open_connection(host, int(port)) for _ in range(50)]
     try:
@@ -269,7 +270,7 @@ async def test_a_request_that_never_arrives_is_closed(stack: Stack, sent: bytes)
 
 
 async def _raw(stack: Stack, sent: bytes) -> tuple[bytes, bytes]:
-    """The status line and what follows, to these bytes."""
+    """The status line and the rest of the response to these bytes."""
     host, port = stack.urls[0].removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:

@@ -1,10 +1,10 @@
-"""The list of generations: newest first, in pages that stay what they were."""
+"""The list of generations: newest first, in pages that do not change."""
 
 from typing import Any
 
 import pytest
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.stack import QUICK, Stack, demo, unique
 
@@ -16,8 +16,8 @@ async def page(stack: Stack, **query: object) -> dict[str, Any]:
     asked = "&".join(f"{name}={value}" for name, value in query.items() if value is not None)
     answer = await request("GET", f"{stack.urls[0]}/v1/generations?{asked}")
     assert answer.status == 200, answer
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 async def pages(stack: Stack, **query: object) -> list[str]:
@@ -34,7 +34,7 @@ async def pages(stack: Stack, **query: object) -> list[str]:
 
 @pytest.mark.rule("R35")
 async def test_pages_show_every_generation_once_newest_first(stack: Stack) -> None:
-    """However large the page; and also while others are made and deleted between two pages."""
+    """Whatever the page size, and also while generations are created and deleted between two pages."""
     made = [await stack.create(QUICK) for _ in range(7)]
     newest_first = made[::-1]
     older = (await pages(stack, limit=100))[7:]
@@ -52,7 +52,7 @@ async def test_pages_show_every_generation_once_newest_first(stack: Stack) -> No
 
 
 async def test_a_listed_generation_shows_its_state_and_its_callers_notes(stack: Stack) -> None:
-    """The same as its snapshot, without what it says."""
+    """The same as its snapshot, without the answer."""
     generation_id = await stack.create(QUICK, metadata={"title": "On the sea"})
     snapshot = await stack.closed(generation_id)
     listed = (await page(stack, limit=1))["generations"][0]
@@ -63,7 +63,7 @@ async def test_a_listed_generation_shows_its_state_and_its_callers_notes(stack: 
 
 
 async def test_a_status_leaves_out_all_others(stack: Stack) -> None:
-    """And may be asked page by page."""
+    """Also page by page."""
     running = [await stack.create(demo(gate=unique(), gate_after=1)) for _ in range(2)]
     completed = [await stack.create(QUICK) for _ in range(3)]
     for generation_id in completed:

@@ -32,7 +32,7 @@ UP = [sys.executable, "-m", "outlive", "up"]
 
 
 class Launcher(OsProcess):
-    """`outlive up` on a port of its own; ready when it says so."""
+    """`outlive up` on its own port; ready when it has printed so."""
 
     def __init__(self, data: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         self.port = claim_port()
@@ -56,7 +56,7 @@ class Launcher(OsProcess):
         release_port(self.port)
 
     async def generate(self, tokens: int = 3) -> Response:
-        """Ask for a short answer and read it to its end."""
+        """Request a short answer and read it to its end."""
         return await request(
             "POST",
             f"{self.url}/v1/generations",
@@ -65,7 +65,7 @@ class Launcher(OsProcess):
         )
 
     async def answers(self) -> bool:
-        """Whether an answer comes through all parts, whole."""
+        """Whether an answer completes, through all parts."""
         try:
             answer = await self.generate()
         except (OSError, TimeoutError):
@@ -82,7 +82,7 @@ async def launcher(tmp_path: Path) -> AsyncIterator[Launcher]:
 
 
 def process_table() -> dict[int, tuple[int, str]]:
-    """pid -> (parent, command line) of everything that runs and is no zombie."""
+    """pid -> (parent, command line) of every process that is not a zombie."""
     listed = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,command="], capture_output=True, text=True, check=True
     ).stdout
@@ -91,7 +91,7 @@ def process_table() -> dict[int, tuple[int, str]]:
 
 
 def started_by(launcher: OsProcess) -> dict[int, str]:
-    """pid -> command line of all that the launcher, or anything it started, started: leashes too."""
+    """pid -> command line of all descendants of the launcher, leashes included."""
     table = process_table()
     family = {launcher.pid}
     while more := {pid for pid, (parent, _) in table.items() if parent in family} - family:
@@ -100,7 +100,7 @@ def started_by(launcher: OsProcess) -> dict[int, str]:
 
 
 def command_of(launcher: OsProcess, part: str) -> int | None:
-    """The pid of one command, not of its leash or of what it started itself; None if there is none."""
+    """The pid of one command, not of its leash or its own children; None if it does not run."""
     family = started_by(launcher)
     table = process_table()
     for pid, command in family.items():
@@ -115,12 +115,13 @@ def replaced(launcher: OsProcess, part: str, before: int) -> bool:
     return command_of(launcher, part) not in (None, before)
 
 
-async def all_gone(pids: Mapping[int, str]) -> None:
-    """Wait until none of them runs any more."""
+async def check_all_gone(pids: Mapping[int, str]) -> None:
+    """Check that all these processes end soon."""
     await until(lambda: not pids.keys() & process_table().keys(), GONE_S, "end of all processes")
 
 
-async def test_one_command_brings_everything_up_and_interrupt_ends_all_of_it(launcher: Launcher) -> None:
+async def test_one_command_starts_everything_and_an_interrupt_ends_it(launcher: Launcher) -> None:
+    """Every part runs and an answer completes; after SIGINT no process is left."""
     assert await launcher.answers()
     assert "curl -N -H 'Accept: text/event-stream'" in launcher.output()
     family = started_by(launcher)
@@ -128,25 +129,28 @@ async def test_one_command_brings_everything_up_and_interrupt_ends_all_of_it(lau
         assert any(part in command for command in family.values()), part
     os.kill(launcher.pid, signal.SIGINT)
     assert await launcher.wait(GONE_S) == 0
-    await all_gone(family)
+    await check_all_gone(family)
 
 
-async def test_curl_line_works_as_printed(launcher: Launcher) -> None:
+async def test_the_printed_curl_line_works(launcher: Launcher) -> None:
+    """A shell runs it unchanged, and gets a completed answer."""
     line = next(line for line in launcher.output().splitlines() if line.strip().startswith("curl "))
     shell = await asyncio.create_subprocess_shell(f"{line} -sS", stdout=asyncio.subprocess.PIPE)
-    printed, _ = await asyncio.wait_for(shell.communicate(), SOON_S)
+    output, _ = await asyncio.wait_for(shell.communicate(), SOON_S)
     assert shell.returncode == 0
-    assert b"event: completed" in printed
+    assert b"event: completed" in output
 
 
-async def test_nothing_outlives_a_killed_launcher(launcher: Launcher) -> None:
+async def test_no_process_outlives_a_killed_launcher(launcher: Launcher) -> None:
+    """Also after SIGKILL, which the launcher cannot handle."""
     family = started_by(launcher)
     assert len(family) >= EVERYTHING
     os.kill(launcher.pid, signal.SIGKILL)
-    await all_gone(family)
+    await check_all_gone(family)
 
 
-async def test_nothing_outlives_a_killed_parent_when_asked_to(tmp_path: Path) -> None:
+async def test_no_process_outlives_a_killed_parent_if_requested(tmp_path: Path) -> None:
+    """With `--end-with-parent` the launcher and all its processes end."""
     port = claim_port()
     command = " ".join([*UP, "--end-with-parent", "--port", str(port), "--data", str(tmp_path)])
     parent = OsProcess("parent", ["/bin/sh", "-c", f"{command}; true"])
@@ -156,13 +160,14 @@ async def test_nothing_outlives_a_killed_parent_when_asked_to(tmp_path: Path) ->
         family = started_by(parent)
         assert len(family) > EVERYTHING
         os.kill(parent.pid, signal.SIGKILL)
-        await all_gone(family)
+        await check_all_gone(family)
     finally:
         await parent.stop()
         release_port(port)
 
 
 async def test_every_child_that_dies_is_started_again(launcher: Launcher) -> None:
+    """Redis, model, worker and API; afterwards an answer completes."""
     for part, name in (
         ("outlive worker", "worker"),
         ("outlive demo-model", "model"),
@@ -176,15 +181,17 @@ async def test_every_child_that_dies_is_started_again(launcher: Launcher) -> Non
         assert f"{name} ended (killed by SIGKILL); starting it again in " in launcher.output()
 
 
-async def test_command_whose_leash_was_killed_does_not_run_beside_its_successor(launcher: Launcher) -> None:
+async def test_a_command_whose_leash_was_killed_ends_before_its_successor(launcher: Launcher) -> None:
+    """The old command does not run beside the new one."""
     before = await until(partial(command_of, launcher, "outlive worker"), SOON_S, "worker runs")
     leash = process_table()[before][0]
     os.kill(leash, signal.SIGKILL)
-    await all_gone({before: ""})
+    await check_all_gone({before: ""})
     await until(partial(replaced, launcher, "outlive worker", before), SOON_S, "another worker")
 
 
-async def test_answers_survive_a_restart_on_the_same_data(tmp_path: Path) -> None:
+async def test_an_answer_survives_a_restart_on_the_same_data(tmp_path: Path) -> None:
+    """Its snapshot is the same before and after."""
     launcher = Launcher(tmp_path)
     await launcher.start()
     try:
@@ -201,7 +208,8 @@ async def test_answers_survive_a_restart_on_the_same_data(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-async def test_two_side_by_side_do_not_disturb_each_other(launcher: Launcher, tmp_path: Path) -> None:
+async def test_two_launchers_side_by_side_do_not_disturb_each_other(launcher: Launcher, tmp_path: Path) -> None:
+    """Each has its own generations, and goes on when the other ends."""
     other = Launcher(tmp_path / "other", "--api", "2", "--workers", "2")
     await other.start()
     try:
@@ -214,20 +222,22 @@ async def test_two_side_by_side_do_not_disturb_each_other(launcher: Launcher, tm
     assert await launcher.answers()
 
 
-async def test_data_directory_of_another_launcher_is_refused(launcher: Launcher, tmp_path: Path) -> None:
+async def test_the_data_directory_of_another_launcher_is_refused(launcher: Launcher, tmp_path: Path) -> None:
+    """The first launcher goes on."""
     second = Launcher(tmp_path / "data")
-    await refused(second, "Another launcher uses the data directory")
+    await check_refused(second, "Another launcher uses the data directory")
     assert await launcher.answers()
 
 
-async def test_taken_port_is_refused(tmp_path: Path) -> None:
+async def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+    """The message names the port and what to do."""
     launcher = Launcher(tmp_path)
     with socket.create_server(("127.0.0.1", launcher.port)):
-        await refused(launcher, f"Port {launcher.port} of 127.0.0.1 is taken; choose another with PORT=.")
+        await check_refused(launcher, f"Port {launcher.port} of 127.0.0.1 is taken; choose another with PORT=.")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "words"),
+    ("arguments", "environ", "message"),
     [
         ([], {"OUTLIVE_LEASE_S": "soon"}, "OUTLIVE_LEASE_S"),
         ([], {"OUTLIVE_LEESE_S": "10"}, "There is no setting OUTLIVE_LEESE_S"),
@@ -239,13 +249,15 @@ async def test_taken_port_is_refused(tmp_path: Path) -> None:
         (["--data", "/proc/nowhere"], {}, "/proc/nowhere"),
     ],
 )
-async def test_what_cannot_work_is_refused_in_one_sentence(
-    tmp_path: Path, arguments: list[str], environ: dict[str, str], words: str
+async def test_a_wrong_setting_or_argument_is_refused_in_one_sentence(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], message: str
 ) -> None:
-    await refused(Launcher(tmp_path, *arguments, environ=environ), words)
+    """The message names it, and no process is started."""
+    await check_refused(Launcher(tmp_path, *arguments, environ=environ), message)
 
 
-async def test_redis_that_cannot_start_ends_everything_with_its_last_words(tmp_path: Path) -> None:
+async def test_a_redis_that_cannot_start_ends_everything_with_its_last_words(tmp_path: Path) -> None:
+    """The last line has its exit code and its last output."""
     server = tmp_path / "bin" / "redis-server"
     server.parent.mkdir()
     server.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "v=7.2.0" && exit 0\necho "no luck"; exit 3\n')
@@ -258,7 +270,8 @@ async def test_redis_that_cannot_start_ends_everything_with_its_last_words(tmp_p
     await launcher.stop()
 
 
-async def test_child_that_always_dies_is_given_up_after_its_tries() -> None:
+async def test_a_child_that_always_dies_is_given_up_after_its_tries() -> None:
+    """The wait between two tries doubles; the reason has its last output."""
     reading, writing = os.pipe()
     lines: list[str] = []
     given_up: list[str] = []
@@ -272,7 +285,8 @@ async def test_child_that_always_dies_is_given_up_after_its_tries() -> None:
     os.close(writing)
 
 
-async def test_child_that_ignores_the_signal_is_killed_with_all_it_started() -> None:
+async def test_a_child_that_ignores_the_signal_is_killed_with_all_it_started() -> None:
+    """After the grace period its whole process group is killed."""
     reading, writing = os.pipe()
     lines: list[str] = []
     script = "trap '' TERM; sleep 600 & echo $!; while :; do wait; done"
@@ -281,31 +295,32 @@ async def test_child_that_ignores_the_signal_is_killed_with_all_it_started() -> 
         tasks.create_task(child.run(lines.append))
         await until(lambda: lines, SOON_S, "the child's first line")
         await child.end(0.2)
-    await all_gone({int(lines[0].removeprefix("mule | ")): ""})
+    await check_all_gone({int(lines[0].removeprefix("mule | ")): ""})
     os.close(reading)
     os.close(writing)
 
 
-def test_socket_of_a_deep_data_directory_lies_in_a_short_private_one(tmp_path: Path) -> None:
+def test_the_socket_of_a_deep_data_directory_is_in_a_short_private_one(tmp_path: Path) -> None:
+    """A socket path has a limit of about 100 bytes; no other user may enter the directory."""
     deep = tmp_path / ("d" * 60) / ("e" * 60)
-    outside = redis_server.socket_path(deep)
+    path = redis_server.socket_path(deep)
     try:
-        assert len(os.fsencode(outside)) < 100
-        assert outside == redis_server.socket_path(deep)
-        assert outside != redis_server.socket_path(deep / "f")
-        assert stat.S_IMODE(outside.parent.stat().st_mode) == 0o700
+        assert len(os.fsencode(path)) < 100
+        assert path == redis_server.socket_path(deep)
+        assert path != redis_server.socket_path(deep / "f")
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     finally:
-        outside.parent.rmdir()
+        path.parent.rmdir()
         redis_server.socket_path(deep / "f").parent.rmdir()
 
 
-async def refused(launcher: Launcher, words: str) -> None:
-    """It ends with an error, at once, having printed one line and started nothing."""
+async def check_refused(launcher: Launcher, message: str) -> None:
+    """Check that it ends at once with an error, and prints one line that contains the message."""
     launcher.spawn()
     code = await launcher.wait(SOON_S)
     output = launcher.output().strip()
     await launcher.stop()
     assert code != 0
-    assert words in output
+    assert message in output
     assert len(output.splitlines()) == 1, output
     assert output.endswith(".")

@@ -1,4 +1,4 @@
-"""What real processes log: a line of JSON each, what it is about, and nothing anybody said."""
+"""What real processes log: one line of JSON for each record, its subject, and nothing that anybody wrote."""
 
 import json
 import os
@@ -31,13 +31,13 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
         yield running
 
 
-def said(process: OsProcess) -> list[dict[str, Any]]:
-    """Everything it has printed; fails on a line that is no JSON."""
-    return [json.loads(line) for line in process.everything().splitlines()]
+def records_of(process: OsProcess) -> list[dict[str, Any]]:
+    """All records it has printed; fails on a line that is not JSON."""
+    return [json.loads(line) for line in process.whole_output().splitlines()]
 
 
 async def test_each_line_is_json_and_says_what_it_is_about(stack: Stack) -> None:
-    """Generation, attempt and trace, also in what libraries say meanwhile."""
+    """Generation, attempt and trace, also in records of libraries."""
     trace = os.urandom(16).hex()
     header = [("traceparent", f"00-{trace}-{os.urandom(8).hex()}-01")]
     answer = await stack.post(chat(demo(fault="reset", after=2, pace_s=0)), headers=header)
@@ -45,26 +45,26 @@ async def test_each_line_is_json_and_says_what_it_is_about(stack: Stack) -> None
     await stack.closed(generation_id)
 
     def lines() -> list[dict[str, Any]]:
-        found = [line for line in said(stack.workers[0]) if line.get("generation") == generation_id]
-        return found if len(found) >= 3 else []
+        records = [line for line in records_of(stack.workers[0]) if line.get("generation") == generation_id]
+        return records if len(records) >= 3 else []
 
-    found = await until(lines, 5.0, "three lines of this generation")
-    assert [(line["attempt"], line["message"]) for line in found] == [
+    records = await until(lines, 5.0, "three lines of this generation")
+    assert [(line["attempt"], line["message"]) for line in records] == [
         (1, "the provider broke off: upstream_connection"),
         (2, "the provider broke off: upstream_connection"),
         (3, "generation failed: upstream_connection"),
     ]
-    for line in found:
+    for line in records:
         assert line["trace"] == trace
         assert (line["process"], line["logger"], line["pid"]) == ("worker", "outlive.worker.job", stack.workers[0].pid)
         assert line["level"] in ("info", "warning")
         assert line["timestamp"].endswith("Z")
-    assert [line["message"] for line in said(stack.apis[0])][-1].startswith("serves http://")
+    assert [line["message"] for line in records_of(stack.apis[0])][-1].startswith("serves http://")
 
 
 async def test_neither_prompt_nor_answer_nor_key_is_ever_logged(stack: Stack) -> None:
-    """However it ends: completed, refused, broken off, with a tool that raises, cancelled. One answer is the
-    prompt again, and so the canary of answers."""
+    """However it ends: completed, refused, broken off, with a tool that raises, or cancelled. One answer repeats the
+    prompt, so that the prompt is also the canary of answers."""
     prompt = f"{PROMPT} {KEY}"
     url = stack.urls[0]
     tool = {"type": "function", "function": {"name": "fail", "parameters": {"type": "object"}}}
@@ -85,28 +85,28 @@ async def test_neither_prompt_nor_answer_nor_key_is_ever_logged(stack: Stack) ->
     await stack.cancel(endless)
     assert (await request("POST", f"{url}/v1/generations", body={"model": prompt, "messages": prompt})).status == 400
 
-    # What callers show, in a header and, as a browser's EventSource must, in the address.
+    # Credentials in a header and, as an EventSource of a browser must send them, in the address.
     shown = [("authorization", f"Bearer {KEY}")]
     for path in (f"generations/{ended[0]}", f"generations/{ended[0]}/viewers?token={KEY}", f"generations/{KEY}"):
         assert (await request("GET", f"{url}/v1/{path}", headers=shown)).status in (200, 401, 404)
 
-    await until(lambda: "generation completed" in stack.workers[0].everything(), 5.0, "something logged")
-    assert "tool fail raised" in stack.workers[0].everything()
+    await until(lambda: "generation completed" in stack.workers[0].whole_output(), 5.0, "something logged")
+    assert "tool fail raised" in stack.workers[0].whole_output()
     for process in (*stack.apis, *stack.workers):
-        logged = process.everything()
+        logged = process.whole_output()
         for canary in (PROMPT, KEY, KEY[3:]):
             assert canary not in logged
 
 
 async def test_nothing_is_logged_per_token(stack: Stack) -> None:
-    """A long answer costs no more lines than a short one."""
+    """A long answer has no more lines than a short one."""
 
     async def lines_of(tokens: int) -> int:
         generation_id = await stack.create(demo(tokens=tokens, pace_s=0))
         await Viewer(generation_id, stack.urls).follow()
 
         def lines() -> int:
-            return sum(line.get("generation") == generation_id for one in stack.workers for line in said(one))
+            return sum(line.get("generation") == generation_id for one in stack.workers for line in records_of(one))
 
         await until(lines, 5.0, "its end logged")
         return lines()
@@ -115,7 +115,7 @@ async def test_nothing_is_logged_per_token(stack: Stack) -> None:
 
 
 def test_an_exception_is_told_without_its_words(tmp_path: Path) -> None:
-    """They may repeat what it was given; type and place say where to look. Ours keep theirs."""
+    """Its message may repeat its input; type and line say where to look. Our own exceptions keep their messages."""
     script = tmp_path / "raises.py"
     script.write_text(
         "import logging\nfrom shared import logs\nfrom shared.errors import LogUnavailable\n"
@@ -133,9 +133,9 @@ def test_an_exception_is_told_without_its_words(tmp_path: Path) -> None:
 
 
 def run(script: Path) -> dict[str, Any]:
-    """The one line it logs."""
+    """The one line that it logs."""
     environ = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, str(script)], env=environ, capture_output=True, text=True, check=True)
     (line,) = ran.stderr.splitlines()
-    found: dict[str, Any] = json.loads(line)
-    return found
+    records: dict[str, Any] = json.loads(line)
+    return records

@@ -1,4 +1,4 @@
-"""More generations than slots: none is lost, none waits for ever, no slot stays empty."""
+"""More generations than slots: none is lost, none waits for ever, and no slot stays empty."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
 
 
 async def create_many(stack: Stack, model: str) -> list[str]:
-    """All at once, each with a prompt of its own."""
+    """Create them all at once, each with its own prompt."""
     async with asyncio.TaskGroup() as tasks:
         creating = [tasks.create_task(stack.create(model, prompt=f"Question {n}?")) for n in range(GENERATIONS)]
     return [task.result() for task in creating]
@@ -34,7 +34,7 @@ async def create_many(stack: Stack, model: str) -> list[str]:
 
 @pytest.mark.timeout(180)
 async def test_two_hundred_generations_on_a_hundred_slots_all_complete(stack: Stack) -> None:
-    """All slots fill, no more than all; then every viewer sees its own answer to the end."""
+    """All slots fill, and no more; then every viewer sees its own answer to the end."""
     model = demo(pace_s=0, tokens=30, gate="many", gate_after=1)
     ids = await create_many(stack, model)
 

@@ -1,9 +1,9 @@
-"""When nothing new is begun: Redis is nearly full, or too much waits; and what goes on all the same."""
+"""When the API accepts nothing new, because Redis is nearly full or too much waits; and what goes on nevertheless."""
 
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
 from tests.support.stack import QUICK, Stack, chat, demo, unique
@@ -17,7 +17,7 @@ SLOW = demo(pace_s=0.05, tokens=100_000)
 
 @pytest.mark.parametrize("auth", [{}, AUTH])
 async def test_with_too_many_waiting_nothing_more_is_taken(redis_server: RedisServer, auth: dict[str, str]) -> None:
-    """Whether or not callers say who they are, and whoever has filled the queue."""
+    """With and without authentication, and whichever tenant has filled the queue."""
     async with Stack(redis=redis_server, workers=0, settings=auth | {"max_queued": 2}) as stack:
         tenants = [bearer(await api_key(stack, unique())) for _ in range(3)]
         assert [(await stack.post(chat(QUICK), headers=tenant)).status for tenant in tenants] == [201, 201, 503]

@@ -1,4 +1,4 @@
-"""Each rule of deploy/nginx, on Debian's nginx: what it passes on, holds back, and asks again."""
+"""Each rule of deploy/nginx on Debian's nginx: what it passes on, holds back and retries."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,12 @@ import itertools
 import pytest
 
 from outlive.shared.settings import Settings
-from tests.support.broken_origin import Asked, Origin, answer_of
 from tests.support.nginx import Nginx
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import OsProcess
 from tests.support.programs import program
 from tests.support.raw_http import exchange, request
+from tests.support.scripted_server import ReceivedRequest, ScriptedServer, whole_response
 from tests.support.sse import open_events
 from tests.support.waiting import until
 
@@ -26,16 +26,16 @@ GENERATION = "gen_0123456789abcdef0123456789abcdef"
 CREATE = b"POST /v1/generations HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\n"
 
 
-async def hello(_: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(answer_of(body=b"hello"))
+async def hello(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(whole_response(body=b"hello"))
 
 
-async def break_off(_: Asked, __: asyncio.StreamWriter) -> None:
-    """Take the request and close without a word, as a killed process does."""
+async def break_off(_: ReceivedRequest, __: asyncio.StreamWriter) -> None:
+    """Read the request and close without a response, as a killed process does."""
 
 
 async def trickle(nginx: Nginx, data: bytes) -> None:
-    """Send a byte at a time until nginx closes the connection, which it does without a word."""
+    """Send a byte at a time until nginx closes the connection, which it does without a response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
     try:
         for byte in data:
@@ -60,12 +60,16 @@ async def test_a_token_is_passed_on_before_the_next_is_there() -> None:
     """
     seen = asyncio.Event()
 
-    async def speak_in_two(_: Asked, writer: asyncio.StreamWriter) -> None:
+    async def speak_in_two(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\na")
         await seen.wait()
         writer.write(b"b")
 
-    async with Origin(speak_in_two) as origin, Nginx([origin.port]) as nginx, exchange("GET", nginx.url) as made:
+    async with (
+        ScriptedServer(speak_in_two) as origin,
+        Nginx([origin.port]) as nginx,
+        exchange("GET", nginx.url) as made,
+    ):
         async with asyncio.timeout(SOON_S):
             assert await made.read() == b"a"
             seen.set()
@@ -73,50 +77,50 @@ async def test_a_token_is_passed_on_before_the_next_is_there() -> None:
 
 
 async def test_what_an_answer_says_is_neither_compressed_nor_kept() -> None:
-    """Compression collects, and an answer kept for others is another's or an old one."""
+    """Compression would delay output, and a cached answer would be that of another viewer or an old one."""
     text = b"the sea " * 1000
 
-    async def answer(_: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer_of("Content-Type: text/event-stream", "Cache-Control: public, max-age=60", body=text))
+    async def answer(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole_response("Content-Type: text/event-stream", "Cache-Control: public, max-age=60", body=text))
 
-    async with Origin(answer) as origin, Nginx([origin.port]) as nginx:
+    async with ScriptedServer(answer) as origin, Nginx([origin.port]) as nginx:
         for _ in range(2):
             got = await request("GET", nginx.url, headers=[("Accept-Encoding", "gzip")])
             assert "content-encoding" not in got.headers
             assert got.body == text
-        assert len(origin.asked) == 2
+        assert len(origin.requests) == 2
 
 
 async def test_last_event_id_arrives_as_it_was_sent() -> None:
-    """Without it every reconnect would begin at the first event."""
-    async with Origin(hello) as origin, Nginx([origin.port]) as nginx:
+    """Without it every reconnect would start at the first event."""
+    async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         url = f"{nginx.url}/v1/generations/{GENERATION}/events"
         await request("GET", url, headers=[("Last-Event-ID", "1795330013450-17")])
-    assert origin.asked[0].headers["last-event-id"] == "1795330013450-17"
+    assert origin.requests[0].headers["last-event-id"] == "1795330013450-17"
 
 
 async def test_connections_to_the_api_may_stay_open() -> None:
-    """Nothing says `close`: a connection made for each request would double the time of a short one."""
-    async with Origin(hello) as origin, Nginx([origin.port]) as nginx:
+    """nginx sends no `close`: a new connection for each request would double the time of a short one."""
+    async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         await request("GET", nginx.url)
-    assert origin.asked[0].line == "GET / HTTP/1.1"
-    assert "connection" not in origin.asked[0].headers
+    assert origin.requests[0].line == "GET / HTTP/1.1"
+    assert "connection" not in origin.requests[0].headers
 
 
 async def test_the_largest_body_the_api_accepts_passes_and_never_touches_the_disk() -> None:
-    """A byte more is refused here; a prompt in a temporary file would outlive its deletion."""
-    most = Settings.model_fields["max_body_bytes"].default
-    async with Origin(hello) as origin, Nginx([origin.port]) as nginx:
-        assert (await request("POST", nginx.url, body=b"x" * most)).status == 200
-        assert (await request("POST", nginx.url, body=b"x" * (most + 1))).status == 413
+    """nginx refuses one byte more; a prompt in a temporary file would outlive its deletion."""
+    max_bytes = Settings.model_fields["max_body_bytes"].default
+    async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
+        assert (await request("POST", nginx.url, body=b"x" * max_bytes)).status == 200
+        assert (await request("POST", nginx.url, body=b"x" * (max_bytes + 1))).status == 413
         assert "temporary file" not in nginx.output()
-    assert [len(asked.body) for asked in origin.asked] == [most]
+    assert [len(asked.body) for asked in origin.requests] == [max_bytes]
 
 
 async def test_half_open_connections_never_reach_the_api_and_are_closed() -> None:
-    """Slowloris: 200 clients send a header a byte at a time; others are served meanwhile."""
+    """Slowloris: 200 clients send a header one byte at a time; other requests are served meanwhile."""
     shorter = {"client_header_timeout 10s": "client_header_timeout 1s"}
-    async with Origin(hello) as origin, Nginx([origin.port], instead=shorter) as nginx:
+    async with ScriptedServer(hello) as origin, Nginx([origin.port], replacements=shorter) as nginx:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(HALF_OPEN):
                 tasks.create_task(trickle(nginx, b"GET / HTTP/1.1\r\nX: " + b"x" * 100))
@@ -125,9 +129,9 @@ async def test_half_open_connections_never_reach_the_api_and_are_closed() -> Non
 
 
 async def test_a_trickling_body_occupies_nginx_alone() -> None:
-    """The API is asked when all of the request is here; one that stops coming is closed."""
+    """nginx passes a request on when it is complete, and closes one that stops."""
     shorter = {"client_body_timeout 10s": "client_body_timeout 1s"}
-    async with Origin(hello) as origin, Nginx([origin.port], instead=shorter) as nginx:
+    async with ScriptedServer(hello) as origin, Nginx([origin.port], replacements=shorter) as nginx:
         reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
         writer.write(CREATE + b"{}")
         with contextlib.suppress(ConnectionResetError):
@@ -138,30 +142,34 @@ async def test_a_trickling_body_occupies_nginx_alone() -> None:
 
 
 async def test_a_post_that_was_broken_off_is_asked_again_with_the_same_key() -> None:
-    """With a key made for it, so that the second process finds what the first may have made."""
-    async with Origin(break_off) as first, Origin(break_off) as second, Nginx([first.port, second.port]) as nginx:
-        second.answer = hello
+    """nginx adds a key, so that the second process finds what the first may have created."""
+    async with (
+        ScriptedServer(break_off) as first,
+        ScriptedServer(break_off) as second,
+        Nginx([first.port, second.port]) as nginx,
+    ):
+        second.respond = hello
         for _ in range(4):
             got = await request("POST", f"{nginx.url}/v1/generations", body={})
             assert got.status == 200
-        assert first.asked
-        keys = [asked.headers["idempotency-key"] for asked in second.asked]
+        assert first.requests
+        keys = [asked.headers["idempotency-key"] for asked in second.requests]
         assert len(set(keys)) == 4
-        assert {asked.headers["idempotency-key"] for asked in first.asked} <= set(keys)
+        assert {asked.headers["idempotency-key"] for asked in first.requests} <= set(keys)
 
 
 async def test_a_clients_own_key_stays() -> None:
-    """It knows better than nginx what is the same request."""
-    async with Origin(hello) as origin, Nginx([origin.port]) as nginx:
+    """The client knows better than nginx which requests are the same."""
+    async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         await request("POST", f"{nginx.url}/v1/generations", headers=[("Idempotency-Key", "mine")], body={})
-    assert origin.asked[0].headers["idempotency-key"] == "mine"
+    assert origin.requests[0].headers["idempotency-key"] == "mine"
 
 
 async def test_a_process_that_refuses_costs_no_request() -> None:
-    """Also when it refuses again and again: nobody is put aside until all are."""
+    """Also if it refuses again and again: nginx does not exclude a process before all refuse."""
     port = claim_port()
     try:
-        async with Origin(hello) as origin, Nginx([port, origin.port]) as nginx:
+        async with ScriptedServer(hello) as origin, Nginx([port, origin.port]) as nginx:
             statuses = {(await request("POST", nginx.url, body={})).status for _ in range(20)}
     finally:
         release_port(port)
@@ -169,7 +177,7 @@ async def test_a_process_that_refuses_costs_no_request() -> None:
 
 
 async def test_without_any_api_a_viewer_is_told_to_come_again() -> None:
-    """EventSource gives up for good on a 502. Whoever is no viewer is told the truth."""
+    """An EventSource gives up for good on a 502. Other requests get the 502."""
     port = claim_port()
     try:
         async with Nginx([port]) as nginx:
@@ -188,7 +196,7 @@ async def test_a_hung_process_is_left_and_a_stalled_viewer_is_cut() -> None:
     shorter = {"proxy_read_timeout 60s": "proxy_read_timeout 1s", "send_timeout 30s": "send_timeout 1s"}
     flood = asyncio.Event()
 
-    async def hang_or_flood(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    async def hang_or_flood(asked: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         if "flood" not in asked.line:
             await asyncio.Event().wait()
@@ -197,32 +205,32 @@ async def test_a_hung_process_is_left_and_a_stalled_viewer_is_cut() -> None:
             flood.set()
             await writer.drain()
 
-    async with Origin(hang_or_flood) as origin, Nginx([origin.port], instead=shorter) as nginx:
+    async with ScriptedServer(hang_or_flood) as origin, Nginx([origin.port], replacements=shorter) as nginx:
         async with asyncio.timeout(SOON_S), exchange("GET", nginx.url) as made:
             assert await made.read() == b""
         async with exchange("GET", f"{nginx.url}/flood"):
             await flood.wait()
-            # Nobody reads; what was held back is dropped when nginx leaves the API.
+            # The client does not read; nginx drops what it holds when it closes its connection to the API.
             await until(lambda: origin.connections == 2 and origin.open <= 1, SOON_S, "the viewer cut")
 
 
 async def test_metrics_are_for_the_inside_alone() -> None:
-    """They tell how much is going on, and of what."""
-    async with Origin(hello) as origin, Nginx([origin.port]) as nginx:
+    """They show how much goes on, and of what."""
+    async with ScriptedServer(hello) as origin, Nginx([origin.port]) as nginx:
         assert (await request("GET", f"{nginx.url}/metrics")).status == 404
-    assert origin.asked == []
+    assert origin.requests == []
 
 
 async def test_twenty_answers_share_one_connection_of_a_browser() -> None:
     """HTTP/2 on the outside: over HTTP/1.1 the seventh tab of a browser would wait for ever."""
     all_open = asyncio.Event()
 
-    async def hold(_: Asked, writer: asyncio.StreamWriter) -> None:
+    async def hold(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         await all_open.wait()
         writer.write(b"0\r\n\r\n")
 
-    async with Origin(hold) as origin, Nginx([origin.port]) as nginx:
+    async with ScriptedServer(hold) as origin, Nginx([origin.port]) as nginx:
         trust = ["--cacert", str(nginx.directory / "certificate.pem")]
         address = f"{nginx.tls_url}/tab/[1-{TABS}]"
         browser = OsProcess("curl", [program("curl"), "-sS", "--http2", *trust, "-Z", address])

@@ -1,4 +1,4 @@
-"""Tokens for one answer on OpenAI's wires, on a server where an answer ends when its client leaves."""
+"""Tokens for one answer on the wires of OpenAI, on a server where an answer ends when its client leaves."""
 
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -18,8 +18,8 @@ INSTRUCTIONS = "canary: be brief"
 NAMES = ("gen_", "resp_", "chatcmpl-")
 
 
-class Place(NamedTuple):
-    """One tenant, and one answer of his that is finished."""
+class Site(NamedTuple):
+    """One tenant, and one of its answers that is finished."""
 
     stack: Stack
     mine: Bearer
@@ -30,68 +30,68 @@ class Place(NamedTuple):
 
     async def token(self, digits: str, rights: str) -> str:
         minted = await self.ask("POST", f"/generations/gen_{digits}/tokens", self.mine, {"rights": rights})
-        found: str = minted.json()["token"]
-        return found
+        value: str = minted.json()["token"]
+        return value
 
     async def state(self, digits: str) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.ask("GET", f"/generations/gen_{digits}", self.mine)).json()
-        return found
+        value: dict[str, Any] = (await self.ask("GET", f"/generations/gen_{digits}", self.mine)).json()
+        return value
 
 
-async def respond(place: Place, model: str, **fields: object) -> str:
-    """The digits of an answer asked for as a response."""
+async def respond(site: Site, model: str, **fields: object) -> str:
+    """The digits of the id of an answer that was requested as a response."""
     body = {"model": model, "input": "Hello", "instructions": INSTRUCTIONS, **fields}
-    made = await place.ask("POST", "/responses", place.mine, body)
+    made = await site.ask("POST", "/responses", site.mine, body)
     assert made.status == 200, made
     name: str = made.json()["id"]
     return name.removeprefix("resp_")
 
 
 @pytest.fixture(scope="module")
-async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
+async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
     async with Stack(redis=redis_server, settings=AUTH | {"on_disconnect": "cancel"}) as stack:
-        made = Place(stack, bearer(await api_key(stack, "mine")), "")
+        made = Site(stack, bearer(await api_key(stack, "mine")), "")
         yield made._replace(finished=await respond(made, QUICK))
 
 
 @pytest.mark.parametrize("rights", ["view", "view+cancel"])
-async def test_a_token_opens_its_answer_and_tells_nothing_of_what_was_asked(place: Place, rights: str) -> None:
-    """By each of its names, whole and streamed, as bearer and in the address; its tenant sees what he asked."""
-    token = await place.token(place.finished, rights)
+async def test_a_token_opens_its_answer_and_tells_nothing_of_what_was_asked(site: Site, rights: str) -> None:
+    """By each of its names, whole and streamed, as bearer and in the address; only its tenant sees the prompt."""
+    token = await site.token(site.finished, rights)
     for prefix in NAMES:
         for query, headers in (("", bearer(token)), (f"token={token}", [])):
-            for path in (f"/responses/{prefix}{place.finished}", f"/chat/completions/{prefix}{place.finished}"):
-                answer = await place.ask("GET", f"{path}?{query}", headers)
+            for path in (f"/responses/{prefix}{site.finished}", f"/chat/completions/{prefix}{site.finished}"):
+                answer = await site.ask("GET", f"{path}?{query}", headers)
                 assert answer.status == 200, answer
                 assert INSTRUCTIONS.encode() not in answer.body
             for path in (
-                f"/responses/{prefix}{place.finished}?stream=true",
-                f"/chat/completions/{prefix}{place.finished}/stream?",
+                f"/responses/{prefix}{site.finished}?stream=true",
+                f"/chat/completions/{prefix}{site.finished}/stream?",
             ):
-                streamed = await place.ask("GET", f"{path}&{query}", headers)
+                streamed = await site.ask("GET", f"{path}&{query}", headers)
                 assert streamed.status == 200, streamed
                 assert INSTRUCTIONS.encode() not in streamed.body
                 assert streamed.body.endswith(b"\n\n")
-    own = f"/responses/resp_{place.finished}"
-    assert (await place.ask("GET", own, place.mine)).json()["instructions"] == INSTRUCTIONS
-    assert INSTRUCTIONS.encode() in (await place.ask("GET", f"{own}?stream=true", place.mine)).body
-    shown = (await place.ask("GET", own, bearer(token))).json()
-    assert shown["output"] == (await place.ask("GET", own, place.mine)).json()["output"]
+    own = f"/responses/resp_{site.finished}"
+    assert (await site.ask("GET", own, site.mine)).json()["instructions"] == INSTRUCTIONS
+    assert INSTRUCTIONS.encode() in (await site.ask("GET", f"{own}?stream=true", site.mine)).body
+    shown = (await site.ask("GET", own, bearer(token))).json()
+    assert shown["output"] == (await site.ask("GET", own, site.mine)).json()["output"]
 
 
 @pytest.mark.parametrize("rights", ["view", "view+cancel"])
-async def test_a_token_opens_nothing_else(place: Place, rights: str) -> None:
-    """Neither deletes, asks, nor follows; of another answer it tells what it tells of none. In OpenAI's shape."""
-    token = bearer(await place.token(place.finished, rights))
-    another = await respond(place, QUICK)
-    follow = {"model": QUICK, "input": "Go on", "previous_response_id": f"resp_{place.finished}"}
+async def test_a_token_opens_nothing_else(site: Site, rights: str) -> None:
+    """Its holder cannot delete, create or continue. Other answers look like unknown ones, in the format of OpenAI."""
+    token = bearer(await site.token(site.finished, rights))
+    another = await respond(site, QUICK)
+    follow = {"model": QUICK, "input": "Go on", "previous_response_id": f"resp_{site.finished}"}
     ask = {"model": QUICK, "messages": [{"role": "user", "content": "Hello"}]}
     for method, path, body in (
-        ("DELETE", f"/responses/resp_{place.finished}", None),
+        ("DELETE", f"/responses/resp_{site.finished}", None),
         ("POST", "/responses", follow),
         ("POST", "/chat/completions", ask),
     ):
-        refused = await place.ask(method, path, token, body)
+        refused = await site.ask(method, path, token, body)
         assert (refused.status, refused.json()["error"]["code"]) == (403, "forbidden")
     for method, path in (
         ("GET", "/responses/resp_{}"),
@@ -100,51 +100,51 @@ async def test_a_token_opens_nothing_else(place: Place, rights: str) -> None:
         ("GET", "/chat/completions/chatcmpl-{}/stream"),
         ("POST", "/responses/resp_{}/cancel"),
     ):
-        answers = [await place.ask(method, path.format(digits), token) for digits in (another, "0" * 32)]
+        answers = [await site.ask(method, path.format(digits), token) for digits in (another, "0" * 32)]
         assert [(one.status, one.json()["error"]["code"]) for one in answers] == [(404, "not_found")] * 2
         assert answers[0].body == answers[1].body
-        nobody = [await place.ask(method, path.format(digits), []) for digits in (another, "nonsense")]
+        nobody = [await site.ask(method, path.format(digits), []) for digits in (another, "nonsense")]
         assert [(one.status, one.json()["error"]["code"]) for one in nobody] == [(401, "unauthenticated")] * 2
-    assert (await place.state(another))["status"] == "completed"
+    assert (await site.state(another))["status"] == "completed"
 
 
-async def test_who_may_only_watch_stops_nothing(place: Place) -> None:
-    """Neither by asking nor by leaving, whatever he says shall happen then; who may cancel does."""
-    digits = await respond(place, demo(pace_s=0.02, tokens=100_000, seed=unique()), background=True)
-    view = bearer(await place.token(digits, "view"))
-    refused = await place.ask("POST", f"/responses/resp_{digits}/cancel", view)
+async def test_who_may_only_watch_stops_nothing(site: Site) -> None:
+    """Neither by a request nor by leaving, whatever the holder asks for; a holder who may cancel can."""
+    digits = await respond(site, demo(pace_s=0.02, tokens=100_000, seed=unique()), background=True)
+    view = bearer(await site.token(digits, "view"))
+    refused = await site.ask("POST", f"/responses/resp_{digits}/cancel", view)
     assert (refused.status, refused.json()["error"]["code"]) == (403, "forbidden")
     wish = [*view, ("X-Outlive-On-Disconnect", "cancel")]
     for path in (f"responses/resp_{digits}?stream=true", f"chat/completions/chatcmpl-{digits}/stream"):
-        async with open_stream("GET", f"{place.stack.urls[0]}/v1/{path}", headers=wish) as stream:
+        async with open_stream("GET", f"{site.stack.urls[0]}/v1/{path}", headers=wish) as stream:
             await anext(aiter(stream))
-        await goes_on(place, digits)
-    cancel = bearer(await place.token(digits, "view+cancel"))
-    stopped = await place.ask("POST", f"/responses/resp_{digits}/cancel", cancel)
+        await goes_on(site, digits)
+    cancel = bearer(await site.token(digits, "view+cancel"))
+    stopped = await site.ask("POST", f"/responses/resp_{digits}/cancel", cancel)
     assert (stopped.status, stopped.json()["status"]) == (200, "cancelled")
     assert stopped.json()["instructions"] is None
-    assert (await place.state(digits))["status"] == "cancelled"
+    assert (await site.state(digits))["status"] == "cancelled"
 
 
-async def goes_on(place: Place, digits: str) -> None:
-    """It says so much more that whoever had left long ago would have stopped it."""
-    said = len((await place.state(digits))["text"])
+async def goes_on(site: Site, digits: str) -> None:
+    """Check that it produces so much more that a viewer who left long ago would have stopped it."""
+    length_before = len((await site.state(digits))["text"])
 
     async def more() -> bool:
-        return len((await place.state(digits))["text"]) > said + 100
+        return len((await site.state(digits))["text"]) > length_before + 100
 
     await until(more, 20.0, "it goes on", every_s=0.1)
 
 
 @pytest.mark.rule("R56")
-async def test_to_open_a_stream_is_no_request(place: Place) -> None:
-    """Neither its tenant's nor the link's; to ask for the answer is one of whoever asks."""
-    digits = place.finished
-    for caller in (place.mine, bearer(await place.token(digits, "view"))):
+async def test_to_open_a_stream_is_no_request(site: Site) -> None:
+    """It counts neither for the tenant nor for the link; a request for the answer counts for its sender."""
+    digits = site.finished
+    for caller in (site.mine, bearer(await site.token(digits, "view"))):
         own = f"/responses/resp_{digits}"
-        before = await place.ask("GET", own, caller)
+        before = await site.ask("GET", own, caller)
         streams = [f"{own}?stream=true", f"/chat/completions/chatcmpl-{digits}/stream"]
-        assert ["ratelimit" in (await place.ask("GET", path, caller)).headers for path in streams] == [False] * 2
-        after = await place.ask("GET", f"/chat/completions/chatcmpl-{digits}", caller)
+        assert ["ratelimit" in (await site.ask("GET", path, caller)).headers for path in streams] == [False] * 2
+        after = await site.ask("GET", f"/chat/completions/chatcmpl-{digits}", caller)
         left = [int(one.headers["ratelimit"].split("r=")[1].split(";")[0]) for one in (before, after)]
         assert left[0] - left[1] == 1

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the API, by somebody else's judge; and every mistake in the one table."""
+"""The OpenAPI document against the API, checked by a tool of others; and every error is in the one table."""
 
 import asyncio
 import re
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Asks who calls, and lets one tenant ask often."""
+    """With authentication; one tenant may send many requests."""
     often = {"tenant_requests": "1000000", "tenant_generations": "100000"}
     async with Stack(redis=redis_server, workers=0, settings=AUTH | often) as stack:
         yield stack
 
 
-async def judged(stack: Stack, examples: int) -> None:
-    """All of schemathesis' checks but one, authentication among them. In one thread, or its recursion ends in
-    Python 3.11 as a SystemError. Left out is that whatever fits the schema is accepted: what was deleted is
-    gone, which no schema can say, and a cursor is now and then made up that its pattern lets through."""
+async def check_by_schemathesis(stack: Stack, examples: int) -> None:
+    """Run all checks of schemathesis except one, authentication included. In one thread, because its recursion ends
+    as a SystemError in Python 3.11. The missing check demands that the API accepts whatever fits the schema. But a
+    deleted generation is gone, which no schema can express, and some invented cursors fit the pattern."""
     key = await api_key(stack, "schemathesis")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{stack.urls[0]}/openapi.json"),
@@ -49,25 +49,25 @@ async def judged(stack: Stack, examples: int) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said = (await process.communicate())[0].decode()
-    assert process.returncode == 0, said[-6_000:]
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output[-6_000:]
 
 
 async def test_schemathesis_finds_nothing(stack: Stack) -> None:
-    """A few examples of each."""
-    await judged(stack, 5)
+    """With a few examples of each operation."""
+    await check_by_schemathesis(stack, 5)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_schemathesis_finds_nothing_in_many(stack: Stack) -> None:
-    """More of them."""
-    await judged(stack, 100)
+    """With many examples."""
+    await check_by_schemathesis(stack, 100)
 
 
 @pytest.mark.rule("R61")
 async def test_no_route_answers_outside_the_table(stack: Stack) -> None:
-    """Each method on each path, with nothing, with nonsense and from nobody: a status and code that stand there."""
+    """Each method on each path, with nothing, with nonsense and without credentials: a status and code of the table."""
     table = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", (ROOT / "shared/PROTOCOL.md").read_text(), re.MULTILINE))
     document = (await request("GET", f"{stack.urls[0]}/openapi.json")).json()
     paths = [path for path in document["paths"] if not path.startswith(("/v1/chat", "/v1/responses"))]
@@ -76,8 +76,8 @@ async def test_no_route_answers_outside_the_table(stack: Stack) -> None:
     for path in [*paths, "/v1/nothing", "/static/nothing"]:
         for method in ("GET", "POST", "DELETE", "PUT", "OPTIONS", "PATCH"):
             for headers in ([], me, [*me, ("Content-Type", "application/json")]):
-                for place in ("nonsense", "gen_" + "0" * 32):
-                    url = stack.urls[0] + re.sub(r"\{\w+\}", place, path)
+                for generation_id in ("nonsense", "gen_" + "0" * 32):
+                    url = stack.urls[0] + re.sub(r"\{\w+\}", generation_id, path)
                     answer = await request(method, url, headers=headers, body=b"{" if method != "GET" else None)
                     if answer.status < 400:
                         continue

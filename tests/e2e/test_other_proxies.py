@@ -1,12 +1,12 @@
-"""deploy/haproxy and deploy/caddy under traffic: the rules that viewers would notice first."""
+"""deploy/haproxy and deploy/caddy under traffic: the rules that matter most to viewers."""
 
 import asyncio
 
 import pytest
 
-from tests.support.broken_origin import Asked, Origin, answer_of
 from tests.support.ports import claim_port, release_port
 from tests.support.raw_http import exchange, request
+from tests.support.scripted_server import ReceivedRequest, ScriptedServer, whole_response
 from tests.support.shipped_proxies import Caddy, Haproxy
 from tests.support.sse import open_events
 from tests.support.waiting import until
@@ -20,20 +20,20 @@ EVENTS = "/v1/generations/gen_0123456789abcdef0123456789abcdef/events"
 GENERATION = EVENTS.split("/")[3]
 
 
-async def hello(_: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(answer_of(body=b"hello"))
+async def hello(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(whole_response(body=b"hello"))
 
 
-def asked_by_viewers(origin: Origin) -> list[Asked]:
-    """Without the proxy's own looks."""
-    return [asked for asked in origin.asked if "/healthz" not in asked.line]
+def asked_by_viewers(origin: ScriptedServer) -> list[ReceivedRequest]:
+    """The requests without the health checks of the proxy."""
+    return [asked for asked in origin.requests if "/healthz" not in asked.line]
 
 
 async def test_a_token_is_passed_on_before_the_next_is_there(kind: Kind) -> None:
-    """Nothing is collected."""
+    """The proxy buffers nothing."""
     seen = asyncio.Event()
 
-    async def speak_in_two(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    async def speak_in_two(asked: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
         if "/healthz" in asked.line:
             return await hello(asked, writer)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\na")
@@ -42,8 +42,8 @@ async def test_a_token_is_passed_on_before_the_next_is_there(kind: Kind) -> None
         return None
 
     async with (
-        Origin(speak_in_two) as one,
-        Origin(speak_in_two) as two,
+        ScriptedServer(speak_in_two) as one,
+        ScriptedServer(speak_in_two) as two,
         kind([one.port, two.port]) as proxy,
         asyncio.timeout(SOON_S),
         exchange("GET", proxy.url) as made,
@@ -54,8 +54,8 @@ async def test_a_token_is_passed_on_before_the_next_is_there(kind: Kind) -> None
 
 
 async def test_last_event_id_arrives_and_nothing_is_compressed(kind: Kind) -> None:
-    """As it was sent; and a client that would take gzip does not get it."""
-    async with Origin(hello) as one, Origin(hello) as two, kind([one.port, two.port]) as proxy:
+    """It arrives unchanged; and a client that accepts gzip does not get it."""
+    async with ScriptedServer(hello) as one, ScriptedServer(hello) as two, kind([one.port, two.port]) as proxy:
         headers = [("Last-Event-ID", "1795330013450-17"), ("Accept-Encoding", "gzip")]
         got = await request("GET", proxy.url + EVENTS, headers=headers)
         assert got.body == b"hello"
@@ -69,7 +69,7 @@ async def test_a_process_that_refuses_costs_no_request_and_each_post_has_a_key(k
     """From the first request on, before the proxy has noticed anything."""
     port = claim_port()
     try:
-        async with Origin(hello) as origin, kind([port, origin.port]) as proxy:
+        async with ScriptedServer(hello) as origin, kind([port, origin.port]) as proxy:
             answers = [await request("POST", f"{proxy.url}/v1/generations", body={}) for _ in range(10)]
             await request("POST", f"{proxy.url}/v1/generations", headers=[("Idempotency-Key", "mine")], body={})
     finally:
@@ -83,8 +83,8 @@ async def test_a_process_that_refuses_costs_no_request_and_each_post_has_a_key(k
 async def test_a_head_that_trickles_is_closed(kind: Kind) -> None:
     """Slowloris."""
     long = "timeout http-request 10s" if kind is Haproxy else "read_header 10s"
-    async with Origin(hello) as one, Origin(hello) as two:
-        async with kind([one.port, two.port], instead={long: long.replace("10s", "1s")}) as proxy:
+    async with ScriptedServer(hello) as one, ScriptedServer(hello) as two:
+        async with kind([one.port, two.port], replacements={long: long.replace("10s", "1s")}) as proxy:
             reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
             writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nX: ")
             async with asyncio.timeout(SOON_S):
@@ -94,19 +94,19 @@ async def test_a_head_that_trickles_is_closed(kind: Kind) -> None:
 
 
 async def test_without_any_api_a_viewer_is_told_to_come_again(kind: Kind) -> None:
-    """EventSource gives up for good on a 502. Whoever is no viewer is told the truth."""
+    """An EventSource gives up for good on a 502. Other requests get the 502."""
     ports = [claim_port(), claim_port()]
-    # Caddy looks for one that long, for each request.
+    # For each request Caddy tries for so long to find a process.
     shorter = {"lb_try_duration 10s": "lb_try_duration 1s"} if kind is Caddy else {}
     try:
-        async with kind(ports, instead=shorter) as proxy:
+        async with kind(ports, replacements=shorter) as proxy:
 
-            async def told() -> bool:
+            async def is_asked_to_return() -> bool:
                 async with open_events(proxy.url, GENERATION) as stream:
                     frames = [frame async for frame in stream]
                 return (stream.status, frames) == (200, []) and stream.retry_ms is not None
 
-            await until(told, SOON_S, "a word to come again", every_s=0.2)
+            await until(is_asked_to_return, SOON_S, "a word to come again", every_s=0.2)
             refused = await request("GET", f"{proxy.url}/v1/generations/{GENERATION}", within_s=SOON_S)
     finally:
         for port in ports:

@@ -57,7 +57,7 @@ async def test_the_five_examples_stream_resume_cancel_run_a_tool_and_speak_opena
         await until(is_ready, 30, "make up to be ready")
         stream, resume, cancel, tools = map(here, _examples("bash"))
         first = re.findall(r"^id: (\d+)-(\d+)$", await _run(stream, tmp_path), re.MULTILINE)
-        # The shell's variables of the second command are the third's too, as in one terminal.
+        # The third command uses the shell variables of the second, as in one terminal.
         rest = await _run(f"{resume}\necho ----\n{cancel}", tmp_path)
         resumed, _, cancelled = rest.partition("----")
         ids = re.findall(r"^id: (\d+)-(\d+)$", resumed, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Redis dies and comes back: attempts are kept, viewers continue, nothing is lost or doubled."""
+"""Redis dies and comes back: attempts go on, viewers continue, and nothing is lost or doubled."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 
-# Each `make test` sees the same in the chaos suite, in short.
+# `make test` covers this in the chaos suite, with a shorter run.
 @pytest.mark.long
 @pytest.mark.rule("R7")
 async def test_a_restart_of_redis_loses_nothing_that_was_acknowledged() -> None:
@@ -41,7 +41,7 @@ async def test_a_restart_of_redis_loses_nothing_that_was_acknowledged() -> None:
 
 @pytest.mark.rule("R20")
 async def test_with_redis_away_a_viewer_is_told_to_come_back() -> None:
-    """Never an error status: a native EventSource would give up for good."""
+    """Never with an error status: a native EventSource would give up for good."""
     async with Stack() as stack:
         generation_id = await stack.create(demo(pace_s=0, tokens=5))
         await stack.closed(generation_id)

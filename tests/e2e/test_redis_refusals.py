@@ -1,4 +1,4 @@
-"""A Redis that is there and will not serve: attempts are kept, nobody ends, nobody spins."""
+"""A Redis that runs but refuses to serve: attempts go on, no process ends, and none spins."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ LEASE_S: Final = 1.0
 _REFUSED_S: Final = 2.5 * LEASE_S
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
-# The words that make Redis refuse, and those that make it serve again. NOBODY is a primary that is not there.
+# The commands that make Redis refuse, and those that make it serve again. NOBODY is a primary that does not exist.
 _NOBODY: Final = ("127.0.0.1", 1)
 _REFUSALS: Final[dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]] = {
     "READONLY": ([("REPLICAOF", *_NOBODY)], [("REPLICAOF", "NO", "ONE")]),
@@ -42,14 +42,14 @@ _REFUSALS: Final[dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]]
 
 @pytest.fixture(scope="module")
 async def stack(anyio_backend: str) -> AsyncIterator[Stack]:
-    """A Redis of its own, which only one answer at a time looks at."""
+    """Its own Redis, which only one answer at a time uses."""
     async with Stack(apis=2, settings={"lease_s": LEASE_S}) as running:
         yield running
 
 
 @pytest.fixture
 async def admin(stack: Stack) -> AsyncIterator[Redis]:
-    """One connection, which stays logged in whatever is asked of later ones."""
+    """One connection that stays logged in, whatever later ones must present."""
     async with Redis.from_url(stack.redis.url, single_connection_client=True) as client:
         yield client
 
@@ -61,14 +61,14 @@ def _cpu_s(process: OsProcess) -> float:
 
 
 async def _asked(admin: Redis) -> int:
-    """What clients have sent so far, new connections included; ZRANGE is what one sweep does inside."""
+    """Commands from clients so far, new connections included; ZRANGE is what one sweep does inside."""
     commands = await admin.info("commandstats")
     calls = sum(one["calls"] + one["rejected_calls"] for name, one in commands.items() if name != "cmdstat_zrange")
     return int(calls + (await admin.info("stats"))["total_connections_received"])
 
 
 async def _watched(stack: Stack, model: str) -> tuple[str, list[asyncio.Task[Any]], list[Viewer]]:
-    """An answer with text in both of its viewers, one on each API process."""
+    """An answer of which both viewers, one on each API process, have text."""
     generation_id = await stack.create(model)
     viewers = [Viewer(generation_id, stack.urls, seed=seed, fold=False) for seed in (1, 2)]
     watching = [asyncio.create_task(viewer.follow()) for viewer in viewers]
@@ -78,7 +78,7 @@ async def _watched(stack: Stack, model: str) -> tuple[str, list[asyncio.Task[Any
     return generation_id, watching, viewers
 
 
-async def _completed_in_one_attempt(stack: Stack, generation_id: str, watching: list[asyncio.Task[Any]]) -> None:
+async def _check_completed_in_one_attempt(stack: Stack, generation_id: str, watching: list[asyncio.Task[Any]]) -> None:
     transcripts = await asyncio.gather(*watching)
     snapshot = await stack.closed(generation_id)
     check_invariants(transcripts, snapshot, await stack.log(generation_id))
@@ -98,13 +98,13 @@ async def test_a_refusal_longer_than_the_lease_costs_a_pause(stack: Stack, admin
         await admin.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     try:
         before, cpu_s = await _asked(admin), sum(map(_cpu_s, processes))
-        # Nothing to wait for but time: what must not happen is that the lease running out means the end.
+        # The length of the fault. It is longer than the lease, and nothing may happen in it that a condition could see.
         await asyncio.sleep(_REFUSED_S)
         asked, spent_s = await _asked(admin) - before, sum(map(_cpu_s, processes)) - cpu_s
     finally:
         for command in serve:
             await admin.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    await _completed_in_one_attempt(stack, generation_id, watching)
+    await _check_completed_in_one_attempt(stack, generation_id, watching)
 
     assert [process.pid for process in processes if process.running] == pids
     if serve:
@@ -114,7 +114,7 @@ async def test_a_refusal_longer_than_the_lease_costs_a_pause(stack: Stack, admin
 
 @pytest.mark.rule("R7")
 async def test_a_redis_that_loads_for_longer_than_the_lease_costs_a_pause(stack: Stack, admin: Redis) -> None:
-    """LOADING: it answers, and serves nothing."""
+    """LOADING: it replies, but serves nothing."""
     filler = {f"filler:{n}": "x" for n in range(2_000)}
     await admin.mset(filler)
     generation_id, watching, _ = await _watched(stack, demo(pace_s=0.01, tokens=200))
@@ -125,4 +125,4 @@ async def test_a_redis_that_loads_for_longer_than_the_lease_costs_a_pause(stack:
     stack.redis.command = usual
     await slow.stop()
 
-    await _completed_in_one_attempt(stack, generation_id, watching)
+    await _check_completed_in_one_attempt(stack, generation_id, watching)

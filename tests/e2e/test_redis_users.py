@@ -1,4 +1,4 @@
-"""deploy/redis/users.acl: each role does its work with its own user, and what is not its work it cannot do."""
+"""deploy/redis/users.acl: each role can do its work with its own user, and nothing else."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.rule("R60")]
 
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ours; the default one stays on only for the test's own look whether the server is ready."""
+    """Our file; the default user stays on only for the readiness check of the test."""
     made = tmp_path_factory.mktemp("acl") / "users.acl"
     written = (ROOT / "deploy/redis/users.acl").read_text()
     made.write_text(written.replace("user default off", "user default on nopass ~* &* +@all"))
@@ -42,7 +42,7 @@ def url_of(server: RedisServer, role: str) -> str:
 
 
 async def test_each_role_works_with_its_own_user(server: RedisServer) -> None:
-    """A key made, an answer streamed, listed, cancelled and deleted; nothing is refused anywhere."""
+    """A key is created, an answer streamed, listed, cancelled and deleted; Redis refuses nothing."""
     stack = Stack(redis=server, prefix="ol", settings=AUTH)
     for role, processes in (("api", stack.apis), ("worker", stack.workers)):
         for process in processes:
@@ -66,9 +66,9 @@ async def test_each_role_works_with_its_own_user(server: RedisServer) -> None:
             assert (await request("POST", f"{own}/cancel", headers=tenant)).status == 200
             assert (await request("GET", f"{stack.urls[0]}/v1/generations", headers=tenant)).status == 200
             assert (await request("DELETE", own, headers=tenant)).status == 204
-        said = "".join(process.output() for process in (*stack.apis, *stack.workers))
-        assert "NOPERM" not in said
-        assert "not known" not in said
+        output = "".join(process.output() for process in (*stack.apis, *stack.workers))
+        assert "NOPERM" not in output
+        assert "not known" not in output
 
 
 FORBIDDEN = [
@@ -84,10 +84,10 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("role", ["api", "worker"])
 async def test_no_role_can_do_what_it_must_not(server: RedisServer, role: str) -> None:
-    """Neither empty the server, nor list it, nor change it, nor read what is not ours, nor make keys."""
+    """It cannot empty, list or change the server, read keys that are not ours, or create API keys."""
     extra = [("HGETALL", "ol:api_keys"), ("CLIENT", "UNBLOCK", "1")] if role == "worker" else []
     async with Redis.from_url(url_of(server, role)) as redis:
         for command in [*FORBIDDEN, *extra]:
-            # Redis says it in two ways: to a command, and out of a script.
+            # Redis has two messages for it: to a command, and from a script.
             with pytest.raises(ResponseError, match=r"(?i)permission|ACL"):
                 await redis.execute_command(*command)

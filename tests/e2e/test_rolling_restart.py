@@ -1,4 +1,4 @@
-"""Every process is replaced, one after the other, under load: nobody behind the proxy notices."""
+"""Every process is replaced, one after the other, under load: no client behind the proxy notices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,14 +28,14 @@ SPEAKS_FOR_S = 60
 
 @pytest.fixture
 async def stack() -> AsyncIterator[Stack]:
-    """Three API processes and four workers, each of which could carry all generations alone."""
+    """Three API processes and four workers; each could carry all generations alone."""
     settings = {"slots": GENERATIONS, "drain_s": 1, "between_tokens_s": WITHIN_S}
     async with Stack(apis=APIS, workers=WORKERS, settings=settings) as running:
         yield running
 
 
 async def ask_until(stop: asyncio.Event, url: str) -> tuple[int, list[str]]:
-    """Create, read and cancel all the time; how often, and what was not answered as it should be."""
+    """Create, read and cancel all the time; return how often, and which responses were wrong."""
     faults: list[str] = []
     for n in count():
         if stop.is_set():
@@ -62,7 +62,7 @@ def faults_of(transcript: Transcript) -> list[str]:
 
 
 async def replace(process: OsProcess) -> None:
-    """As an orchestrator does: SIGTERM, wait for its end, start it anew, wait until it is ready."""
+    """As an orchestrator does: SIGTERM, wait for the end, start again, wait until ready."""
     process.terminate()
     assert await process.wait(30.0) == 0
     await process.start()
@@ -70,7 +70,7 @@ async def replace(process: OsProcess) -> None:
 
 @pytest.mark.timeout(400)
 async def test_every_process_is_replaced_and_nobody_notices(stack: Stack) -> None:
-    """200 live generations, three viewers each: no failed request, nothing lost, one and the same text."""
+    """200 live generations with three viewers each: no failed request, nothing lost, and the same text for all."""
     model = demo(pace_s=1, tokens=SPEAKS_FOR_S + 5, gate="replaced", gate_after=SPEAKS_FOR_S)
     stop = asyncio.Event()
     async with Nginx([api.port for api in stack.apis]) as nginx, asyncio.TaskGroup() as tasks:
@@ -103,5 +103,5 @@ async def test_every_process_is_replaced_and_nobody_notices(stack: Stack) -> Non
         snapshot = await stack.snapshot(generation_id)
         check_invariants(watched, snapshot, await stack.log(generation_id))
         assert snapshot["status"] == "completed"
-    # Each viewer was sent away at least once, by the process it began on.
+    # Each viewer was sent away at least once, by the process on which it began.
     assert min(transcript.connections for transcript in transcripts) > 1

@@ -1,4 +1,4 @@
-"""Viewers that never read: they cost little, disturb nobody, and are gone after the stall limit."""
+"""Viewers that never read: they cost little, do not affect others, and are cut after the stall limit."""
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.support.invariants import check_invariants
-from tests.support.metrics_reading import figures
+from tests.support.metrics_reading import scrape
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo
 from tests.support.stalled_viewer import has_bytes, stalled_viewer
@@ -25,14 +25,14 @@ REDIS_CONNECTIONS: Final = 32
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """One API process that is not patient."""
+    """One API process with a short stall limit."""
     async with Stack(redis=redis_server, settings={"stall_s": STALL_S}) as running:
         yield running
 
 
 @pytest.mark.rule("R21")
 async def test_five_hundred_that_never_read_are_cut_and_cost_little(stack: Stack) -> None:
-    """Nothing is queued for them: each is a position, and what its socket could not take."""
+    """The process queues nothing for them: each is a position, and what its socket could not take."""
     large = await stack.create(demo(pace_s=0, chars=4_000, tokens=500))
     await stack.closed(large)
     api = stack.apis[0]
@@ -40,8 +40,8 @@ async def test_five_hundred_that_never_read_are_cut_and_cost_little(stack: Stack
     before_bytes, before_sockets = api.resident_bytes, api.descriptors
 
     async def all_counted() -> bool:
-        # Of a few the kernel's buffers had room for all: for us those saw the end.
-        now = await figures(api.url)
+        # For a few, the kernel's buffers held everything: for the server these saw the end.
+        now = await scrape(api.url)
         stalled, complete = (now.of("viewers_ended_total", reason=reason) for reason in ("stalled", "terminal"))
         return stalled + complete >= STALLED and stalled > STALLED / 2
 
@@ -50,7 +50,7 @@ async def test_five_hundred_that_never_read_are_cut_and_cost_little(stack: Stack
         await until(lambda: all(map(has_bytes, sockets)), 20, "bytes for everybody")
         other = await stack.create(demo(pace_s=0.01, tokens=50))
         transcript = await Viewer(other, stack.urls).follow()
-        # Later than the first bytes: their first page may still have been on its way.
+        # Later than the first bytes, because the first page may still have been under way.
         cost_bytes = api.resident_bytes - before_bytes
         await until(lambda: api.descriptors <= before_sockets + REDIS_CONNECTIONS, 40, "their sockets are closed")
         await until(all_counted, 40, "each counted, most of them as stalled")

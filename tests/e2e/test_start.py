@@ -1,4 +1,4 @@
-"""What a process does when it starts: it looks at its Redis first."""
+"""What a process does when it starts: it checks its Redis first."""
 
 import pytest
 from redis.asyncio import Redis
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.rule("R25")
 async def test_a_redis_that_evicts_is_refused_in_one_sentence() -> None:
-    """By API and worker alike, with the exit code of a setting that is wrong."""
+    """By API and worker, with the exit code of a wrong setting."""
     server = RedisServer(options=["--maxmemory-policy", "allkeys-lru"])
     await server.start()
     environ = {"OUTLIVE_REDIS_URL": server.url, "OPENAI_API_KEY": "none"}
@@ -31,13 +31,13 @@ async def test_a_redis_that_evicts_is_refused_in_one_sentence() -> None:
 
 @pytest.mark.rule("R25")
 async def test_a_redis_without_an_append_only_file_is_warned_of(redis_server: RedisServer) -> None:
-    """And used."""
+    """The process logs a warning and uses it."""
     async with Stack(redis=redis_server) as stack:
         assert all("append-only" in process.output() for process in (*stack.apis, *stack.workers))
 
 
 async def test_whoever_starts_before_redis_waits_for_it() -> None:
-    """Neither ends, and once it is there they work; nobody has to start them again."""
+    """Neither process ends; once Redis is there they work, without another start."""
     stack = Stack()
     try:
         await stack.model.start()
@@ -54,7 +54,7 @@ async def test_whoever_starts_before_redis_waits_for_it() -> None:
 
 
 async def test_a_redis_that_forbids_info_is_warned_of(redis_server: RedisServer) -> None:
-    """Hosted servers do: what cannot be known is said, and no more than that."""
+    """As hosted servers do: the process says what it cannot know, and goes on."""
     async with Redis.from_url(redis_server.url) as redis:
         await redis.execute_command("ACL", "SETUSER", "shy", "on", ">secret", "~*", "&*", "+@all", "-info")
     url = redis_server.url.replace("unix://", "unix://shy:secret@")

@@ -1,4 +1,4 @@
-"""Tenants on real processes: what is another's looks like what never was, on every route."""
+"""Tenants on real processes: a generation of another tenant looks like an unknown one, on every route."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import Headers, Response, request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events, open_stream
@@ -31,7 +31,7 @@ ROUTES: list[tuple[str, str, object]] = [
 ]
 
 
-class Place(NamedTuple):
+class Site(NamedTuple):
     """Two tenants on one stack, and a finished generation of the first."""
 
     stack: Stack
@@ -50,14 +50,14 @@ class Place(NamedTuple):
         return generation_id
 
     async def status(self, generation_id: str) -> str:
-        found: str = (await self.ask("GET", f"/v1/generations/{generation_id}", bearer(self.mine))).json()["status"]
-        return found
+        status: str = (await self.ask("GET", f"/v1/generations/{generation_id}", bearer(self.mine))).json()["status"]
+        return status
 
 
 @pytest.fixture(scope="module")
-async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
+async def site(redis_server: RedisServer) -> AsyncIterator[Site]:
     async with Stack(redis=redis_server, settings=AUTH) as stack:
-        made = Place(stack, await api_key(stack, "mine"), await api_key(stack, "theirs"), "")
+        made = Site(stack, await api_key(stack, "mine"), await api_key(stack, "theirs"), "")
         generation_id = await made.create()
 
         async def over() -> bool:
@@ -82,12 +82,12 @@ async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
     ],
 )
 async def test_who_is_nobody_is_told_nothing(
-    place: Place, method: str, rest: str, body: object, headers: Headers
+    site: Site, method: str, rest: str, body: object, headers: Headers
 ) -> None:
-    """401 on every route, for what exists and what does not, in the same words."""
+    """401 on every route, for known and unknown ids, with the same words."""
     answers = [
-        await place.ask(method, f"/v1/generations/{generation_id}{rest}", headers, body)
-        for generation_id in (place.generation_id, UNKNOWN, "nonsense")
+        await site.ask(method, f"/v1/generations/{generation_id}{rest}", headers, body)
+        for generation_id in (site.generation_id, UNKNOWN, "nonsense")
     ]
     for answer in answers:
         check_problem(answer, 401, "unauthenticated")
@@ -96,156 +96,156 @@ async def test_who_is_nobody_is_told_nothing(
 
 
 @pytest.mark.rule("R45")
-async def test_who_is_nobody_creates_and_lists_nothing(place: Place) -> None:
-    """Nor is his body looked at."""
-    check_problem(await place.stack.post({"model": 7}), 401, "unauthenticated")
-    check_problem(await place.ask("GET", "/v1/generations?limit=x", []), 401, "unauthenticated")
-    async with open_socket(place.stack.urls[0], place.generation_id) as socket:
+async def test_who_is_nobody_creates_and_lists_nothing(site: Site) -> None:
+    """The API does not even read the body."""
+    check_problem(await site.stack.post({"model": 7}), 401, "unauthenticated")
+    check_problem(await site.ask("GET", "/v1/generations?limit=x", []), 401, "unauthenticated")
+    async with open_socket(site.stack.urls[0], site.generation_id) as socket:
         assert [frame async for frame in socket] == []
     assert socket.code == 4401
 
 
 @pytest.mark.rule("R45")
-async def test_an_api_key_in_a_url_is_none(place: Place) -> None:
-    """URLs are kept by histories and logs; only a token for one generation may stand there."""
-    path = f"/v1/generations/{place.generation_id}?token={place.mine}"
-    check_problem(await place.ask("GET", path, []), 401, "unauthenticated")
-    cookie = [("Cookie", f"__Host-{place.generation_id}={place.mine}")]
-    assert (await place.ask("GET", f"/v1/generations/{place.generation_id}", cookie)).status == 200
+async def test_an_api_key_in_a_url_is_none(site: Site) -> None:
+    """Histories and logs keep URLs; only a token for one generation is accepted there."""
+    path = f"/v1/generations/{site.generation_id}?token={site.mine}"
+    check_problem(await site.ask("GET", path, []), 401, "unauthenticated")
+    cookie = [("Cookie", f"__Host-{site.generation_id}={site.mine}")]
+    assert (await site.ask("GET", f"/v1/generations/{site.generation_id}", cookie)).status == 200
 
 
 @pytest.mark.rule("R47")
 @pytest.mark.parametrize(("method", "rest", "body"), ROUTES)
-async def test_what_is_anothers_looks_like_what_never_was(place: Place, method: str, rest: str, body: object) -> None:
-    """The same status, headers and bytes; and nothing has happened to it."""
+async def test_what_is_anothers_looks_like_what_never_was(site: Site, method: str, rest: str, body: object) -> None:
+    """The same status, headers and bytes; and the generation is unchanged."""
     foreign, unknown = [
-        await place.ask(method, f"/v1/generations/{generation_id}{rest}", bearer(place.theirs), body)
-        for generation_id in (place.generation_id, UNKNOWN)
+        await site.ask(method, f"/v1/generations/{generation_id}{rest}", bearer(site.theirs), body)
+        for generation_id in (site.generation_id, UNKNOWN)
     ]
     check_problem(foreign, 404, "not_found")
     assert (foreign.status, foreign.body) == (unknown.status, unknown.body)
-    told = [{**answer.headers, "date": "", "ratelimit": ""} for answer in (foreign, unknown)]
-    assert told[0] == told[1]
-    assert await place.status(place.generation_id) == "completed"
+    headers = [{**answer.headers, "date": "", "ratelimit": ""} for answer in (foreign, unknown)]
+    assert headers[0] == headers[1]
+    assert await site.status(site.generation_id) == "completed"
 
 
 @pytest.mark.rule("R47")
-async def test_a_websocket_to_anothers_is_closed_as_to_an_unknown(place: Place) -> None:
-    """4404 for both; a running one goes on, whatever he sends."""
-    running = await place.create(demo(pace_s=0.05, tokens=100_000))
-    for generation_id in (place.generation_id, running, UNKNOWN):
-        async with open_socket(place.stack.urls[0], generation_id, headers=bearer(place.theirs)) as socket:
+async def test_a_websocket_to_anothers_is_closed_as_to_an_unknown(site: Site) -> None:
+    """4404 for both; a running generation goes on, whatever the client sends."""
+    running = await site.create(demo(pace_s=0.05, tokens=100_000))
+    for generation_id in (site.generation_id, running, UNKNOWN):
+        async with open_socket(site.stack.urls[0], generation_id, headers=bearer(site.theirs)) as socket:
             assert [frame async for frame in socket] == []
         assert socket.code == 4404
-    assert await place.status(running) in ("queued", "running")
-    assert (await place.ask("POST", f"/v1/generations/{running}/cancel", bearer(place.mine))).status == 200
+    assert await site.status(running) in ("queued", "running")
+    assert (await site.ask("POST", f"/v1/generations/{running}/cancel", bearer(site.mine))).status == 200
 
 
 @pytest.mark.rule("R47")
-async def test_anothers_cursor_shows_nothing_of_his(place: Place) -> None:
-    """The class of leaks that event stores of others had: the id of an event is no way to its log."""
-    theirs = (await place.stack.post(chat(QUICK), headers=bearer(place.theirs))).json()["id"]
-    mine = (await place.ask("GET", f"/v1/generations/{place.generation_id}", bearer(place.mine))).json()
+async def test_anothers_cursor_shows_nothing_of_his(site: Site) -> None:
+    """A known class of leaks in event stores: the id of an event must not lead to its log."""
+    theirs = (await site.stack.post(chat(QUICK), headers=bearer(site.theirs))).json()["id"]
+    mine = (await site.ask("GET", f"/v1/generations/{site.generation_id}", bearer(site.mine))).json()
 
     async with open_events(
-        place.stack.urls[0], theirs, after=mine["cursor"], headers=bearer(place.theirs), fold=False
+        site.stack.urls[0], theirs, after=mine["cursor"], headers=bearer(site.theirs), fold=False
     ) as stream:
         frames = [frame async for frame in stream]
     assert frames[0].event == "reset"
     assert frames[1].event == "queued"
     assert frames[1].data["id"] == theirs
-    assert place.generation_id not in "".join(frame.text for frame in frames)
+    assert site.generation_id not in "".join(frame.text for frame in frames)
 
 
 @pytest.mark.rule("R47")
-async def test_lists_and_idempotency_keys_are_each_tenants_own(place: Place) -> None:
-    """The same key of two tenants makes two generations; a place in one list is none in another's."""
+async def test_lists_and_idempotency_keys_are_each_tenants_own(site: Site) -> None:
+    """The same key of two tenants creates two generations; a page position of one tenant is unknown to the other."""
     key = [("Idempotency-Key", unique())]
-    made = [await place.stack.post(chat(QUICK), headers=[*key, *bearer(who)]) for who in (place.mine, place.theirs)]
+    made = [await site.stack.post(chat(QUICK), headers=[*key, *bearer(who)]) for who in (site.mine, site.theirs)]
     assert [answer.status for answer in made] == [201, 201]
     assert len({answer.json()["id"] for answer in made}) == 2
 
     async def listed(who: str, query: str = "") -> set[str]:
-        page = (await place.ask("GET", f"/v1/generations?limit=100{query}", bearer(who))).json()
+        page = (await site.ask("GET", f"/v1/generations?limit=100{query}", bearer(who))).json()
         return {one["id"] for one in page["generations"]}
 
-    mine, theirs = await listed(place.mine), await listed(place.theirs)
-    assert place.generation_id in mine
+    mine, theirs = await listed(site.mine), await listed(site.theirs)
+    assert site.generation_id in mine
     assert not mine & theirs
-    assert not await listed(place.theirs, f"&before=999999999999999-{place.generation_id}") & mine
+    assert not await listed(site.theirs, f"&before=999999999999999-{site.generation_id}") & mine
 
 
 @pytest.mark.rule("R48")
 @pytest.mark.parametrize("rights", ["view", "view+cancel"])
-async def test_a_token_does_what_it_says_and_no_more(place: Place, rights: str) -> None:
-    """As bearer, in the address, and as a cookie alike."""
-    running = await place.create(demo(pace_s=0.05, tokens=100_000))
+async def test_a_token_does_what_it_says_and_no_more(site: Site, rights: str) -> None:
+    """As bearer, in the address, and as a cookie."""
+    running = await site.create(demo(pace_s=0.05, tokens=100_000))
     own = f"/v1/generations/{running}"
-    minted = await place.ask("POST", f"{own}/tokens", bearer(place.mine), {"rights": rights, "expires_s": 60})
+    minted = await site.ask("POST", f"{own}/tokens", bearer(site.mine), {"rights": rights, "expires_s": 60})
     assert minted.status == 201
     token = minted.json()["token"]
     cookie = [("Cookie", f"__Host-{running}={token}")]
-    elsewhere = f"/v1/generations/{place.generation_id}"
+    elsewhere = f"/v1/generations/{site.generation_id}"
     for query, headers in (("", bearer(token)), (f"?token={token}", []), ("", cookie)):
-        assert (await place.ask("GET", own + query, headers)).status == 200
-        async with open_stream("GET", f"{place.stack.urls[0]}{own}/events{query}", headers=headers) as stream:
+        assert (await site.ask("GET", own + query, headers)).status == 200
+        async with open_stream("GET", f"{site.stack.urls[0]}{own}/events{query}", headers=headers) as stream:
             assert (await anext(aiter(stream))).event == "queued"
-        refused = await place.ask("GET", elsewhere + query, headers)
+        refused = await site.ask("GET", elsewhere + query, headers)
         assert refused.status == (401 if headers is cookie else 404)
         if rights == "view":
-            check_problem(await place.ask("POST", f"{own}/cancel{query}", headers), 403, "forbidden")
+            check_problem(await site.ask("POST", f"{own}/cancel{query}", headers), 403, "forbidden")
     for method, path, body in (
         ("DELETE", own, None),
         ("POST", f"{own}/tokens", {}),
         ("POST", "/v1/generations", chat(QUICK)),
         ("GET", "/v1/generations", None),
     ):
-        check_problem(await place.ask(method, path, bearer(token), body), 403, "forbidden")
-        check_problem(await place.ask(method, f"{path}?token={token}", [], body), 401, "unauthenticated")
-    async with open_socket(place.stack.urls[0], running, token=token) as socket:
+        check_problem(await site.ask(method, path, bearer(token), body), 403, "forbidden")
+        check_problem(await site.ask(method, f"{path}?token={token}", [], body), 401, "unauthenticated")
+    async with open_socket(site.stack.urls[0], running, token=token) as socket:
         await socket.cancel()
         if rights == "view":
-            # What he says after it is answered by events still coming: the cancel was read and left alone.
+            # Events still come after the cancel: the server has read it and ignored it.
             for _ in range(5):
                 assert (await anext(aiter(socket))).event != "cancelled"
         else:
             assert [frame async for frame in socket][-1].event == "cancelled"
-    assert (await place.status(running) == "cancelled") is (rights == "view+cancel")
-    await place.ask("DELETE", own, bearer(place.mine))
+    assert (await site.status(running) == "cancelled") is (rights == "view+cancel")
+    await site.ask("DELETE", own, bearer(site.mine))
 
 
 @pytest.mark.rule("R48")
-async def test_a_token_expires(place: Place) -> None:
-    """Then it is nobody's; before that it may not ask for more time than any generation has."""
-    own = f"/v1/generations/{place.generation_id}"
-    token = (await place.ask("POST", f"{own}/tokens", bearer(place.mine), {"expires_s": 1.5})).json()["token"]
+async def test_a_token_expires(site: Site) -> None:
+    """Then it is refused; and it may not be valid for longer than a generation can exist."""
+    own = f"/v1/generations/{site.generation_id}"
+    token = (await site.ask("POST", f"{own}/tokens", bearer(site.mine), {"expires_s": 1.5})).json()["token"]
 
     async def refused() -> bool:
-        return (await place.ask("GET", own, bearer(token))).status == 401
+        return (await site.ask("GET", own, bearer(token))).status == 401
 
     await until(refused, 10.0, "the token expired")
     too_long = {"expires_s": 10_000_000}
-    check_problem(await place.ask("POST", f"{own}/tokens", bearer(place.mine), too_long), 400, "bad_request")
+    check_problem(await site.ask("POST", f"{own}/tokens", bearer(site.mine), too_long), 400, "bad_request")
 
 
 @pytest.mark.rule("R48")
-async def test_a_token_comes_with_what_it_is_for(place: Place) -> None:
-    """`POST /v1/generations` answers with one when asked; the provider never hears of it."""
-    made = (await place.stack.post(chat(QUICK, token="view"), headers=bearer(place.mine))).json()
+async def test_a_token_comes_with_what_it_is_for(site: Site) -> None:
+    """`POST /v1/generations` returns one if requested; the provider never sees that field."""
+    made = (await site.stack.post(chat(QUICK, token="view"), headers=bearer(site.mine))).json()
     assert made["token"]["rights"] == "view"
-    async with open_events(place.stack.urls[0], made["id"], headers=bearer(made["token"]["token"])) as stream:
+    async with open_events(site.stack.urls[0], made["id"], headers=bearer(made["token"]["token"])) as stream:
         assert [frame async for frame in stream][-1].event == "completed"
-    async with Redis.from_url(place.stack.redis.url) as redis:
-        assert set(json.loads(await redis.get(place.stack.keys.request(made["id"])))) == {"model", "messages"}
+    async with Redis.from_url(site.stack.redis.url) as redis:
+        assert set(json.loads(await redis.get(site.stack.keys.request(made["id"])))) == {"model", "messages"}
 
 
 @pytest.mark.rule("R48")
-async def test_a_cookie_is_of_no_use_to_another_sites_page(place: Place) -> None:
-    """It says where it comes from; and the cookie itself keeps to this host, to TLS, and away from scripts."""
-    running = await place.create(demo(pace_s=0.05, tokens=100_000))
+async def test_a_cookie_is_of_no_use_to_another_sites_page(site: Site) -> None:
+    """Browsers send the origin of a page; and the cookie is only for this host, for TLS, and not for scripts."""
+    running = await site.create(demo(pace_s=0.05, tokens=100_000))
     own = f"/v1/generations/{running}"
     asked = {"rights": "view+cancel", "cookie": True}
-    minted = await place.ask("POST", f"{own}/tokens", bearer(place.mine), asked)
+    minted = await site.ask("POST", f"{own}/tokens", bearer(site.mine), asked)
     assert "token" not in minted.json()
     pair, *attributes = minted.headers["set-cookie"].split("; ")
     assert pair.startswith(f"__Host-{running}=olg_")
@@ -253,11 +253,11 @@ async def test_a_cookie_is_of_no_use_to_another_sites_page(place: Place) -> None
 
     cancel = f"{own}/cancel"
     for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
-        answer = await place.ask("POST", cancel, [("Cookie", pair), ("Origin", origin)])
+        answer = await site.ask("POST", cancel, [("Cookie", pair), ("Origin", origin)])
         check_problem(answer, 401, "unauthenticated")
     with pytest.raises(InvalidStatus):
-        async with open_socket(place.stack.urls[0], running, origin="https://evil.example", headers=[("Cookie", pair)]):
+        async with open_socket(site.stack.urls[0], running, origin="https://evil.example", headers=[("Cookie", pair)]):
             pass
-    assert await place.status(running) in ("queued", "running")
-    ours = [("Cookie", pair), ("Origin", place.stack.urls[0])]
-    assert (await place.ask("POST", cancel, ours)).json()["status"] == "cancelled"
+    assert await site.status(running) in ("queued", "running")
+    ours = [("Cookie", pair), ("Origin", site.stack.urls[0])]
+    assert (await site.ask("POST", cancel, ours)).json()["status"] == "cancelled"

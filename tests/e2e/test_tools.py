@@ -1,4 +1,4 @@
-"""Tools that the worker runs: the way to the model and back, and whatever a tool may do on it."""
+"""Tools that the worker runs: the way to the model and back, and whatever a tool may do meanwhile."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from tests.support.invariants import check_invariants
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo, unique
-from tests.support.tools import asking, bare, notes
+from tests.support.tools import calling, notes_in, tool_named
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer
 
@@ -25,14 +25,14 @@ _BAD_ARGUMENTS = (
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """A worker with the tests' tools."""
+    """A worker with the tools of the tests."""
     settings = {"tools": "tests.support.tools", "tool_result_bytes": RESULT_BYTES, "tool_rounds": ROUNDS}
     async with Stack(redis=redis_server, settings=settings) as running:
         yield running
 
 
 async def _watch(stack: Stack, tools: list[Any], **wishes: object) -> tuple[Transcript, dict[str, Any]]:
-    """The answer to one request with these tools, each called once, as a viewer and the snapshot have it."""
+    """The answer to one request with these tools, each called once: as a viewer and as the snapshot have it."""
     model = demo(**{"pace_s": 0, "tools": len(tools), "seed": unique(), **wishes})
     generation_id = await stack.create(model, tools=tools)
     transcript = await Viewer(generation_id, stack.urls, fold=False).follow()
@@ -42,24 +42,24 @@ async def _watch(stack: Stack, tools: list[Any], **wishes: object) -> tuple[Tran
 
 
 async def _requests(stack: Stack, transcript: Transcript) -> list[dict[str, Any]]:
-    """What the model was asked for this answer: its name is nobody else's."""
+    """The requests that the model got for this answer; no other answer has its model name."""
     return await stack.model.requests(transcript.frames[0].data["model"])
 
 
 async def _result(stack: Stack, tool: Any) -> dict[str, Any]:
-    """Of the one call of an answer that goes on to its end."""
+    """The result of the only call of an answer that completes."""
     _, snapshot = await _watch(stack, [tool])
     assert (snapshot["status"], snapshot["finish_reason"]) == ("completed", "stop")
     (result,) = snapshot["tool_results"]
-    found: dict[str, Any] = result
-    return found
+    only_result: dict[str, Any] = result
+    return only_result
 
 
 @pytest.mark.rule("R40")
 @pytest.mark.rule("R41")
 async def test_a_result_goes_into_the_log_and_back_to_the_model(stack: Stack) -> None:
-    """The model answers in text that rests on it; all turns are one attempt, one usage, one text."""
-    transcript, snapshot = await _watch(stack, [asking("add", a=2, b=3)])
+    """The model answers with text that uses it; all model turns are one attempt, one usage, one text."""
+    transcript, snapshot = await _watch(stack, [calling("add", a=2, b=3)])
 
     (call,), (result,) = snapshot["tool_calls"], snapshot["tool_results"]
     assert (call["name"], call["arguments"]) == ("add", '{"a": 2, "b": 3}')
@@ -76,8 +76,8 @@ async def test_a_result_goes_into_the_log_and_back_to_the_model(stack: Stack) ->
 
 @pytest.mark.rule("R40")
 async def test_a_bare_entry_is_completed_by_the_worker(stack: Stack) -> None:
-    """The model knew the arguments' names and types, which only the worker could tell it."""
-    _, snapshot = await _watch(stack, [bare("add")])
+    """The model got the names and types of the arguments, which only the worker knows."""
+    _, snapshot = await _watch(stack, [tool_named("add")])
 
     assert snapshot["tool_calls"][0]["arguments"] == '{"a": 1, "b": 1}'
     assert snapshot["tool_results"][0]["content"] == "2"
@@ -85,8 +85,8 @@ async def test_a_bare_entry_is_completed_by_the_worker(stack: Stack) -> None:
 
 @pytest.mark.rule("R40")
 async def test_a_call_of_a_tool_nobody_here_has_is_the_callers(stack: Stack) -> None:
-    """The answer ends, and says why."""
-    _, snapshot = await _watch(stack, [asking("theirs", x=1)])
+    """The answer ends and says why."""
+    _, snapshot = await _watch(stack, [calling("theirs", x=1)])
 
     assert (snapshot["status"], snapshot["finish_reason"]) == ("completed", "tool_calls")
     assert snapshot["tool_calls"][0]["name"] == "theirs"
@@ -95,8 +95,8 @@ async def test_a_call_of_a_tool_nobody_here_has_is_the_callers(stack: Stack) -> 
 
 @pytest.mark.rule("R40")
 async def test_of_a_mixed_turn_ours_are_run_and_then_it_is_the_callers(stack: Stack) -> None:
-    """The caller gets our results, and the call it has to run itself."""
-    transcript, snapshot = await _watch(stack, [asking("add", a=2, b=3), asking("theirs", x=1)])
+    """The caller gets our results, and the call that it must run itself."""
+    transcript, snapshot = await _watch(stack, [calling("add", a=2, b=3), calling("theirs", x=1)])
 
     assert (snapshot["status"], snapshot["finish_reason"]) == ("completed", "tool_calls")
     assert [call["name"] for call in snapshot["tool_calls"]] == ["add", "theirs"]
@@ -106,9 +106,9 @@ async def test_of_a_mixed_turn_ours_are_run_and_then_it_is_the_callers(stack: St
 
 @pytest.mark.rule("R41")
 async def test_calls_of_one_turn_run_at_the_same_time(stack: Stack, tmp_path: Path) -> None:
-    """Each waits until the other has come: one in the event loop, one in a thread."""
+    """Each waits for the other: one in the event loop, one in a thread."""
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
-    tools = [asking("meet", here=a, there=b), asking("meet_in_thread", here=b, there=a)]
+    tools = [calling("meet", here=a, there=b), calling("meet_in_thread", here=b, there=a)]
     _, snapshot = await _watch(stack, tools)
 
     assert [result["content"] for result in snapshot["tool_results"]] == ["met", "met"]
@@ -118,34 +118,34 @@ async def test_calls_of_one_turn_run_at_the_same_time(stack: Stack, tmp_path: Pa
 @pytest.mark.parametrize(
     ("tool", "error"),
     [
-        (bare("fail"), "LookupError: there is no such city"),
-        (bare("leave"), "SystemExit: 3"),
-        (bare("give_up"), "The tool gave up: it was cancelled from inside."),
-        (bare("hang"), "The tool did not answer within 0.2 s."),
-        (bare("hang_on"), "The tool did not answer within 0.2 s."),
-        (bare("unspeakable"), "The tool returned something that cannot be written as JSON."),
-        (asking("long", size=RESULT_BYTES + 1), "The result has 1001 bytes; at most 1000 are allowed."),
-        (asking("add", a=[], c=1), _BAD_ARGUMENTS),
+        (tool_named("fail"), "LookupError: there is no such city"),
+        (tool_named("leave"), "SystemExit: 3"),
+        (tool_named("give_up"), "The tool gave up: it was cancelled from inside."),
+        (tool_named("hang"), "The tool did not answer within 0.2 s."),
+        (tool_named("hang_on"), "The tool did not answer within 0.2 s."),
+        (tool_named("not_json"), "The tool returned something that cannot be written as JSON."),
+        (calling("long", size=RESULT_BYTES + 1), "The result has 1001 bytes; at most 1000 are allowed."),
+        (calling("add", a=[], c=1), _BAD_ARGUMENTS),
     ],
     ids=["raises", "exits", "cancels itself", "hangs", "hangs on", "no JSON", "too long", "bad arguments"],
 )
 async def test_whatever_a_tool_does_the_model_is_told_and_goes_on(stack: Stack, tool: Any, error: str) -> None:
-    """An error it can read, never a dead generation."""
+    """The model gets an error that it can read; the generation never fails."""
     result = await _result(stack, tool)
     assert (result["content"], result["error"]) == (None, error)
 
 
 @pytest.mark.rule("R41")
 async def test_a_result_of_just_the_size_allowed_is_one(stack: Stack) -> None:
-    """The bound is the bound."""
-    assert (await _result(stack, asking("long", size=RESULT_BYTES)))["content"] == "x" * RESULT_BYTES
+    """The limit itself is allowed."""
+    assert (await _result(stack, calling("long", size=RESULT_BYTES)))["content"] == "x" * RESULT_BYTES
 
 
 @pytest.mark.rule("R41")
 async def test_arguments_that_are_no_json_are_an_error_the_model_can_read(stack: Stack) -> None:
-    """The model's call breaks off in the middle, and it says that it had finished."""
+    """The call of the model breaks off in the middle, but its finish reason says it is complete."""
     generation_id = await stack.create(
-        demo(pace_s=0, tools=1, finish="tool_calls"), tools=[asking("add", a=2, b=3)], max_tokens=2
+        demo(pace_s=0, tools=1, finish="tool_calls"), tools=[calling("add", a=2, b=3)], max_tokens=2
     )
     snapshot = await stack.closed(generation_id)
     (result, *_) = snapshot["tool_results"]
@@ -157,46 +157,46 @@ async def test_arguments_that_are_no_json_are_an_error_the_model_can_read(stack:
 @pytest.mark.rule("R39")
 @pytest.mark.rule("R41")
 async def test_a_call_that_was_cut_off_is_not_run(stack: Stack, tmp_path: Path) -> None:
-    """`length` means that the arguments may go on: not announced whole, not run."""
+    """`length` means that the arguments may be incomplete: the call is neither announced as complete nor run."""
     file = tmp_path / "notes"
-    generation_id = await stack.create(demo(pace_s=0, tools=1), tools=[asking("note", file=str(file))], max_tokens=2)
+    generation_id = await stack.create(demo(pace_s=0, tools=1), tools=[calling("note", file=str(file))], max_tokens=2)
     snapshot = await stack.closed(generation_id)
 
     assert (snapshot["status"], snapshot["finish_reason"]) == ("completed", "length")
     assert "tool_call_done" not in [kind for _, kind, _ in await stack.log(generation_id)]
-    assert notes(file) == []
+    assert notes_in(file) == []
 
 
 @pytest.mark.rule("R41")
 async def test_a_model_may_call_tools_in_several_rounds(stack: Stack, tmp_path: Path) -> None:
-    """Each round's calls have indices of their own, and ids too, although this model repeats its ids."""
+    """The calls of each round have their own indices and ids, although this model repeats its ids."""
     file = tmp_path / "notes"
-    _, snapshot = await _watch(stack, [asking("note", file=str(file))], turns=ROUNDS)
+    _, snapshot = await _watch(stack, [calling("note", file=str(file))], turns=ROUNDS)
 
     assert snapshot["finish_reason"] == "stop"
     assert [call["index"] for call in snapshot["tool_calls"]] == list(range(ROUNDS))
     assert len({call["id"] for call in snapshot["tool_calls"]}) == ROUNDS
     assert [result["content"] for result in snapshot["tool_results"]] == ["noted"] * ROUNDS
-    assert notes(file) == ["note"] * ROUNDS
+    assert notes_in(file) == ["note"] * ROUNDS
 
 
 @pytest.mark.rule("R41")
 async def test_a_model_that_never_stops_calling_is_stopped(stack: Stack, tmp_path: Path) -> None:
-    """One round more than allowed is not run."""
+    """The worker does not run one round more than allowed."""
     file = tmp_path / "notes"
-    _, snapshot = await _watch(stack, [asking("note", file=str(file))], turns=ROUNDS + 1)
+    _, snapshot = await _watch(stack, [calling("note", file=str(file))], turns=ROUNDS + 1)
 
     assert (snapshot["status"], snapshot["error"]["code"]) == ("failed", "too_many_rounds")
     assert snapshot["error"]["retryable"] is False
     assert len(snapshot["tool_results"]) == ROUNDS
-    assert notes(file) == ["note"] * ROUNDS
+    assert notes_in(file) == ["note"] * ROUNDS
 
 
 @pytest.mark.rule("R41")
 async def test_a_forced_call_is_forced_once(stack: Stack) -> None:
     """`tool_choice: required` would otherwise go on for ever."""
     generation_id = await stack.create(
-        demo(pace_s=0, turns=ROUNDS + 1), tools=[asking("add", a=2, b=3)], tool_choice="required"
+        demo(pace_s=0, turns=ROUNDS + 1), tools=[calling("add", a=2, b=3)], tool_choice="required"
     )
     snapshot = await stack.closed(generation_id)
 
@@ -205,11 +205,15 @@ async def test_a_forced_call_is_forced_once(stack: Stack) -> None:
 
 
 @pytest.mark.rule("R39")
-@pytest.mark.parametrize("told", ["apart", "mixed", "named", "numbered", "bare", "zero"])
-async def test_calls_come_whole_however_a_provider_tells_them(stack: Stack, told: str) -> None:
-    """Streamed as they come, announced once, run with their own arguments."""
-    tools = [asking("add", a=1, b=10), asking("add", a=2, b=20), asking("theirs", who="me")]
-    transcript, snapshot = await _watch(stack, tools, told=told, pace_s=0.003)
+@pytest.mark.parametrize("style", ["apart", "mixed", "named", "numbered", "bare", "zero"])
+async def test_calls_come_whole_however_a_provider_tells_them(stack: Stack, style: str) -> None:
+    """Streamed as they come, announced once, and run with their own arguments."""
+    tools = [
+        calling("add", a=1, b=10),
+        calling("add", a=2, b=20),
+        calling("theirs", who="me"),
+    ]
+    transcript, snapshot = await _watch(stack, tools, told=style, pace_s=0.003)
 
     assert [call["name"] for call in snapshot["tool_calls"]] == ["add", "add", "theirs"]
     assert [call["arguments"] for call in snapshot["tool_calls"]] == [

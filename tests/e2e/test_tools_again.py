@@ -1,4 +1,4 @@
-"""A worker is lost, stopped or left by its provider between tool calls: what has been done is not done again."""
+"""A worker is lost or stopped, or its provider breaks off, between tool calls: finished calls do not run again."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import pytest
 from tests.support.invariants import check_invariants
 from tests.support.redis_server import RedisServer
 from tests.support.stack import Stack, demo, unique
-from tests.support.tools import asking, notes
+from tests.support.tools import calling, notes_in
 from tests.support.transcript import Transcript
 from tests.support.viewer import Viewer
 from tests.support.waiting import until
@@ -29,7 +29,7 @@ async def _stack(redis: RedisServer, **settings: object) -> AsyncIterator[Stack]
 
 
 class _Answer:
-    """One answer under way, watched; two tools, of which the second waits for `gate`."""
+    """One watched answer under way with two tools; the second waits for `gate`."""
 
     def __init__(self, stack: Stack, model: str, generation_id: str, folder: Path) -> None:
         self.stack = stack
@@ -40,27 +40,27 @@ class _Answer:
 
     @classmethod
     async def begin(cls, stack: Stack, folder: Path, *tools: Any, **wishes: object) -> "_Answer":
-        waiting = asking("wait", file=str(folder / "waits"), gate=str(folder / "gate"))
+        waiting = calling("wait", file=str(folder / "waits"), gate=str(folder / "gate"))
         model = demo(**{"pace_s": 0, "tools": len(tools) + 1, "seed": unique(), **wishes})
         return cls(stack, model, await stack.create(model, tools=[*tools, waiting]), folder)
 
     async def is_waiting(self, times: int, results: int) -> None:
-        """The waiting tool was begun so often, and so many results are in the log's latest attempt."""
+        """Wait until the waiting tool has begun so often, and the latest attempt in the log has so many results."""
 
         async def reached() -> bool:
             snapshot = await self.stack.snapshot(self.id)
-            return notes(self.waits).count("began") == times and len(snapshot["tool_results"]) == results
+            return notes_in(self.waits).count("began") == times and len(snapshot["tool_results"]) == results
 
         await until(reached, LEASE_S + 10, f"attempt with {times} waits and {results} results", every_s=0.05)
 
     async def has_text(self) -> None:
-        async def found() -> bool:
+        async def has_begun_text() -> bool:
             return bool((await self.stack.snapshot(self.id))["text"])
 
-        await until(found, 10, "the first text")
+        await until(has_begun_text, 10, "the first text")
 
     async def ended(self) -> tuple[Transcript, dict[str, Any]]:
-        """Let it go on to its end; all that hold of every answer, hold."""
+        """Let it go on to its end, and check what must hold for every answer."""
         self.gate.touch()
         transcript = await self._watching
         snapshot = await self.stack.closed(self.id)
@@ -70,7 +70,7 @@ class _Answer:
 
 
 async def _replace_killed(stack: Stack) -> None:
-    """Another worker is there, and then the one that ran is not."""
+    """Start another worker, then kill the one that ran."""
     await stack.start_worker()
     stack.workers[-2].kill()
 
@@ -80,45 +80,45 @@ async def _replace_killed(stack: Stack) -> None:
 async def test_a_finished_call_of_a_killed_worker_is_not_run_again(
     redis_server: RedisServer, tmp_path: Path, kills: int
 ) -> None:
-    """Its result is told again, what had none is run, and the model is not asked again for the calls. Also
-    when the attempt that was lost had itself been told of the one before."""
+    """Its result is written again, a call without a result is run, and the model is not asked again for the calls. Also
+    if the lost attempt had itself taken over results."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note", file=str(file)))
+        answer = await _Answer.begin(stack, tmp_path, calling("note", file=str(file)))
         for kill in range(kills):
             await answer.is_waiting(kill + 1, results=1)
             await _replace_killed(stack)
         await answer.is_waiting(kills + 1, results=1)
         transcript, snapshot = await answer.ended()
 
-        assert notes(file) == ["note"]
+        assert notes_in(file) == ["note"]
         assert snapshot["attempt"] == kills + 1
         assert {result["content"] for result in snapshot["tool_results"]} == {"noted", "waited"}
         assert "A tool said: noted\n\nA tool said: waited\n\n" in snapshot["text"]
-        told = [frame.data for frame in transcript.frames if frame.event == "tool_call_done"]
-        assert len(told) == 2 * (kills + 1)
-        assert {call["id"] for call in told} == {call["id"] for call in snapshot["tool_calls"]}
+        announced = [frame.data for frame in transcript.frames if frame.event == "tool_call_done"]
+        assert len(announced) == 2 * (kills + 1)
+        assert {call["id"] for call in announced} == {call["id"] for call in snapshot["tool_calls"]}
         assert len(await stack.model.requests(answer.model)) == 2
 
 
 @pytest.mark.rule("R43")
 async def test_a_repeatable_call_of_a_killed_worker_is_run_again(redis_server: RedisServer, tmp_path: Path) -> None:
-    """Its result is fresh: the model had not yet been told the former."""
+    """Its result is new: the model had not seen the old one."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note_again", file=str(file)))
+        answer = await _Answer.begin(stack, tmp_path, calling("note_again", file=str(file)))
         await answer.is_waiting(1, results=1)
         await _replace_killed(stack)
         await answer.is_waiting(2, results=1)
         _, snapshot = await answer.ended()
 
-        assert notes(file) == ["again", "again"]
+        assert notes_in(file) == ["again", "again"]
         assert len(snapshot["tool_results"]) == 2
 
 
 @pytest.mark.rule("R43")
 async def test_a_turn_without_any_result_is_asked_for_again(redis_server: RedisServer, tmp_path: Path) -> None:
-    """Nobody knows whether all of its calls were in the log."""
+    """Nobody knows whether all its calls were in the log."""
     async with _stack(redis_server) as stack:
         answer = await _Answer.begin(stack, tmp_path)
         await answer.is_waiting(1, results=0)
@@ -132,18 +132,18 @@ async def test_a_turn_without_any_result_is_asked_for_again(redis_server: RedisS
 
 @pytest.mark.rule("R43")
 async def test_a_worker_that_is_stopped_hands_its_results_over(redis_server: RedisServer, tmp_path: Path) -> None:
-    """The next one goes on where it was; what was running there is told to stop."""
+    """The next worker goes on from there; the running call is cancelled."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note", file=str(file)))
+        answer = await _Answer.begin(stack, tmp_path, calling("note", file=str(file)))
         await answer.is_waiting(1, results=1)
         await stack.start_worker()
         await stack.workers[0].stop()
         await answer.is_waiting(2, results=1)
         await answer.ended()
 
-        assert notes(file) == ["note"]
-        assert notes(answer.waits) == ["began", "cancelled", "began"]
+        assert notes_in(file) == ["note"]
+        assert notes_in(answer.waits) == ["began", "cancelled", "began"]
 
 
 @pytest.mark.rule("R43")
@@ -151,14 +151,14 @@ async def test_a_worker_that_is_stopped_hands_its_results_over(redis_server: Red
 async def test_what_breaks_in_the_answer_to_results_does_not_break_them(
     redis_server: RedisServer, tmp_path: Path, lost: str
 ) -> None:
-    """Text that was begun is forgotten, the rounds before it are not; the model hears the same results."""
+    """The text so far is dropped, the rounds before it are kept; the model gets the same results."""
     file = tmp_path / "notes"
     async with _stack(redis_server) as stack:
-        answer = await _Answer.begin(stack, tmp_path, asking("note", file=str(file)), pace_s=0.1, chars=40)
+        answer = await _Answer.begin(stack, tmp_path, calling("note", file=str(file)), pace_s=0.1, chars=40)
         answer.gate.touch()
         await answer.has_text()
         if lost == "worker":
-            # In this order, because the model goes on talking meanwhile.
+            # In this order, because the model goes on producing tokens meanwhile.
             stack.workers[0].kill()
             await stack.start_worker()
         else:
@@ -166,7 +166,7 @@ async def test_what_breaks_in_the_answer_to_results_does_not_break_them(
             await stack.model.start()
         transcript, snapshot = await answer.ended()
 
-        assert (notes(file), notes(answer.waits)) == (["note"], ["began"])
+        assert (notes_in(file), notes_in(answer.waits)) == (["note"], ["began"])
         assert snapshot["attempt"] == 2
         reasons = [frame.data["reason"] for frame in transcript.frames if frame.event == "attempt"]
         assert reasons == ["started", "worker_lost" if lost == "worker" else "upstream_interrupted"]

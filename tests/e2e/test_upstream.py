@@ -1,4 +1,4 @@
-"""What the provider says, and what it means when it stops saying it, on the whole path."""
+"""What the provider sends, and what it means when it stops, on the whole path."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -31,7 +31,7 @@ async def _types(stack: Stack, generation_id: str) -> list[str]:
 
 
 async def test_reasoning_comes_apart_from_the_text(stack: Stack) -> None:
-    """Both are events of their own, in the provider's order."""
+    """Each has its own events, in the order of the provider."""
     generation_id = await stack.create(demo(pace_s=0.005, tokens=3, reasoning=2))
     snapshot = await stack.closed(generation_id)
 
@@ -43,7 +43,7 @@ async def test_reasoning_comes_apart_from_the_text(stack: Stack) -> None:
 
 
 async def test_a_refusal_is_neither_text_nor_failure(stack: Stack) -> None:
-    """The provider refused in words and said it was done: completed, with the words."""
+    """The provider refused in words and finished: completed, with these words."""
     snapshot = await stack.closed(await stack.create(demo(pace_s=0, refusal=4)))
 
     assert (snapshot["status"], snapshot["text"]) == ("completed", "")
@@ -51,7 +51,7 @@ async def test_a_refusal_is_neither_text_nor_failure(stack: Stack) -> None:
 
 
 async def test_tool_calls_stream_and_end_with_their_reason(stack: Stack) -> None:
-    """Two parallel calls arrive whole, and the caller is told to run them."""
+    """Two parallel calls arrive complete, and the finish reason asks the caller to run them."""
     snapshot = await stack.closed(await stack.create(demo(pace_s=0, tools=2), tools=[WEATHER]))
 
     assert (snapshot["status"], snapshot["finish_reason"]) == ("completed", "tool_calls")
@@ -61,7 +61,7 @@ async def test_tool_calls_stream_and_end_with_their_reason(stack: Stack) -> None
 
 @pytest.mark.rule("R14")
 async def test_usage_is_the_providers(stack: Stack) -> None:
-    """Nothing is estimated when the provider counts."""
+    """Nothing is estimated if the provider counts."""
     usage = (await stack.closed(await stack.create(demo(pace_s=0, tokens=7))))["usage"]
 
     assert usage["completion_tokens"] == 7
@@ -80,7 +80,7 @@ async def test_usage_is_estimated_and_says_so_when_the_provider_gives_none(stack
 
 @pytest.mark.rule("R14")
 async def test_a_cancelled_answer_has_the_usage_of_what_was_said(stack: Stack) -> None:
-    """The provider was stopped before it counted; the log's own count stands in."""
+    """The provider was stopped before it counted; the count of the log is used."""
     generation_id = await stack.create(demo(pace_s=0, tokens=50, gate="never", gate_after=9))
 
     async def has_spoken() -> bool:
@@ -97,7 +97,7 @@ async def test_a_cancelled_answer_has_the_usage_of_what_was_said(stack: Stack) -
 
 @pytest.mark.rule("R13")
 async def test_a_stream_without_finish_reason_is_never_completed(stack: Stack) -> None:
-    """With `on_interrupt: fail` the text so far stands and the failure has a code."""
+    """With `on_interrupt: fail` the text so far stays, and the failure has a code."""
     snapshot = await stack.closed(await stack.create(demo(pace_s=0, tokens=5, finish="none"), on_interrupt="fail"))
 
     assert (snapshot["status"], snapshot["attempt"]) == ("failed", 1)
@@ -107,7 +107,7 @@ async def test_a_stream_without_finish_reason_is_never_completed(stack: Stack) -
 
 @pytest.mark.rule("R16")
 async def test_an_interrupted_upstream_is_asked_again_three_times_in_all(stack: Stack) -> None:
-    """Each attempt tells viewers to forget; then the failure says what the provider did."""
+    """Each attempt makes viewers drop the old text; then the failure says what the provider did."""
     generation_id = await stack.create(demo(pace_s=0, tokens=5, finish="none"))
     viewer = Viewer(generation_id, stack.urls, fold=False)
     transcript = await viewer.follow()
@@ -122,7 +122,7 @@ async def test_an_interrupted_upstream_is_asked_again_three_times_in_all(stack: 
 
 @pytest.mark.rule("R28")
 async def test_a_provider_that_recovers_before_its_first_word_costs_only_time(stack: Stack) -> None:
-    """Two answers 503, then the stream: one attempt, three requests, and not one more by the SDK."""
+    """Two responses with 503, then the stream: one attempt, three requests, and none by the SDK itself."""
     model = demo(pace_s=0, tokens=5, fault=503, times=2)
     snapshot = await stack.closed(await stack.create(model))
 
@@ -132,7 +132,7 @@ async def test_a_provider_that_recovers_before_its_first_word_costs_only_time(st
 
 @pytest.mark.rule("R27")
 async def test_a_provider_that_breaks_off_once_is_asked_for_the_whole_answer_again(stack: Stack) -> None:
-    """Viewers forget the torn text; what stands at the end is one answer."""
+    """Viewers drop the incomplete text; the result is one answer."""
     model = demo(pace_s=0, tokens=8, fault="reset", after=3, times=1)
     generation_id = await stack.create(model)
     transcript = await Viewer(generation_id, stack.urls).follow()
@@ -145,7 +145,7 @@ async def test_a_provider_that_breaks_off_once_is_asked_for_the_whole_answer_aga
 
 @pytest.mark.rule("R28")
 async def test_a_wait_past_the_deadline_fails_now(stack: Stack) -> None:
-    """With the provider's reason, long before the deadline."""
+    """With the reason of the provider, long before the deadline."""
     model = demo(fault=429, retry_after_s=40)
     snapshot = await stack.closed(await stack.create(model, deadline_s=35), within_s=20)
 
@@ -160,8 +160,8 @@ async def test_a_provider_that_dies_in_the_middle_fails_the_answer(redis_server:
         generation_id = await stack.create(demo(pace_s=0, tokens=50, gate="dies", gate_after=5), on_interrupt="fail")
 
         async def has_text() -> dict[str, Any] | None:
-            found = await stack.snapshot(generation_id)
-            return found if found["text"] else None
+            snapshot = await stack.snapshot(generation_id)
+            return snapshot if snapshot["text"] else None
 
         seen = await until(has_text, 10, "text before the gate")
         stack.model.kill()
@@ -173,7 +173,7 @@ async def test_a_provider_that_dies_in_the_middle_fails_the_answer(redis_server:
 
 
 async def test_a_provider_that_refuses_is_not_asked_again(stack: Stack) -> None:
-    """Its reason reaches the viewer; the request was sent once."""
+    """Viewers get its reason; it got one request."""
     model = demo(nonsense=1)
     snapshot = await stack.closed(await stack.create(model))
 
@@ -184,7 +184,7 @@ async def test_a_provider_that_refuses_is_not_asked_again(stack: Stack) -> None:
 
 
 async def test_the_deadline_ends_a_silent_answer(stack: Stack) -> None:
-    """A generation is over by its deadline, and the provider's socket with it."""
+    """The generation is over at its deadline, and the socket of the provider is closed."""
     model = demo(pace_s=0, tokens=50, gate="never", gate_after=3)
     snapshot = await stack.closed(await stack.create(model, deadline_s=1))
 

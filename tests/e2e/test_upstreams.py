@@ -1,4 +1,4 @@
-"""Two providers that let in nobody but the right key, and a third without one, behind one Outlive."""
+"""Two providers that accept only the right key, and a third without a key, behind one Outlive."""
 
 import json
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.error_answers import check_problem
-from tests.support.openai_sdk import asked, connected
+from tests.support.openai_sdk import arguments, sdk_client
+from tests.support.problem_responses import check_problem
 from tests.support.redis_server import RedisServer
 from tests.support.stack import ModelProcess, Stack, WorkerProcess, chat, demo, unique
-from tests.support.tools import asking
+from tests.support.tools import calling
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +25,9 @@ SETTINGS = {"first_token_s": 0.5, "max_output_tokens": MAX_TOKENS, "tools": "tes
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One API and one worker. The second provider serves the first one's models too, for who names it; the third
-    is asked one question at a time. The API has no key, and knows of one provider more than the worker."""
+class Site:
+    """One API and one worker. The second provider also serves the models of the first, for callers that name it. The
+    third takes one request at a time. The API has no keys, and knows one provider more than the worker."""
 
     stack: Stack
     one: ModelProcess
@@ -37,14 +37,14 @@ class Place:
     def three(self) -> ModelProcess:
         return self.stack.model
 
-    async def asked(self, model: str) -> dict[str, int]:
-        """How often each was asked for it."""
+    async def request_counts(self, model: str) -> dict[str, int]:
+        """How many requests for this model each provider got."""
         models = {"one": self.one, "two": self.two, "three": self.three}
         return {name: len(await process.requests(model)) for name, process in models.items()}
 
 
 @pytest.fixture(scope="module")
-async def place(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+async def site(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     key_file = tmp_path_factory.mktemp("keys") / "two"
     key_file.write_text("sk-two\n")
     stack = Stack(redis=redis_server, settings=SETTINGS)
@@ -68,137 +68,137 @@ async def place(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFact
             running.push_async_callback(model.stop)
             await model.start()
         await running.enter_async_context(stack)
-        yield Place(stack, one, two)
+        yield Site(stack, one, two)
 
 
 def named(seed: int, **wishes: object) -> str:
-    """A model's name that nobody else has asked for; without wishes it is quick."""
+    """A model name that no other request has; without wishes it is fast."""
     return demo(seed=f"{seed}{unique()[:9]}", **(wishes or {"pace_s": 0, "tokens": 3}))
 
 
 @pytest.mark.rule("R64")
-async def test_each_model_reaches_its_own_server_with_its_own_key(place: Place) -> None:
-    """On every wire; both servers refuse each other's key, and nobody else is asked."""
+async def test_each_model_reaches_its_own_server_with_its_own_key(site: Site) -> None:
+    """On every wire; each server refuses the key of the other, and no other server gets a request."""
     for seed, name in ((1, "one"), (2, "two"), (3, "three")):
         model = named(seed)
-        assert (await place.stack.closed(await place.stack.create(model)))["status"] == "completed"
-        async with connected(place.stack.urls[0]) as sdk:
-            said = await sdk.chat.completions.create(**asked(model))
-            assert said.choices[0].finish_reason == "stop"
+        assert (await site.stack.closed(await site.stack.create(model)))["status"] == "completed"
+        async with sdk_client(site.stack.urls[0]) as sdk:
+            completion = await sdk.chat.completions.create(**arguments(model))
+            assert completion.choices[0].finish_reason == "stop"
             assert (await sdk.responses.create(model=model, input="Hello")).status == "completed"
-        assert await place.asked(model) == {"one": 0, "two": 0, "three": 0} | {name: 3}
+        assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0} | {name: 3}
 
 
 @pytest.mark.rule("R64")
-async def test_a_caller_may_name_the_upstream(place: Place) -> None:
-    """On every wire: the one named is asked, though another comes first; the provider is not told the name."""
+async def test_a_caller_may_name_the_upstream(site: Site) -> None:
+    """On every wire: the named upstream gets the request, although another comes first; it does not see the name."""
     model = named(1)
-    await place.stack.closed(await place.stack.create(model, upstream="two"))
-    async with connected(place.stack.urls[0]) as sdk:
-        await sdk.chat.completions.create(**asked(model), extra_body={"upstream": "two"})
+    await site.stack.closed(await site.stack.create(model, upstream="two"))
+    async with sdk_client(site.stack.urls[0]) as sdk:
+        await sdk.chat.completions.create(**arguments(model), extra_body={"upstream": "two"})
         await sdk.responses.create(model=model, input="Hello", extra_body={"upstream": "two"})
-    assert await place.asked(model) == {"one": 0, "two": 3, "three": 0}
+    assert await site.request_counts(model) == {"one": 0, "two": 3, "three": 0}
 
 
 @pytest.mark.rule("R64")
 @pytest.mark.parametrize("fields", [{}, {"upstream": "one"}, {"upstream": "nobody"}])
-async def test_what_nobody_serves_is_refused_and_nobody_asked(place: Place, fields: dict[str, str]) -> None:
+async def test_what_nobody_serves_is_refused_and_nobody_asked(site: Site, fields: dict[str, str]) -> None:
     """With its code on every wire, and without a generation."""
     model = named(1 if fields.get("upstream") == "nobody" else 9)
-    check_problem(await place.stack.post(chat(model, **fields)), 404, "model_not_found")
-    async with connected(place.stack.urls[0]) as sdk:
+    check_problem(await site.stack.post(chat(model, **fields)), 404, "model_not_found")
+    async with sdk_client(site.stack.urls[0]) as sdk:
         for ask in (
-            sdk.chat.completions.create(**asked(model), extra_body=fields),
+            sdk.chat.completions.create(**arguments(model), extra_body=fields),
             sdk.responses.create(model=model, input="Hello", extra_body=fields),
         ):
             with pytest.raises(openai.NotFoundError) as refused:
                 await ask
             assert refused.value.code == "model_not_found"
-    assert await place.asked(model) == {"one": 0, "two": 0, "three": 0}
+    assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0}
 
 
 @pytest.mark.rule("R64")
-async def test_no_caller_names_an_address(place: Place) -> None:
-    """A URL is no upstream's name, and fields that look like one change nothing."""
-    url = f"{place.two.url}/v1"
+async def test_no_caller_names_an_address(site: Site) -> None:
+    """A URL is not the name of an upstream, and fields that look like one change nothing."""
+    url = f"{site.two.url}/v1"
     model = named(1)
-    check_problem(await place.stack.post(chat(model, upstream=url)), 404, "model_not_found")
-    check_problem(await place.stack.post(chat(url)), 404, "model_not_found")
-    check_problem(await place.stack.post(chat(model, upstream={"base_url": url})), 400, "bad_request")
+    check_problem(await site.stack.post(chat(model, upstream=url)), 404, "model_not_found")
+    check_problem(await site.stack.post(chat(url)), 404, "model_not_found")
+    check_problem(await site.stack.post(chat(model, upstream={"base_url": url})), 400, "bad_request")
     tried: dict[str, Any] = {
         "base_url": url,
         "api_base": url,
         "api_key": "sk-two",
         "extra_headers": {"Authorization": "Bearer x"},
     }
-    await place.stack.closed(await place.stack.create(model, **tried))
-    assert await place.asked(model) == {"one": 1, "two": 0, "three": 0}
+    await site.stack.closed(await site.stack.create(model, **tried))
+    assert await site.request_counts(model) == {"one": 1, "two": 0, "three": 0}
 
 
-async def test_a_worker_that_knows_less_than_the_api_says_so(place: Place) -> None:
+async def test_a_worker_that_knows_less_than_the_api_says_so(site: Site) -> None:
     """Its settings are older: the answer fails with the same code, at once."""
-    failed = await place.stack.closed(await place.stack.create(named(4)))
+    failed = await site.stack.closed(await site.stack.create(named(4)))
     assert failed["error"]["code"] == "model_not_found"
 
 
 @pytest.mark.rule("R65")
-async def test_questions_beyond_what_an_upstream_takes_at_once_wait(place: Place) -> None:
-    """In the worker, until the one before has ended, and longer than the provider may be silent; one that is
-    cancelled meanwhile is never asked, and other upstreams do not wait."""
+async def test_questions_beyond_what_an_upstream_takes_at_once_wait(site: Site) -> None:
+    """In the worker, until the one before has ended, and longer than the provider may be silent. One that is cancelled
+    meanwhile is never sent, and other upstreams do not wait."""
     gate = unique()
     first, second, never = named(3, gate=gate, gate_after=1, tokens=3), named(3), named(3)
-    running = await place.stack.create(first)
-    await until(lambda: place.three.requests(first), 20.0, "the first question")
-    waiting, cancelled = await place.stack.create(second), await place.stack.create(never)
+    running = await site.stack.create(first)
+    await until(lambda: site.three.requests(first), 20.0, "the first question")
+    waiting, cancelled = await site.stack.create(second), await site.stack.create(never)
 
     async def taken() -> bool:
-        return all([(await place.stack.snapshot(one))["attempt"] for one in (waiting, cancelled)])
+        return all([(await site.stack.snapshot(one))["attempt"] for one in (waiting, cancelled)])
 
     await until(taken, 20.0, "both are the worker's")
-    await place.stack.cancel(cancelled)
-    # More than `first_token_s` of the provider's own.
-    slow = await place.stack.closed(await place.stack.create(named(1, pace_s=0.05, tokens=20)))
+    await site.stack.cancel(cancelled)
+    # More than `first_token_s` for the provider.
+    slow = await site.stack.closed(await site.stack.create(named(1, pace_s=0.05, tokens=20)))
     assert slow["status"] == "completed"
-    assert (await place.stack.snapshot(waiting))["status"] == "running"
-    assert await place.asked(second) == {"one": 0, "two": 0, "three": 0}
+    assert (await site.stack.snapshot(waiting))["status"] == "running"
+    assert await site.request_counts(second) == {"one": 0, "two": 0, "three": 0}
 
-    await place.three.open_gate(gate)
-    assert (await place.stack.closed(running))["status"] == "completed"
-    assert (await place.stack.closed(waiting))["status"] == "completed"
-    assert await place.asked(never) == {"one": 0, "two": 0, "three": 0}
+    await site.three.open_gate(gate)
+    assert (await site.stack.closed(running))["status"] == "completed"
+    assert (await site.stack.closed(waiting))["status"] == "completed"
+    assert await site.request_counts(never) == {"one": 0, "two": 0, "three": 0}
 
 
 @pytest.mark.rule("R66")
-@pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
-async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(place: Place, seed: int, most: int) -> None:
-    """One more ends it as too large, with what was said."""
-    whole = await place.stack.closed(await place.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most)))
-    cut = await place.stack.closed(await place.stack.create(named(seed, pace_s=0.001, chars=9, tokens=most + 1)))
+@pytest.mark.parametrize(("seed", "max_tokens"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
+async def test_an_answer_has_no_more_tokens_than_its_upstream_allows(site: Site, seed: int, max_tokens: int) -> None:
+    """One token more ends it as too large, with the text so far."""
+    whole = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=max_tokens)))
+    cut = await site.stack.closed(await site.stack.create(named(seed, pace_s=0.001, chars=9, tokens=max_tokens + 1)))
     assert (whole["status"], cut["status"], cut["error"]["code"]) == ("completed", "failed", "output_too_large")
-    assert len(cut["text"]) == 9 * most
+    assert len(cut["text"]) == 9 * max_tokens
 
 
 @pytest.mark.rule("R66")
-async def test_many_turns_have_no_more_tokens_than_one(place: Place) -> None:
-    """A model that goes on calling tools is not asked again once it has said as much."""
+async def test_many_turns_have_no_more_tokens_than_one(site: Site) -> None:
+    """A model that goes on calling tools gets no further request once it has produced as many tokens."""
     model = named(1, pace_s=0, tools=1, turns=100)
-    cut = await place.stack.closed(await place.stack.create(model, tools=[asking("add", a=1, b=2)]))
+    cut = await site.stack.closed(await site.stack.create(model, tools=[calling("add", a=1, b=2)]))
     assert cut["error"]["code"] == "output_too_large"
     assert 1 < len(cut["tool_results"]) < 16
 
 
 @pytest.mark.rule("R66")
-@pytest.mark.parametrize(("seed", "most"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
-async def test_who_asks_for_more_tokens_than_allowed_is_told(place: Place, seed: int, most: int) -> None:
-    """By every name the number has; nothing is made of it, and the number itself is allowed."""
+@pytest.mark.parametrize(("seed", "max_tokens"), [(1, MAX_TOKENS), (3, FEW_TOKENS)])
+async def test_who_asks_for_more_tokens_than_allowed_is_told(site: Site, seed: int, max_tokens: int) -> None:
+    """By every field for that number; nothing is created, and the limit itself is allowed."""
     model = named(seed)
     for name in ("max_tokens", "max_completion_tokens"):
-        check_problem(await place.stack.post(chat(model) | {name: most + 1}), 400, "bad_request")
-    async with connected(place.stack.urls[0]) as sdk:
+        check_problem(await site.stack.post(chat(model) | {name: max_tokens + 1}), 400, "bad_request")
+    async with sdk_client(site.stack.urls[0]) as sdk:
         with pytest.raises(openai.BadRequestError):
-            await sdk.responses.create(model=model, input="Hello", max_output_tokens=most + 1)
-    assert await place.asked(model) == {"one": 0, "two": 0, "three": 0}
-    assert (await place.stack.post(chat(model, max_tokens=most))).status == 201
+            await sdk.responses.create(model=model, input="Hello", max_output_tokens=max_tokens + 1)
+    assert await site.request_counts(model) == {"one": 0, "two": 0, "three": 0}
+    assert (await site.stack.post(chat(model, max_tokens=max_tokens))).status == 201
 
 
 async def test_a_worker_without_a_key_does_not_start(redis_server: RedisServer) -> None:

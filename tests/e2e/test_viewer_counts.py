@@ -1,4 +1,4 @@
-"""How many watch: over all API processes, and forgotten when a process dies."""
+"""How many viewers watch: over all API processes; those of a dead process are forgotten."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from outlive.shared.log.viewer_counts import EXPIRY_S
-from tests.support.error_answers import check_problem
+from tests.support.problem_responses import check_problem
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes, one of which is killed by the last test."""
+    """Two API processes; the last test kills one."""
     async with Stack(apis=2, redis=redis_server) as running:
         yield running
 
@@ -39,7 +39,7 @@ async def until_seen(stack: Stack, generation_id: str, count: int, *, apis: tupl
 
 
 async def until_forgotten(stack: Stack, generation_id: str) -> None:
-    """A second generation's count is told after the first one's zero."""
+    """Wait until the count of the first generation is zero, and then that of a second one."""
     other = await stack.create(demo(gate=unique(), gate_after=1))
     async with open_events(stack.urls[0], other):
         await until_seen(stack, other, 1, apis=(1,), within_s=10)
@@ -47,7 +47,7 @@ async def until_forgotten(stack: Stack, generation_id: str) -> None:
 
 @pytest.mark.rule("R36")
 async def test_a_count_brings_back_nothing_that_was_deleted(stack: Stack) -> None:
-    """No key is left but the tombstone."""
+    """Only the tombstone is left in Redis."""
     generation_id = await stack.create(demo(gate=unique(), gate_after=1))
     client = Redis.from_url(stack.redis.url)
     key = stack.keys.viewers(generation_id)
@@ -64,7 +64,7 @@ async def test_a_count_brings_back_nothing_that_was_deleted(stack: Stack) -> Non
 
 @pytest.mark.rule("R36")
 async def test_every_process_knows_the_viewers_of_all(stack: Stack) -> None:
-    """As they come, as they go, and when a process is killed with its viewers."""
+    """As they come, as they leave, and when a process is killed with its viewers."""
     generation_id = await stack.create(demo(gate=unique(), gate_after=1))
     async with AsyncExitStack() as streams:
         for url in (stack.urls[0], stack.urls[0], stack.urls[1]):

@@ -1,4 +1,4 @@
-"""Many viewers of one answer: each sees all of it once, wherever it was cut and whoever else left."""
+"""Many viewers of one answer: each sees all of it once, wherever it was cut and whichever others left."""
 
 import random
 from collections.abc import AsyncIterator
@@ -21,13 +21,13 @@ VIEWERS = 50
 
 @pytest.fixture(scope="module")
 async def stack(redis_server: RedisServer) -> AsyncIterator[Stack]:
-    """Two API processes on ports of their own, one worker."""
+    """Two API processes on their own ports, and one worker."""
     async with Stack(apis=2, redis=redis_server) as running:
         yield running
 
 
 async def check_all(stack: Stack, generation_id: str, transcripts: list[Transcript]) -> None:
-    """Hold the transcripts against each other, both processes' snapshots, and the log."""
+    """Compare the transcripts with each other, with the snapshots of both processes, and with the log."""
     log = await stack.log(generation_id)
     for api in range(len(stack.apis)):
         check_invariants(transcripts, await stack.snapshot(generation_id, api=api), log)
@@ -68,7 +68,7 @@ async def test_fifty_viewers_cut_at_random_points_all_see_the_same_answer(stack:
 @pytest.mark.rule("R9")
 @pytest.mark.parametrize("fold", [False, None], ids=["unfolded", "folded"])
 async def test_a_late_joiner_sees_the_answer_from_the_start(stack: Stack, fold: bool | None) -> None:
-    """After the end there is nothing to wait for, and nothing is missing; folding saves frames."""
+    """After the end there is nothing to wait for and nothing is missing; folding saves frames."""
     generation_id = await stack.create(demo(pace_s=0, tokens=200))
     await stack.closed(generation_id)
     transcripts = await follow_all(Viewer(generation_id, [url], fold=fold) for url in stack.urls)
@@ -79,7 +79,7 @@ async def test_a_late_joiner_sees_the_answer_from_the_start(stack: Stack, fold: 
 
 
 async def test_a_viewer_that_leaves_never_stops_the_generation(stack: Stack) -> None:
-    """The last viewer goes in the middle; the answer is made to its end all the same."""
+    """The last viewer leaves in the middle; the answer completes nevertheless."""
     gate = f"left-{random.getrandbits(32)}"
     generation_id = await stack.create(demo(pace_s=0, tokens=100, gate=gate, gate_after=10))
     async with open_events(stack.urls[0], generation_id) as stream:
@@ -95,23 +95,23 @@ async def test_a_viewer_that_leaves_never_stops_the_generation(stack: Stack) -> 
 
 
 async def test_resuming_after_any_event_continues_with_the_next(stack: Stack) -> None:
-    """Every id of a log is a place to go on from, on every process."""
+    """A viewer can resume from every id of a log, on every process."""
     generation_id = await stack.create(demo(pace_s=0, tokens=20))
     await stack.closed(generation_id)
-    places = [Cursor.parse(entry_id) for entry_id, _, _ in await stack.log(generation_id)]
+    cursors = [Cursor.parse(entry_id) for entry_id, _, _ in await stack.log(generation_id)]
     transcripts = [
-        await Viewer(generation_id, [url], name=f"after {place}", after=place, fold=False).follow()
-        for place in places
+        await Viewer(generation_id, [url], name=f"after {cursor}", after=cursor, fold=False).follow()
+        for cursor in cursors
         for url in stack.urls
     ]
 
     await check_all(stack, generation_id, transcripts)
     seen = [len(transcript.frames) for transcript in transcripts[:: len(stack.urls)]]
-    assert seen == list(range(len(places) - 1, -1, -1))
+    assert seen == list(range(len(cursors) - 1, -1, -1))
 
 
 async def test_a_snapshots_cursor_continues_exactly_after_the_snapshot(stack: Stack) -> None:
-    """Text of the snapshot and text after its cursor make the whole answer."""
+    """The text of the snapshot and the text after its cursor make the whole answer."""
     gate = f"half-{random.getrandbits(32)}"
     generation_id = await stack.create(demo(pace_s=0, tokens=40, gate=gate, gate_after=20))
     async with open_events(stack.urls[0], generation_id) as stream:
@@ -131,7 +131,7 @@ async def test_a_snapshots_cursor_continues_exactly_after_the_snapshot(stack: St
 
 
 async def test_the_stream_ends_cleanly_after_the_terminal(stack: Stack) -> None:
-    """The last chunk is sent, so that a proxy knows nothing broke."""
+    """The last chunk is sent, so that a proxy sees a complete response."""
     generation_id = await stack.create(demo(pace_s=0, tokens=5))
     async with open_events(stack.urls[0], generation_id) as stream:
         events = [frame.event async for frame in stream]
@@ -142,7 +142,7 @@ async def test_the_stream_ends_cleanly_after_the_terminal(stack: Stack) -> None:
 
 
 async def test_several_processes_may_share_one_port(redis_server: RedisServer) -> None:
-    """`--workers 2`: each connection meets one of them, and resuming on the other goes unnoticed."""
+    """`--workers 2`: each connection reaches one of them, and a viewer resumes on the other without noticing."""
     async with Stack(redis=redis_server, api_arguments=["--workers", "2"]) as stack:
         generation_id = await stack.create(demo(pace_s=0.005, tokens=200))
         transcripts = await follow_all(

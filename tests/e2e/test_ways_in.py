@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.metrics_reading import figures
+from tests.support.metrics_reading import scrape
 from tests.support.raw_http import exchange
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events, open_stream
@@ -134,7 +134,7 @@ async def client(stack: Stack) -> Client:
     """A tenant of its own; and no viewer of the test before is left."""
 
     async def empty() -> bool:
-        return (await figures(stack.urls[0])).of("viewers") == 0
+        return (await scrape(stack.urls[0])).of("viewers") == 0
 
     await until(empty, 20.0, "all viewers have left")
     return Client(stack, bearer(await api_key(stack, unique())))
@@ -217,7 +217,7 @@ async def test_a_client_that_waits_is_a_viewer(client: Client) -> None:
 
 
 async def _viewers(stack: Stack, count: int) -> bool:
-    return (await figures(stack.urls[0])).of("viewers") == count
+    return (await scrape(stack.urls[0])).of("viewers") == count
 
 
 @pytest.mark.rule("R20")

@@ -1,4 +1,4 @@
-"""The WebSocket: what SSE says, in another envelope, and a way to say stop."""
+"""The WebSocket: the same events as SSE in another envelope, and a way to cancel."""
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -63,7 +63,7 @@ async def test_a_socket_that_is_cut_resumes_on_another_process(stack: Stack) -> 
 @pytest.mark.rule("R18")
 @pytest.mark.parametrize("noise", [[], ["nonsense", '"cancel"', '{"type": "pause"}', b"\x00binary", "[" * 2000]])
 async def test_cancel_may_be_said_on_the_socket(stack: Stack, noise: list[str | bytes]) -> None:
-    """The viewer then sees the terminal like any other; what else it says is ignored."""
+    """The viewer then sees the terminal like any other; other messages from it are ignored."""
     generation_id = await stack.create(demo(gate=unique(), gate_after=3, pace_s=0))
     async with open_socket(stack.urls[0], generation_id) as socket:
         seen: list[Frame] = []
@@ -86,7 +86,7 @@ async def test_cancel_may_be_said_on_the_socket(stack: Stack, noise: list[str | 
 async def test_what_sse_refuses_a_socket_refuses(
     stack: Stack, finished: str, which: str, after: str | None, code: int
 ) -> None:
-    """With a close code, the only thing a browser lets a page see."""
+    """With a close code, because a browser shows a page nothing else."""
     generation_id = finished if which == "finished" else which
     async with open_socket(stack.urls[0], generation_id, after=after) as socket:
         assert [frame async for frame in socket] == []
@@ -95,7 +95,7 @@ async def test_what_sse_refuses_a_socket_refuses(
 
 @pytest.mark.rule("R37")
 async def test_at_the_terminal_and_after_the_end_there_is_nothing_to_tell(stack: Stack, finished: str) -> None:
-    """1000 at the terminal; and a cursor of another log is told `reset`, as over SSE."""
+    """1000 at the terminal; and a cursor of another log gets `reset`, as over SSE."""
     snapshot = await stack.snapshot(finished)
     async with open_socket(stack.urls[0], finished, after=snapshot["cursor"]) as socket:
         assert [frame async for frame in socket] == []
@@ -106,7 +106,7 @@ async def test_at_the_terminal_and_after_the_end_there_is_nothing_to_tell(stack:
 
 
 async def test_a_page_of_another_origin_is_refused(stack: Stack, finished: str) -> None:
-    """Browsers let any page open a WebSocket to anywhere."""
+    """Browsers let any page open a WebSocket to any server."""
     with pytest.raises(InvalidStatus) as refused:
         async with open_socket(stack.urls[0], finished, origin="https://elsewhere.example"):
             pass

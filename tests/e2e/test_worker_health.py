@@ -1,4 +1,4 @@
-"""What a worker says of itself to an orchestrator that asks."""
+"""What a worker reports to an orchestrator."""
 
 import asyncio
 from contextlib import suppress
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def status(port: int, path: str) -> int:
-    """What it answers, 0 when nobody does."""
+    """The status of the response; 0 if no response comes."""
     try:
         return (await request("GET", f"http://127.0.0.1:{port}{path}")).status
     except OSError:
@@ -23,7 +23,7 @@ async def status(port: int, path: str) -> int:
 
 
 async def test_a_worker_is_alive_without_redis_and_ready_with_it_until_it_drains() -> None:
-    """Who is not ready is left alone; who is not alive is replaced, which would mend no Redis."""
+    """A worker that is not ready gets no new work; one that is not alive is replaced, which would not repair Redis."""
     port = claim_port()
     redis = RedisServer()
     stack = Stack(workers=1, redis=redis, settings={"worker_port": port, "drain_s": 30})
@@ -62,7 +62,7 @@ async def test_a_worker_is_alive_without_redis_and_ready_with_it_until_it_drains
 
 
 async def test_a_port_that_is_taken_is_said_in_one_sentence(redis_server: RedisServer) -> None:
-    """With the exit code of a setting that is wrong."""
+    """With the exit code of a wrong setting."""
     server = await asyncio.start_server(lambda _, writer: writer.close(), "0.0.0.0", 0)
     port = server.sockets[0].getsockname()[1]
     environ = {"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_WORKER_PORT": str(port), "OPENAI_API_KEY": "none"}
@@ -85,7 +85,7 @@ async def test_whoever_asks_too_much_gets_no_answer(redis_server: RedisServer) -
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 65_536)
             async with asyncio.timeout(10.0):
-                # Closed with bytes unread, which the kernel may tell with a reset.
+                # The worker closes with unread bytes, for which the kernel may send a reset.
                 with suppress(ConnectionResetError):
                     assert await reader.read() == b""
             writer.close()

@@ -1,4 +1,4 @@
-"""A worker dies, is stopped or is not there: viewers get an end, or a new attempt, in time."""
+"""A worker dies, is stopped or is missing: viewers get an end, or a new attempt, in time."""
 
 import asyncio
 import contextlib
@@ -26,16 +26,16 @@ async def _stack(redis: RedisServer, *, workers: int, **settings: object) -> Asy
 
 
 async def _has_text(stack: Stack, generation_id: str) -> dict[str, Any]:
-    async def found() -> dict[str, Any] | None:
+    async def with_text() -> dict[str, Any] | None:
         snapshot = await stack.snapshot(generation_id)
         return snapshot if snapshot["text"] else None
 
-    return await until(found, 10, "the first text")
+    return await until(with_text, 10, "the first text")
 
 
 @pytest.mark.rule("R24")
 async def test_a_killed_workers_generation_begins_anew_on_another(redis_server: RedisServer) -> None:
-    """Within lease + 2 s there is a new attempt, and the whole answer after it."""
+    """Within lease + 2 s there is a new attempt, and then the whole answer."""
     async with _stack(redis_server, workers=1) as stack:
         generation_id = await stack.create(demo(pace_s=0, tokens=30, gate="kill", gate_after=5))
         watching = asyncio.create_task(Viewer(generation_id, stack.urls, fold=False).follow())
@@ -59,7 +59,7 @@ async def test_a_killed_workers_generation_begins_anew_on_another(redis_server: 
 
 @pytest.mark.rule("R24")
 async def test_a_killed_workers_text_stands_if_the_caller_wants_no_restart(redis_server: RedisServer) -> None:
-    """With `on_interrupt: fail` the end comes without any worker, from the sweep."""
+    """With `on_interrupt: fail` the sweep ends it, without any worker."""
     async with _stack(redis_server, workers=1) as stack:
         model = demo(pace_s=0, tokens=30, gate="never", gate_after=5)
         generation_id = await stack.create(model, on_interrupt="fail")
@@ -71,7 +71,7 @@ async def test_a_killed_workers_text_stands_if_the_caller_wants_no_restart(redis
         assert snapshot["text"] == seen["text"]
 
 
-# Each `make test` sees the same in the chaos suite, in short.
+# `make test` covers this in the chaos suite, with a shorter run.
 @pytest.mark.long
 @pytest.mark.rule("R16")
 async def test_a_stopped_worker_hands_over_at_no_cost(redis_server: RedisServer) -> None:
@@ -100,7 +100,7 @@ async def test_a_stopped_worker_hands_over_at_no_cost(redis_server: RedisServer)
 
 @pytest.mark.rule("R24")
 async def test_without_any_worker_the_deadline_ends_it(redis_server: RedisServer) -> None:
-    """The API process alone says `failed`."""
+    """The API process alone ends it with `failed`."""
     async with _stack(redis_server, workers=0) as stack:
         generation_id = await stack.create(demo(pace_s=0), deadline_s=1)
         transcript = await Viewer(generation_id, stack.urls, within_s=1 + LEASE_S + 2).follow()
@@ -112,7 +112,7 @@ async def test_without_any_worker_the_deadline_ends_it(redis_server: RedisServer
 
 @pytest.mark.rule("R24")
 async def test_a_delivery_that_was_lost_is_made_again(redis_server: RedisServer) -> None:
-    """The whole queue plane is lost between create and claim: the log still knows."""
+    """The whole queue is lost between create and claim: the log still knows of the generation."""
     async with _stack(redis_server, workers=0) as stack:
         generation_id = await stack.create(demo(pace_s=0, tokens=5))
         async with Redis.from_url(redis_server.url) as redis:

@@ -10,7 +10,7 @@ from tests.foreign.test_litellm import PYTHON
 from tests.support import javascript
 from tests.support.redis_server import RedisServer
 from tests.support.stack import PROMPT, Stack, demo
-from tests.support.tools import asking
+from tests.support.tools import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ async def test_it_gets_text_calls_and_refusals(stack: Stack) -> None:
         "base_url": f"{stack.urls[0]}/v1",
         "model": demo(pace_s=0, tokens=30, reasoning=3),
         "calls": demo(pace_s=0, tools=1),
-        "tools": [asking("a", x=1)],
+        "tools": [calling("a", x=1)],
         "prompt": PROMPT,
     }
     script = Path(__file__).with_name("litellm_client.py")

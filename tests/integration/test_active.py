@@ -11,7 +11,7 @@ from outlive.shared.queue.queue import Queue
 from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import created, server_ms
 from tests.support.ids import fresh_id
-from tests.support.metrics_reading import unread
+from tests.support.metrics_reading import unread_worker_metrics
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +53,7 @@ async def test_what_the_sweep_ends_leaves(queue: Queue, eventlog: EventLog, redi
     """With no worker alive as well: past its deadline nothing is active any more."""
     generation_id = await created(eventlog, deadline_s=0.01)
     await redis.zadd(keys.active, {generation_id: await server_ms(redis) + 60_000})
-    sweeping = asyncio.create_task(Sweep(eventlog, queue, unread(), lease_s=0.2).run())
+    sweeping = asyncio.create_task(Sweep(eventlog, queue, unread_worker_metrics(), lease_s=0.2).run())
     try:
         await until(lambda: _is_empty(redis, keys.active), 5.0, "nothing active")
     finally:

@@ -14,20 +14,20 @@ from tests.support.programs import program
 PROMETHEUS: Final = ROOT / "deploy/prometheus"
 
 
-def promtool(*words: str | Path) -> None:
+def check_with_promtool(*words: str | Path) -> None:
     ran = subprocess.run([program("promtool"), *words], capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_the_configuration_and_its_rules_are_what_prometheus_takes() -> None:
     """As compose mounts them: the rules beside the configuration."""
-    promtool("check", "config", PROMETHEUS / "prometheus.yml")
-    promtool("check", "rules", "--lint=all", "--lint-fatal", PROMETHEUS / "alerts.yaml")
+    check_with_promtool("check", "config", PROMETHEUS / "prometheus.yml")
+    check_with_promtool("check", "rules", "--lint=all", "--lint-fatal", PROMETHEUS / "alerts.yaml")
 
 
 def test_alerts_fire_when_they_should_and_not_before() -> None:
     """A healthy place wakes nobody."""
-    promtool("test", "rules", PROMETHEUS / "alerts.test.yaml")
+    check_with_promtool("test", "rules", PROMETHEUS / "alerts.test.yaml")
 
 
 def test_each_question_of_the_dashboard_is_one(tmp_path: Path) -> None:
@@ -40,4 +40,4 @@ def test_each_question_of_the_dashboard_is_one(tmp_path: Path) -> None:
     ]
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    promtool("check", "rules", file)
+    check_with_promtool("check", "rules", file)

@@ -14,7 +14,7 @@ from outlive.shared.store.connect import connect, connect_blocking, pool
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.arqworker import ArqWorker
 from tests.support.ids import fresh_id
-from tests.support.metrics_reading import unread
+from tests.support.metrics_reading import unread_worker_metrics
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -60,7 +60,7 @@ async def working(
         pool(server.url),
         blocking,
         deliveries.deliver,
-        unread().claimed,
+        unread_worker_metrics().claimed,
         slots=SLOTS,
         job_timeout_s=60.0,
         may_claim=may_claim,

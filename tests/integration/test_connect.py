@@ -13,7 +13,7 @@ from outlive.shared.redis_url import Host
 from outlive.shared.store.connect import connect, connect_blocking, pool, translate
 from tests.support.ports import claim_port, release_port
 from tests.support.redis_server import RedisServer
-from tests.support.tcp_fault_proxy import Cut, FaultProxy
+from tests.support.tcp_fault_proxy import CutConnection, TcpFaultProxy
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -135,14 +135,14 @@ async def test_a_refused_password_is_said_once(redis_server: RedisServer) -> Non
 
 async def test_a_greeting_that_is_cut_is_begun_anew() -> None:
     """What a new connection says first is a part of its command's tries."""
-    cuts: list[Cut] = []
+    cuts: list[CutConnection] = []
 
-    def watch() -> Cut:
-        cuts.append(Cut(answered=len(cuts) == 3))
+    def watch() -> CutConnection:
+        cuts.append(CutConnection(replies_pass=len(cuts) == 3))
         return cuts[-1]
 
     server = RedisServer(tcp=True)
-    link = FaultProxy(server.port, watch)
+    link = TcpFaultProxy(server.port, watch)
     redis = connect(f"redis://127.0.0.1:{link.port}/1")
     try:
         await server.start()

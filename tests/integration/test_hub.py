@@ -19,6 +19,7 @@ from outlive.shared.settings import load
 from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import OneServer
 from tests.integration import logs
+from tests.integration.saved_log import SavedLog
 from tests.integration.watched_hub import running_hub
 from tests.support.fanout import Screen
 from tests.support.redis_server import RedisServer
@@ -38,17 +39,6 @@ async def hub(redis_server: RedisServer, redis: Redis, keys: Keys) -> AsyncItera
         yield made
 
 
-async def _dump(redis: Redis, keys: Keys, generation_id: str) -> dict[str, bytes]:
-    names = (keys.meta(generation_id), keys.log(generation_id))
-    return {name: (await redis.dump(name)) or b"" for name in names}
-
-
-async def _restore(redis: Redis, dumped: dict[str, bytes]) -> None:
-    """What a failover to a replica that was behind does to a log."""
-    for name, value in dumped.items():
-        await redis.restore(name, 0, value, replace=True)
-
-
 @pytest.mark.rule("R8")
 async def test_viewers_of_a_lost_tail_are_reset_when_it_is_cut(
     hub: Hub, eventlog: EventLog, redis: Redis, keys: Keys
@@ -56,12 +46,13 @@ async def test_viewers_of_a_lost_tail_are_reset_when_it_is_cut(
     """They held more than the log does: they get a `reset`, and all of it again."""
     generation_id, taken = await logs.running(eventlog)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))
-    dumped = await _dump(redis, keys, generation_id)
+    saved = SavedLog(redis, keys, generation_id)
+    await saved.save()
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 3, "c", "d"))
     screen = Screen()
     viewer = await hub.attach(generation_id, START, screen, UNFOLDED)
     await until(lambda: len(screen.frames) == 6, 5, "all six events")
-    await _restore(redis, dumped)
+    await saved.restore()
     await eventlog.cancel(generation_id)
     await until(lambda: screen.ended, 5, "the end")
     hub.detach(viewer)

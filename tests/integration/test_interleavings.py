@@ -14,7 +14,7 @@ from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import meta_fields, whole_log
 from tests.integration.model.known import DELETED
 from tests.integration.model.run import Run
-from tests.integration.model.viewer import Viewer, frame_of
+from tests.integration.model.viewer import ModelViewer, frame_of
 from tests.support.invariants import check_invariants
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +120,7 @@ def _check_meanings(run: Run, log: list[Logged]) -> None:
                 assert frame == frame_of(known), f"{frame.id} was seen as another event"
 
 
-def _check_resets(run: Run, viewer: Viewer) -> None:
+def _check_resets(run: Run, viewer: ModelViewer) -> None:
     """Nobody is made to start again whose place was never lost."""
     at = viewer.transcript.after
     for frame in viewer.transcript.frames:
@@ -128,7 +128,7 @@ def _check_resets(run: Run, viewer: Viewer) -> None:
         at = Cursor.parse(frame.id) if frame.id else START
 
 
-def _check_what_counts(run: Run, viewer: Viewer, log: list[Cursor]) -> None:
+def _check_what_counts(run: Run, viewer: ModelViewer, log: list[Cursor]) -> None:
     """What a viewer keeps in the end, the last attempt up to the cut, is the log's end without a hole.
 
     Not so only for those who were told an ending that the log has lost, which nobody promised them.

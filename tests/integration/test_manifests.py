@@ -41,7 +41,7 @@ def written() -> list[dict[str, Any]]:
     return [resource for file in files for resource in yaml.safe_load_all(file.read_text())]
 
 
-def judge(resource: dict[str, Any]) -> None:
+def check_accepted(resource: dict[str, Any]) -> None:
     """Strictly: a field that Kubernetes does not know is a typo."""
     if resource["apiVersion"] not in FOREIGN:
         kubernetes_validate.validate(resource, kubernetes_validate.latest_version(), strict=True)
@@ -81,7 +81,7 @@ def test_compose_keeps_to_the_specification() -> None:
 @pytest.mark.parametrize("resource", written(), ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
 def test_each_resource_keeps_to_kubernetes_schemas(resource: dict[str, Any]) -> None:
     """As it is written, so wherever the tests run."""
-    judge(resource)
+    check_accepted(resource)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -89,7 +89,7 @@ def test_each_overlay_builds_and_keeps_to_the_schemas(overlay: str) -> None:
     """What is put together may be wrong where each part is right."""
     resources = built(overlay)
     for resource in resources:
-        judge(resource)
+        check_accepted(resource)
     assert "Secret" not in {resource["kind"] for resource in resources}, "secrets are given by reference alone"
 
 

@@ -23,7 +23,7 @@ def at_home(text: str, directory: Path) -> str:
     return text.replace("/tls/", f"{directory}/")
 
 
-def judge(command: Sequence[str]) -> None:
+def check_accepted(command: Sequence[str]) -> None:
     """Run a validator."""
     judged = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert judged.returncode == 0, judged.stdout + judged.stderr
@@ -38,7 +38,9 @@ def test_nginx_takes_its_configuration(site: Path, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "key.pem", tmp_path / "tls.key")
     for file in (CONFIGURATION / "nginx.conf", CONFIGURATION / "outlive.conf", site):
         (tmp_path / file.name).write_text(at_home(file.read_text(), tmp_path))
-    judge([program("nginx"), "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "pid pid;"])
+    check_accepted(
+        [program("nginx"), "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "pid pid;"]
+    )
 
 
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
@@ -48,9 +50,11 @@ def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "both.pem").write_text("".join(both))
     configuration = tmp_path / "haproxy.cfg"
     configuration.write_text(at_home((ROOT / "deploy/haproxy/haproxy.cfg").read_text(), tmp_path))
-    judge([program("haproxy"), "-c", "-dW", "-f", str(configuration)])
+    check_accepted([program("haproxy"), "-c", "-dW", "-f", str(configuration)])
 
 
 def test_caddy_takes_its_configuration() -> None:
     """`caddy validate` also loads every module it names."""
-    judge([program("caddy"), "validate", "--adapter", "caddyfile", "--config", str(ROOT / "deploy/caddy/Caddyfile")])
+    check_accepted(
+        [program("caddy"), "validate", "--adapter", "caddyfile", "--config", str(ROOT / "deploy/caddy/Caddyfile")]
+    )

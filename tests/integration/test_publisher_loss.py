@@ -14,10 +14,10 @@ from outlive.shared.store.keyspace import Keys
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import TENANT, created, expire_lease, whole_log
+from tests.integration.saved_log import SavedLog
 from tests.integration.watched_publisher import (
     LEASE_S,
     WITHIN_S,
-    Tail,
     WatchedLog,
     completed,
     opened,
@@ -36,12 +36,12 @@ async def _lost_tail(
 ) -> tuple[str, Publication, list[Logged]]:
     """A log that has lost three events its worker knows to be in, and what it held."""
     generation_id, publication = await opened(publisher, log)
-    tail = Tail(redis, keys, generation_id)
+    saved = SavedLog(redis, keys, generation_id)
     await say(publication, "a", "b")
-    await tail.keep()
+    await saved.save()
     await say(publication, "c", "d", "\ud83d")
     before = await whole_log(redis, keys, generation_id)
-    await tail.lose()
+    await saved.restore()
     assert await whole_log(redis, keys, generation_id) == before[:-3]
     return generation_id, publication, before
 
@@ -75,12 +75,12 @@ async def test_a_silent_upstreams_lost_tail_is_found_by_the_renewal(
 async def test_a_lost_take_is_healed(publisher: Publisher, log: WatchedLog, redis: Redis, keys: Keys) -> None:
     """The log answers BEHIND: the attempt's beginning is written again as it was, then all of it."""
     generation_id = await created(log)
-    tail = Tail(redis, keys, generation_id)
-    await tail.keep()
+    saved = SavedLog(redis, keys, generation_id)
+    await saved.save()
     publication = publisher.open(generation_id, "one", await log.take(generation_id, "one"))
     await say(publication, "a", "b")
     before = await whole_log(redis, keys, generation_id)
-    await tail.lose()
+    await saved.restore()
     await say(publication, "c")
     assert (await whole_log(redis, keys, generation_id))[:-1] == before
     await completed(publication)
@@ -93,11 +93,11 @@ async def test_an_attempt_whose_healing_is_refused_sends_nothing_more(
 ) -> None:
     """It ended between BEHIND and the healing: whatever the attempt still holds stays with it."""
     generation_id = await created(log)
-    tail = Tail(redis, keys, generation_id)
-    await tail.keep()
+    saved = SavedLog(redis, keys, generation_id)
+    await saved.save()
     publication = publisher.open(generation_id, "one", await log.take(generation_id, "one"))
     await say(publication, "a")
-    await tail.lose()
+    await saved.restore()
 
     async def cancel() -> None:
         log.sent.clear()

@@ -15,6 +15,7 @@ from outlive.shared.store.keyspace import Keys
 from tests.integration.logs import server_ms
 from tests.support.ids import fresh_id
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -133,12 +134,15 @@ async def test_a_hint_reaches_every_worker(queue: Queue, redis_server: RedisServ
     generation_id = fresh_id()
     await queue.hint(generation_id)
     clients = [connect_blocking(redis_server.url) for _ in range(2)]
+
+    async def both_listen() -> bool:
+        return bool((await redis.pubsub_numsub(keys.hints))[0][1] == 2)
+
     try:
         listeners = [queue.hints(client) for client in clients]
         heard = [asyncio.ensure_future(anext(listener)) for listener in listeners]
+        await until(both_listen, 5.0, "both workers listen")
         async with asyncio.timeout(5.0):
-            while (await redis.pubsub_numsub(keys.hints))[0][1] < 2:
-                await asyncio.sleep(0.01)
             await queue.hint(generation_id)
             assert await asyncio.gather(*heard) == [generation_id] * 2
         for listener in listeners:
@@ -154,9 +158,10 @@ async def claim(queue: Queue, limit: int) -> list[str]:
 
 
 async def _until_blocked(redis: Redis, clients: int) -> None:
-    async with asyncio.timeout(5.0):
-        while (await redis.info("clients"))["blocked_clients"] < clients:
-            await asyncio.sleep(0.01)
+    async def blocked() -> bool:
+        return bool((await redis.info("clients"))["blocked_clients"] >= clients)
+
+    await until(blocked, 5.0, f"{clients} blocked clients")
 
 
 async def _call(redis: Redis, command: str, *words: str) -> Any:

@@ -14,7 +14,8 @@ from outlive.shared.store.replicas import Replicas
 from outlive.worker.publishing.publisher import Publisher
 from outlive.worker.publishing.replication_hold import ReplicationHold
 from tests.integration.logs import said
-from tests.integration.watched_publisher import WITHIN_S, Tail, WatchedLog, completed, opened, publishing, say
+from tests.integration.saved_log import SavedLog
+from tests.integration.watched_publisher import WITHIN_S, WatchedLog, completed, opened, publishing, say
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
@@ -83,13 +84,13 @@ async def test_a_terminal_lost_before_a_replica_had_it_is_written_again(primary:
     ):
         generation_id, publication = await opened(publisher, log)
         await say(publication, "a", "b")
-        tail = Tail(redis, KEYS, generation_id)
-        await tail.keep()
+        saved = SavedLog(redis, KEYS, generation_id)
+        await saved.save()
         replica.pause()
         await completed(publication)
         linger.keep(publication)
         whole = await said(redis, KEYS, generation_id)
-        await tail.lose()
+        await saved.restore()
 
         async def written_again() -> bool:
             return await said(redis, KEYS, generation_id) == whole

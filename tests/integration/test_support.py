@@ -1,4 +1,4 @@
-"""The processes tests stand on do what tests rely on: they keep, they die, they do not collide."""
+"""The processes of tests/support do what tests rely on: they keep their data, they end, and they do not collide."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=[False, True], ids=["unix socket", "tcp"])
 async def own_redis(request: pytest.FixtureRequest) -> AsyncIterator[RedisServer]:
-    """A server to harm."""
+    """A server that the test may harm."""
     server = RedisServer(tcp=request.param)
     await server.start()
     yield server
@@ -30,14 +30,14 @@ async def own_redis(request: pytest.FixtureRequest) -> AsyncIterator[RedisServer
 
 
 async def value_of(server: RedisServer, key: str) -> str | None:
-    """One value, on a connection of its own."""
+    """One value, read on its own connection."""
     async with Redis.from_url(server.url, decode_responses=True) as client:
         found: str | None = await client.get(key)
         return found
 
 
 async def test_a_killed_redis_keeps_what_it_acknowledged(own_redis: RedisServer) -> None:
-    """Same address, same data: the append-only file outlives SIGKILL and a restart."""
+    """Same address, same data: the append-only file survives SIGKILL and a restart."""
     async with Redis.from_url(own_redis.url) as client:
         await client.set("kept", "yes")
     own_redis.kill()
@@ -58,7 +58,7 @@ async def test_a_paused_redis_answers_only_after_it_resumes(own_redis: RedisServ
 
 
 async def test_a_process_that_ends_instead_of_serving_shows_what_it_said() -> None:
-    """A failed start fails at once and tells why."""
+    """A failed start fails at once and shows its output."""
     broken = OsProcess("broken", [sys.executable, "-c", "print('no such luck'); raise SystemExit(3)"])
     broken.spawn()
     await broken.wait(10.0)
@@ -79,7 +79,7 @@ time.sleep(1000)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
 def test_a_process_dies_with_the_test_process(tmp_path: Path) -> None:
-    """Also when that is killed and can clean up nothing."""
+    """Also if that is killed and cannot clean up."""
     environ = os.environ | {"TMPDIR": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", SPAWNER], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -108,6 +108,6 @@ def test_a_claimed_port_is_nobody_elses() -> None:
 
 
 async def test_what_never_comes_true_fails_with_its_name() -> None:
-    """And with the last answer."""
-    with pytest.raises(AssertionError, match=r"not within 0\.05 s: a miracle \(last answer: 0\)"):
+    """And with the last result."""
+    with pytest.raises(AssertionError, match=r"not within 0\.05 s: a miracle \(last result: 0\)"):
         await until(lambda: 0, 0.05, "a miracle")

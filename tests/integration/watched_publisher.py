@@ -1,9 +1,9 @@
-"""Owns a publisher at work on a real log, as its tests need it: watched, held, and put back in time."""
+"""Owns a publisher that works on a real log, which records what is sent to it and can hold it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -16,7 +16,7 @@ from outlive.worker.publishing.outbox import OutboxLimits
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.logs import LIMITS, running, said
-from tests.support.metrics_reading import unread
+from tests.support.metrics_reading import unread_worker_metrics
 from tests.support.waiting import until
 
 WITHIN_S: Final = 10.0
@@ -26,7 +26,7 @@ _OUTBOX = OutboxLimits(unflushed_events=MAX, max_event_bytes=1024, max_output_by
 
 
 class WatchedLog(EventLog):
-    """The log, with a look at what is sent to it and a hand on when."""
+    """The log. It records the batches that are sent, and sends them when `may_send` is set."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         super().__init__(redis, keys, LIMITS)
@@ -34,7 +34,7 @@ class WatchedLog(EventLog):
         self.may_send = asyncio.Event()
         self.may_send.set()
         self.before_heal: Callable[[], Awaitable[object]] | None = None
-        """What somebody else does after a worker was told BEHIND."""
+        """What another process does after a worker got the reply BEHIND."""
 
     async def heal(self, generation_id: str, token: str, taken: TakeReply) -> ReplyCode:
         if self.before_heal is not None:
@@ -49,8 +49,8 @@ class WatchedLog(EventLog):
 
 @asynccontextmanager
 async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterator[Publisher]:
-    """A publisher at work."""
-    publisher = Publisher(eventlog, _OUTBOX, unread(), lease_s=LEASE_S, full_s=full_s)
+    """A publisher that runs."""
+    publisher = Publisher(eventlog, _OUTBOX, unread_worker_metrics(), lease_s=LEASE_S, full_s=full_s)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher
@@ -61,18 +61,18 @@ async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterato
 
 
 async def opened(publisher: Publisher, log: EventLog) -> tuple[str, Publication]:
-    """A place to write for an attempt just taken."""
+    """Take a new generation, and open a publication for its attempt."""
     generation_id, taken = await running(log)
     return generation_id, publisher.open(generation_id, "one", taken)
 
 
 async def settled(*publications: Publication) -> None:
-    """Everything said so far is in the log."""
+    """Wait until everything said so far is in the log."""
     await until(lambda: all(p.outbox.is_settled for p in publications), WITHIN_S, "all in the log", every_s=0.002)
 
 
 async def say(publication: Publication, *texts: str) -> None:
-    """One event each: the next is said when the last is in the log."""
+    """One event for each text; the next is added when the last one is in the log."""
     for text in texts:
         publication.add(Token(text))
         await settled(publication)
@@ -89,24 +89,6 @@ async def texts(redis: Redis, keys: Keys, generation_id: str) -> list[str]:
 
 
 async def turns(count: int) -> None:
-    """Let everything run that can run now: no timer has its time in so few turns."""
+    """Let everything run that can run now. No timer fires in so few turns of the event loop."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-class Tail:
-    """Meta and log as they are now, to be put back later: what a failover makes of a primary."""
-
-    def __init__(self, redis: Redis, keys: Keys, generation_id: str) -> None:
-        self._redis = redis
-        self._keys = (keys.meta(generation_id), keys.log(generation_id))
-        self._dumps: list[Any] = []
-
-    async def keep(self) -> None:
-        self._dumps = [await self._redis.dump(key) for key in self._keys]
-
-    async def lose(self) -> None:
-        async with self._redis.pipeline(transaction=True) as pipe:
-            for key, dump in zip(self._keys, self._dumps, strict=True):
-                pipe.restore(key, 0, dump, replace=True)
-            await pipe.execute()

@@ -12,7 +12,7 @@ from tests.support.processes import ROOT, OsProcess, stop_all
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.stack import chat, demo
-from tests.support.tools import bare
+from tests.support.tools import tool_named
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -123,7 +123,7 @@ async def test_an_answer_passes_through_the_installed_commands(
             "POST",
             f"http://127.0.0.1:{api_port}/v1/generations",
             headers=[("Accept", "text/event-stream")],
-            body=chat(demo(tools=1, pace_s=0), tools=[bare("greeting")]),
+            body=chat(demo(tools=1, pace_s=0), tools=[tool_named("greeting")]),
         )
         assert b"hello colorsys" in response.body
         assert b"event: completed" in response.body

@@ -1,4 +1,4 @@
-"""What the tests stand on: real Redis processes, real servers, and a viewer nobody else wrote.
+"""What tests are built on: real Redis processes, real servers, and viewers of our own. README.md is the index.
 
-Nothing here imports `worker` or `api`; what is known of them is what is documented.
+Nothing here imports the API, and of the worker only its metrics: servers are known by what is documented.
 """

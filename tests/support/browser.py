@@ -1,4 +1,4 @@
-"""Owns a real Chromium, Debian's own, and the page in it as a person would use it."""
+"""Owns a real Chromium (Debian's) and our page in it, used as a person would use it."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ WITHIN_MS: Final = 20_000
 async def chromium() -> AsyncIterator[Browser]:
     """One browser."""
     async with async_playwright() as playwright:
-        # Without a sandbox, because tests run as root; without /dev/shm, which containers keep small.
+        # Tests run as root, which allows no sandbox; /dev/shm is too small in containers.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
@@ -27,22 +27,22 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 class Tab:
-    """One tab with the page in it. What went wrong in it is in `problems`."""
+    """One tab with the page in it. `problems` holds what its console reported as errors."""
 
     def __init__(self, page: Page, base_url: str) -> None:
         self.page = page
         self.base_url = base_url
         self.problems: list[str] = []
         page.set_default_timeout(WITHIN_MS)
-        page.on("console", self._heard)
-        page.on("pageerror", self._failed)
+        page.on("console", self._on_console)
+        page.on("pageerror", self._on_page_error)
 
     async def open(self, generation_id: str | None = None) -> None:
-        """The page, at a generation or at the start."""
+        """Open the page, at a generation or at its start."""
         await self.page.goto(f"{self.base_url}/" + (f"?g={generation_id}" if generation_id else ""))
 
     async def ask(self, prompt: str, *, model: str, mode: str = "text") -> str:
-        """Ask, and return the id of the generation."""
+        """Send a prompt, and return the id of the generation."""
         before = self.page.url
         await self.page.fill("#model", model)
         await self.page.check(f"#mode-{mode}", force=True)
@@ -57,20 +57,20 @@ class Tab:
         return self.page.locator(".turn").last.locator(".answer")
 
     async def text(self) -> str:
-        """The prose of the newest answer, as it is read."""
+        """The text of the newest answer, as a person reads it."""
         return await self.answer.locator(".markdown").inner_text()
 
     async def until(self, condition: str, argument: Any = None) -> None:
         """Wait for a JavaScript condition."""
         await self.page.wait_for_function(condition, arg=argument, timeout=WITHIN_MS)
 
-    async def until_words(self, count: int) -> None:
+    async def until_characters(self, count: int) -> None:
         """Wait until the newest answer has this many characters."""
         condition = "count => [...document.querySelectorAll('.turn .markdown')].at(-1)?.innerText.length >= count"
         await self.until(condition, count)
 
     async def until_over(self, status: str = "completed") -> None:
-        """Wait for the end, drawn to the last character."""
+        """Wait until the newest answer has ended with this status and is drawn to its last character."""
         await self.until(
             "status => { const all = [...document.querySelectorAll('.answer')]; "
             "return all.length && all.at(-1).dataset.status === status; }",
@@ -78,18 +78,18 @@ class Tab:
         )
         await self.page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
-    def _heard(self, message: ConsoleMessage) -> None:
-        # A server that is away is what some tests are about.
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # Some tests stop the server on purpose.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.problems.append(message.text)
 
-    def _failed(self, error: Error) -> None:
+    def _on_page_error(self, error: Error) -> None:
         self.problems.append(str(error))
 
 
 @asynccontextmanager
 async def tab(browser: Browser, base_url: str, **options: Any) -> AsyncIterator[Tab]:
-    """A tab in a window of its own, with nothing remembered."""
+    """A tab in a window of its own, without cookies or history."""
     context: BrowserContext = await browser.new_context(**options)
     try:
         yield Tab(await context.new_page(), base_url)

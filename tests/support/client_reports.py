@@ -1,4 +1,4 @@
-"""Owns turning what a client in another language told into what the tests' own viewer would have seen."""
+"""Owns turning the report of a client in another language into a transcript, as our own viewer makes it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.transcript import Transcript
 
 
 def transcript_of(generation_id: str, client: str, events: Iterable[dict[str, Any]]) -> Transcript:
-    """`events` are `{id, type, data}` in the order in which they were told."""
+    """`events` are `{id, type, data}` in the order in which the client reported them."""
     transcript = Transcript(generation_id, client)
     for event in events:
         head = f"id: {event['id']}\n" if event["id"] else ""
@@ -19,6 +19,6 @@ def transcript_of(generation_id: str, client: str, events: Iterable[dict[str, An
     return transcript
 
 
-def retold(log: Iterable[LogEntry]) -> list[LogEntry]:
-    """A log as it reads when its JSON was taken in and written again, which is not its bytes: 1.50 becomes 1.5."""
+def reencoded(log: Iterable[LogEntry]) -> list[LogEntry]:
+    """A log whose JSON was decoded and encoded again. Its bytes may differ: 1.50 becomes 1.5."""
     return [(entry_id, kind, encode_json(decode_json(data)).decode()) for entry_id, kind, data in log]

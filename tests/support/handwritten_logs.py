@@ -1,4 +1,4 @@
-"""Owns logs written by hand: events, one attempt after another, as entries."""
+"""Owns logs written by hand: entries from the events of one attempt after another."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,10 +14,10 @@ USAGE: Final = Usage(3, 5, 8)
 
 
 def log_of(*attempts: Sequence[Event]) -> list[Logged]:
-    """`queued`, then each attempt in an epoch of its own; the last event of the last closes it or not."""
+    """`queued`, then each attempt in its own epoch. The last event of the last attempt may close the log."""
     entries = [_entry(EPOCH, 0, Queued(ID, "demo", 1_795_330_013.25))]
-    for number, said in enumerate(attempts, start=1):
-        events = [Attempt(number, "started" if number == 1 else "worker_lost"), *said]
+    for number, of_attempt in enumerate(attempts, start=1):
+        events = [Attempt(number, "started" if number == 1 else "worker_lost"), *of_attempt]
         entries += [_entry(EPOCH + number, seq, event) for seq, event in enumerate(events)]
     return entries
 

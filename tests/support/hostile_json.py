@@ -1,18 +1,18 @@
-"""Owns JSON that is meant to hurt whoever reads it: too deep, too long, too many, or no JSON to all but a few.
+"""Owns JSON that is meant to harm its reader: too deep, too long, too many, or accepted by few parsers only.
 
-Pure data, for whatever takes JSON from strangers: request bodies, a provider's chunks, values that
-grow. What has to become of each is the tests' to say.
+Pure data for everything that reads JSON from strangers: request bodies, chunks of a provider, growing values.
+The tests say what must happen with each.
 """
 
 from typing import Final
 
 
 def nested(depth: int, opening: str = "[", core: str = "", closing: str = "]") -> str:
-    """Something in something in something."""
+    """Something nested in itself this many times."""
     return opening * depth + core + closing * depth
 
 
-NO_JSON: Final = {
+INVALID: Final = {
     "open without end": "[" * 100_000,
     "deep": nested(100_000),
     "NaN": "NaN",
@@ -21,9 +21,9 @@ NO_JSON: Final = {
     "half a string": '"a',
     "two values": "1 2",
 }
-"""Nobody has to take these; some parsers do, and others end with the process."""
+"""Invalid JSON: some parsers accept it, and some end the process."""
 
-ODD: Final = {
+UNUSUAL: Final = {
     "deep enough to be unlikely": nested(90),
     "a number of 4,000 digits": "9" * 4_000,
     "a number above 64 bits": "9" * 30,
@@ -34,7 +34,7 @@ ODD: Final = {
     "names that are something to JavaScript": '{"__proto__":{"x":1},"constructor":{},"":{"":0},"a/b~c":1}',
     "NUL and line ends": '"\\u0000\\r\\n\\u2028\\u2029\\ufeff"',
 }
-"""JSON, all of it."""
+"""Valid JSON, all of it."""
 
 BEYOND_FLOATS: Final = "1e400"
-"""JSON by its grammar, and infinite to nearly everybody."""
+"""Valid by the grammar, but infinite for nearly every parser."""

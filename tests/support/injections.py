@@ -1,8 +1,7 @@
-"""Owns the texts that try to be more than text to whoever reads an event stream, and an answer made of them.
+"""Owns texts that try to be more than text to the reader of an event stream, and an answer made of them.
 
-Pure data. One corpus for every parser and every place where a stranger's word stands: what is decoded
-at the end of the way must be what was sent, whatever any layer between takes for a line, an end or a
-field.
+Pure data. One corpus for every parser and every field that a stranger fills. The reader must decode what was
+sent, whatever the layers between take for a line, an end or a field.
 """
 
 import json
@@ -26,14 +25,15 @@ INJECTIONS: Final = (
 )  # fmt: skip
 
 MODEL: Final = 'm\r\n\0\u2028\ufeff\U0001f30a"\\\n\nevent: completed\ndata: {}\n\n'
-"""A caller's word in the first event of every log. Half a character is refused there."""
+"""For the model name, which a caller chooses and which is in the first event of every log. The API refuses half a
+character there."""
 
-SPOKEN: Final = whole("".join(INJECTIONS))
-"""All of it, halves of characters joined where they meet."""
+ALL_TEXT: Final = whole("".join(INJECTIONS))
+"""The whole corpus; halves of characters are joined where they meet."""
 
 
 def answer(injections: Sequence[str] = INJECTIONS) -> bytes:
-    """A provider's answer that says each in every place: reasoning, text, and a call's id, name and arguments."""
+    """A provider's response with each text in every field: reasoning, text, a call's id, name and arguments."""
     calls = [text for text in injections if text]
     return stream(
         *({"reasoning_content": text} for text in injections),
@@ -44,14 +44,14 @@ def answer(injections: Sequence[str] = INJECTIONS) -> bytes:
 
 
 def failure(injections: Sequence[str] = INJECTIONS) -> bytes:
-    """One that breaks off with an error in these words."""
+    """A response that breaks off with an error whose message is these texts."""
     return stream({"content": "said"}, _error("".join(injections)))
 
 
-def check_told(answer: dict[str, Any]) -> None:
-    """What a viewer reduced `answer` to is what was sent."""
-    assert answer["reasoning"] == SPOKEN
-    assert answer["text"] == SPOKEN
+def check_unchanged(answer: dict[str, Any]) -> None:
+    """Check that what a viewer reduced `answer()` to is what the provider sent."""
+    assert answer["reasoning"] == ALL_TEXT
+    assert answer["text"] == ALL_TEXT
     sent = [text for text in INJECTIONS if text]
     assert [(call["id"], call["name"], call["arguments"]) for call in answer["tool_calls"]] == [
         (f"call {text}", text, text) for text in sent

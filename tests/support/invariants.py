@@ -1,18 +1,18 @@
-"""Owns the promises as checks: what every set of viewers of one generation must have seen.
+"""Owns the promises as checks: what all viewers of one generation must have seen.
 
-Pure. The numbers are used throughout the tests:
+Pure. Tests refer to these numbers:
 
     I1  ids strictly increase between resets
     I2  inside an epoch seq is 0, 1, 2, ... without a hole; a folded frame counts as its range
     I3  one id has one meaning, over all viewers and replicas
     I4  there is at most one terminal, and it is last
     I5  every viewer has the same terminal
-    I6  what viewers reduce to is equal, and equal to the snapshot
+    I6  all viewers reduce to the same answer, which is the snapshot's
     I7  the terminal's `chars` and `events` match what was seen
-    I9  no event of one generation is in another's viewer
+    I9  no viewer sees an event of another generation
 
-With the log at hand each viewer is held against it as well: everything between its first and its
-last event was seen, nothing else, with the same bytes.
+If the log is given, each viewer is compared with it as well: the viewer saw everything between its first and its
+last event, nothing else, and the same bytes.
 """
 
 import json
@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn
 from outlive.shared.model.cursor import Cursor
 from outlive.shared.model.json_ops import compose
 from tests.support.sse import Frame
-from tests.support.transcript import FOLDABLE, TERMINALS, Seen, Segment, Transcript, reduce, whole
+from tests.support.transcript import FOLDABLE, TERMINALS, SeenFrame, Segment, Transcript, reduce, whole
 
 LogEntry = tuple[str, str, str]
 """id, type, data."""
@@ -43,9 +43,9 @@ def check_invariants(
 ) -> None:
     """Check I1..I7 and I9 on the transcripts of one generation. Raises AssertionError.
 
-    `finished` says that all is quiet: every viewer must have come to the terminal. `lost_endings`
-    are ids of terminals a failover is known to have taken from the log, the one case in which viewers
-    may end differently; whoever ended with another one must still agree with everybody else.
+    `finished`: every viewer must have come to the terminal. `lost_endings`: ids of terminals that a failover is
+    known to have taken from the log. Only then viewers may end differently; all viewers that ended with another
+    terminal must still agree.
     """
     known: dict[tuple[int, int], tuple[str, str, Transcript]] = {}
     raws: dict[tuple[int, int, int], tuple[bytes, Transcript]] = {}
@@ -116,16 +116,16 @@ def _check_folds(
                 _broken("I3", fault, transcript, s.frame)
 
 
-def _fold_fault(s: Seen, entries: Sequence[tuple[str, str]]) -> str | None:
-    """What is wrong with a fold, given all the entries it stands for."""
+def _fold_fault(s: SeenFrame, entries: Sequence[tuple[str, str]]) -> str | None:
+    """What is wrong with a folded frame, given all the entries it covers."""
     kind, folded = s.frame.event, s.frame.data
     types = {event for event, _ in entries}
     if kind not in FOLDABLE or entries[0][0] != kind or not types <= {kind, "json"}:
         return f"a fold of {sorted(types)}"
     datas = [(event, Frame(None, event, text, b"", "").data) for event, text in entries]
     steps = [data for event, data in datas if event == "json"]
-    told = [folded] if kind == "json" else folded.get("json", [])
-    if fault := _steps_fault(steps, told):
+    folded_steps = [folded] if kind == "json" else folded.get("json", [])
+    if fault := _steps_fault(steps, folded_steps):
         return fault
     if kind == "json":
         return None
@@ -139,12 +139,12 @@ def _fold_fault(s: Seen, entries: Sequence[tuple[str, str]]) -> str | None:
     return None
 
 
-def _steps_fault(steps: Sequence[dict[str, Any]], told: Sequence[dict[str, Any]]) -> str | None:
-    """What is wrong with folded steps of JSON values: they must do what their events do."""
+def _steps_fault(steps: Sequence[dict[str, Any]], folded_steps: Sequence[dict[str, Any]]) -> str | None:
+    """What is wrong with folded steps of JSON values: they must have the effect of their events."""
     targets = list(dict.fromkeys(step["target"] for step in steps))
-    if [each["target"] for each in told] != targets:
+    if [each["target"] for each in folded_steps] != targets:
         return f"a fold over the values {targets}"
-    for each in told:
+    for each in folded_steps:
         ops = [op for step in steps if step["target"] == each["target"] for op in step["ops"]]
         # Through JSON, where two halves of a character become one.
         if each["ops"] != json.loads(json.dumps(compose(deepcopy(ops)))):
@@ -160,7 +160,7 @@ def _check_terminals(transcripts: Sequence[Transcript], finished: bool, lost: Co
         assert first is not None
         if ours.raw != first.raw:
             _broken("I5", f"{ended[0].name} ended with {first}", transcript, ours)
-    # Whoever came with the terminal's own id was told that there is nothing more.
+    # A viewer that resumed at the terminal's own id was answered that there is nothing more.
     at_end = {t.terminal.id for t in ended if t.terminal is not None}
     for transcript in transcripts:
         if finished and transcript.terminal is None and str(transcript.after) not in at_end:
@@ -175,7 +175,7 @@ def _check_totals(transcript: Transcript) -> None:
     last, data = segment.seen[-1], terminal.data
     cut = Cursor.parse(data["cut"]) if "cut" in data else None
     if cut is not None and last.cursor.seq != 0:
-        _broken("I7", "a terminal with `cut` stands in an epoch of its own, at seq 0", transcript, terminal)
+        _broken("I7", "a terminal with `cut` must be in its own epoch, at seq 0", transcript, terminal)
     if not segment.is_whole:
         return
     counted = [s for s in segment.seen[:-1] if cut is None or s.cursor <= cut]
@@ -190,7 +190,7 @@ def _check_totals(transcript: Transcript) -> None:
 
 
 def _check_answers(transcripts: Sequence[Transcript], snapshot: Mapping[str, Any] | None, finished: bool) -> None:
-    """Whoever stands at the same cursor, and saw all before it, has the same answer."""
+    """Viewers at the same cursor that saw everything before it have the same answer."""
     answers: dict[str, tuple[dict[str, Any], Transcript]] = {}
     for transcript in transcripts:
         segment = transcript.segments()[-1]
@@ -208,7 +208,7 @@ def _check_answers(transcripts: Sequence[Transcript], snapshot: Mapping[str, Any
         return
     for cursor, (answer, transcript) in answers.items():
         if finished and snapshot["cursor"] != cursor:
-            _broken("I6", f"the snapshot stands at {snapshot['cursor']}", transcript)
+            _broken("I6", f"the snapshot is at {snapshot['cursor']}", transcript)
         if snapshot["cursor"] == cursor:
             _check_snapshot(transcript, answer, snapshot)
 
@@ -223,7 +223,7 @@ def _check_snapshot(transcript: Transcript, answer: dict[str, Any], snapshot: Ma
     results = [{key: value for key, value in one.items() if value is not None} for one in snapshot["tool_results"]]
     pairs.append(("tool_results", answer["tool_results"], results))
     for name, mine, other in pairs:
-        # Nothing said is null in one place and an empty text in the other.
+        # An empty field is null on one side and an empty text on the other.
         if (mine or None) != (other or None):
             _broken("I6", f"{name} is {mine!r}\nand the snapshot has {other!r}", transcript)
 
@@ -239,14 +239,14 @@ def _check_log(transcripts: Sequence[Transcript], log: Sequence[LogEntry]) -> No
         for s in segment.seen:
             if cut is not None and s.cursor > cut and s.frame is not terminal:
                 continue
-            places = [Cursor(s.cursor.epoch, seq) for seq in range(s.first, s.cursor.seq + 1)]
-            covered += places
-            behind = [entries[at] for at in places if at in entries]
-            if len(behind) != len(places):
+            cursors = [Cursor(s.cursor.epoch, seq) for seq in range(s.first, s.cursor.seq + 1)]
+            covered += cursors
+            in_log = [entries[at] for at in cursors if at in entries]
+            if len(in_log) != len(cursors):
                 _broken("I9", "not in the log", transcript, s.frame)
-            fault = _fold_fault(s, behind) if s.folded else None
-            if not s.folded and behind[0] != (s.frame.event, s.frame.text):
-                fault = f"the log has {behind[0]}"
+            fault = _fold_fault(s, in_log) if s.folded else None
+            if not s.folded and in_log[0] != (s.frame.event, s.frame.text):
+                fault = f"the log has {in_log[0]}"
             if fault is not None:
                 _broken("I3", fault, transcript, s.frame)
         if covered:

@@ -1,6 +1,6 @@
-"""Owns running JavaScript: Playwright's Node, so that every machine has the same one.
+"""Owns running JavaScript: in Playwright's Node, so that every machine runs the same version.
 
-A script reads one JSON value from its standard input and prints one to its standard output.
+A script reads one JSON value from standard input and prints one to standard output.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ def node() -> Path:
 
 
 async def run(script: str, given: Any = None, *, within_s: float = 60.0) -> Any:
-    """Run `tests/clients/<script>` and return what it printed. Fails with what it said when it fails."""
+    """Run `tests/clients/<script>` and return what it printed. If the script fails, fail with its output."""
     return json.loads(await output([str(node()), str(CLIENTS / script)], json.dumps(given), within_s=within_s))
 
 
 async def output(command: list[str], given: str = "", *, cwd: Path = ROOT, within_s: float = 60.0) -> str:
-    """Run a command to its end. Half an emoji survives the way in and out as an escape."""
+    """Run a command to its end and return its output. Half an emoji passes both ways as an escape."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""Owns nginx as tests run it: the configuration of deploy/nginx, on ports of a test's own.
+"""Owns nginx as tests run it: the configuration of deploy/nginx, on ports of its own.
 
 Of that configuration it knows only that site.conf is the file that differs from site to site.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.support.processes import ROOT
 from tests.support.programs import program
-from tests.support.shipped_proxies import Proxy, exchanged, make_certificate
+from tests.support.shipped_proxies import ShippedProxy, make_certificate, replace_once
 
 CONFIGURATION: Final = ROOT / "deploy" / "nginx"
 
@@ -27,17 +27,17 @@ server {{
 """
 
 
-class Nginx(Proxy):
+class Nginx(ShippedProxy):
     """nginx with deploy/nginx, in front of any number of API processes, also with TLS at `tls_url`."""
 
-    def __init__(self, api_ports: Sequence[int], *, instead: Mapping[str, str] | None = None) -> None:
-        super().__init__("nginx", api_ports, instead)
+    def __init__(self, api_ports: Sequence[int], *, replacements: Mapping[str, str] | None = None) -> None:
+        super().__init__("nginx", api_ports, replacements)
 
-    def write(self, api_ports: Sequence[int], instead: Mapping[str, str]) -> list[str]:
+    def write(self, api_ports: Sequence[int], replacements: Mapping[str, str]) -> list[str]:
         rules = (CONFIGURATION / "outlive.conf").read_text()
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in api_ports)
         site = _SITE.format(servers=servers, port=self.port, tls_port=self.tls_port)
-        (self.directory / "outlive.conf").write_text(exchanged(rules, instead))
+        (self.directory / "outlive.conf").write_text(replace_once(rules, replacements))
         (self.directory / "site.conf").write_text(site)
         shutil.copy(CONFIGURATION / "nginx.conf", self.directory)
         make_certificate(self.directory)

@@ -7,35 +7,35 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from tests.support.stack import PROMPT
 
-OURS: Final = ("id", "created", "system_fingerprint")
-"""What differs between two answers that are the same."""
+VARYING: Final = ("id", "created", "system_fingerprint")
+"""Fields that differ between two equal answers."""
 
 
-def connected(base_url: str) -> AsyncOpenAI:
-    """As its user has it: an address, a key, and whatever it does by itself. To be closed."""
+def sdk_client(base_url: str) -> AsyncOpenAI:
+    """The SDK as its users set it up: an address, a key, and its own defaults. The caller closes it."""
     return AsyncOpenAI(base_url=f"{base_url}/v1", api_key="sk-none-needed")
 
 
-def asked(model: str, prompt: str = PROMPT, **fields: Any) -> dict[str, Any]:
+def arguments(model: str, prompt: str = PROMPT, **fields: Any) -> dict[str, Any]:
     """The arguments of `chat.completions.create`."""
     return {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
 
 
-async def streamed(sdk: AsyncOpenAI, **fields: Any) -> dict[str, Any]:
-    """What the SDK's accumulator makes of a stream, without what may differ."""
+async def accumulated(sdk: AsyncOpenAI, **fields: Any) -> dict[str, Any]:
+    """Stream a completion, and return what the SDK's accumulator makes of it, without `VARYING`."""
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
     async for chunk in await sdk.chat.completions.create(stream=True, **fields):
         state.handle_chunk(chunk)
-    return same(state.current_completion_snapshot.to_dict())
+    return comparable(state.current_completion_snapshot.to_dict())
 
 
-def same(completion: dict[str, Any]) -> dict[str, Any]:
-    """A completion without what differs between two that are the same, and without what is absent."""
-    return {name: _present(value) for name, value in completion.items() if name not in OURS and value is not None}
+def comparable(completion: dict[str, Any]) -> dict[str, Any]:
+    """A completion without `VARYING` and without absent fields."""
+    return {name: _present(value) for name, value in completion.items() if name not in VARYING and value is not None}
 
 
 def _present(value: Any) -> Any:
     if isinstance(value, dict):
-        # The accumulator adds a parsed value, and keeps the place of a call in its list.
+        # The accumulator adds a parsed value, and keeps the index of a call in its list.
         return {k: _present(v) for k, v in value.items() if v is not None and k not in ("parsed", "index")}
     return [_present(each) for each in value] if isinstance(value, list) else value

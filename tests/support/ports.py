@@ -1,9 +1,8 @@
-"""Owns which loopback ports the tests' servers listen on.
+"""Owns the loopback ports that the tests' servers listen on.
 
-Asking the kernel for a free port and closing it again lets anybody take it before the server
-does, or while a killed server is down. So ports come from below the range the kernel hands out
-by itself, and a lock file per port, held for the life of this process, keeps parallel test runs
-apart.
+A port that the kernel chose and that was closed again can be taken by any process before the server opens it,
+or while a killed server is down. So ports come from below the range that the kernel chooses from. A lock file
+per port, held for the life of this process, keeps parallel test runs apart.
 """
 
 import fcntl
@@ -23,7 +22,7 @@ _held: Final[dict[int, int]] = {}
 
 
 def claim_port() -> int:
-    """A free loopback port that stays ours until `release_port` or the end of this process."""
+    """A free loopback port; it stays claimed until `release_port` or the end of this process."""
     _LOCKS.mkdir(exist_ok=True)
     ports = list(range(_FIRST, _LAST + 1))
     random.SystemRandom().shuffle(ports)
@@ -36,7 +35,7 @@ def claim_port() -> int:
 
 
 def release_port(port: int) -> None:
-    """Let others have it."""
+    """Give the port back."""
     descriptor = _held.pop(port, None)
     if descriptor is not None:
         os.close(descriptor)

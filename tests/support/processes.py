@@ -1,8 +1,7 @@
-"""Owns real operating system processes: started with a clean environment, ended without a trace.
+"""Owns real operating system processes: started with a clean environment, ended with all they started.
 
-Knows no program in particular except that ours are started with `python -m`. Every process
-leads a process group of its own, so that signals reach what it starts as well, and dies with
-the test process, also when that is killed (Linux).
+Knows no particular program, except that ours are started with `python -m`. Every process leads its own process
+group, so that signals also reach its children. It dies with the test process, even if that is killed (Linux).
 """
 
 import asyncio
@@ -22,23 +21,23 @@ from tests.support.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 60.0
-"""Generous: importing the openai SDK alone takes seconds when both cores are busy."""
+"""Long, because importing the openai SDK alone takes seconds when both cores are busy."""
 
 STOP_S: Final = 10.0
-"""A process that takes longer to end than this hangs; `Stack` gives workers less time to drain."""
+"""A process that needs longer to end hangs; `Stack` gives workers less time to drain."""
 
 _TAIL_BYTES: Final = 6_000
 _AS_INSTALLED: Final = {"PYTHONPATH": str(ROOT / "tests" / "support" / "hidden_modules")}
-"""For our own programs: what only tests bring is not there."""
+"""For our own programs: hides the packages that only tests install."""
 _PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 launched: Final[deque["OsProcess"]] = deque(maxlen=64)
-"""The processes of the running test, for its failure report."""
+"""The processes of the running test, for the report if it fails."""
 
 
 class OsProcess:
-    """One process, its output in a file. Can be started again after it ended."""
+    """One process whose output goes to a file. It can be started again after it ended."""
 
     def __init__(
         self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None, *, folder: Path = ROOT
@@ -55,19 +54,19 @@ class OsProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process started last."""
+        """The id of the process started last."""
         assert self._process is not None, f"{self.name} was never started"
         return self._process.pid
 
     @property
     def resident_bytes(self) -> int:
-        """Memory it holds now. Linux only."""
+        """The memory it holds now. Linux only."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     @property
     def descriptors(self) -> int:
-        """Files and sockets it has open. Linux only."""
+        """How many files and sockets it has open. Linux only."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     @property
@@ -76,11 +75,11 @@ class OsProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative is the signal that ended it."""
+        """None while it runs. A negative number is the signal that ended it."""
         return None if self._process is None else self._process.poll()
 
     def spawn(self) -> None:
-        """Start it, without waiting until it is ready. Output goes on in the same file."""
+        """Start it, and do not wait until it is ready. It appends its output to the same file."""
         assert not self.running, f"{self.name} runs already"
         if self._output is None:
             descriptor, path = tempfile.mkstemp(prefix=f"outlive-{self.name}-", suffix=".log")
@@ -96,14 +95,14 @@ class OsProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # The child takes no lock of ours before exec, and nothing else dies with its parent.
+                # Safe here: the child takes no lock before exec. Only this makes a process die with its parent.
                 preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
             )
         if self not in launched:
             launched.append(self)
 
     async def start(self) -> Self:
-        """Start it and wait until it serves."""
+        """Start it and wait until it is ready."""
         self.spawn()
         try:
             await self.ready()
@@ -113,7 +112,7 @@ class OsProcess:
         return self
 
     async def ready(self, within_s: float = START_S) -> None:
-        """Return when it serves. Fails at once, with its output, if it ends instead."""
+        """Wait until it is ready. Fails at once, with its output, if it ends instead."""
 
         async def serving() -> bool:
             if not self.running:
@@ -126,11 +125,11 @@ class OsProcess:
             raise AssertionError(f"{fault}; its output:\n{self.output()}") from None
 
     async def is_ready(self) -> bool:
-        """One look. A process that cannot be asked counts as ready when it runs."""
+        """Whether it is ready now. A process without a way to ask it is ready when it runs."""
         return True
 
     async def stop(self, within_s: float = STOP_S) -> None:
-        """End it and remove its output. Fails when SIGTERM does not end it within `within_s`."""
+        """End it and remove its output. Fails if SIGTERM does not end it within `within_s`."""
         fault: AssertionError | None = None
         if self.running:
             self.resume()
@@ -139,7 +138,7 @@ class OsProcess:
                 await self.wait(within_s)
             except AssertionError as late:
                 fault = late
-                # Python prints where it hangs (PYTHONFAULTHANDLER), then dies.
+                # Python then prints where it hangs (PYTHONFAULTHANDLER), and dies.
                 self._signal_group(signal.SIGABRT)
                 with contextlib.suppress(AssertionError):
                     await self.wait(2.0)
@@ -158,19 +157,19 @@ class OsProcess:
         return self.exit_code
 
     def terminate(self) -> None:
-        """SIGTERM to the process alone: what it started is its own affair, as in a container."""
+        """SIGTERM to the process alone: it must end its own children, as in a container."""
         if self.running:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, and reap."""
+        """SIGKILL to the whole group, and wait for the end."""
         if self._process is None:
             return
         self._signal_group(signal.SIGKILL)
         self._process.wait(timeout=10)
 
     def pause(self) -> None:
-        """SIGSTOP to the whole group: sockets stay open, nothing answers."""
+        """SIGSTOP to the whole group: sockets stay open, but nothing responds."""
         self._signal_group(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -178,19 +177,19 @@ class OsProcess:
         self._signal_group(signal.SIGCONT)
 
     def output(self) -> str:
-        """The end of what it printed, also after `stop`."""
+        """The last part of what it printed, also after `stop`."""
         if self._output is None or not self._output.exists():
             return self._last_output
         with self._output.open("rb") as file:
             file.seek(max(0, self._output.stat().st_size - _TAIL_BYTES))
             return file.read().decode(errors="replace")
 
-    def everything(self) -> str:
-        """All it has printed so far, over all its lives."""
+    def whole_output(self) -> str:
+        """All it has printed since it was first started."""
         return self._output.read_text(errors="replace") if self._output is not None else self._last_output
 
     def has_printed(self, words: str) -> bool:
-        """Whether it has said this since it was started last."""
+        """Whether it has printed these words since it was started last."""
         if self._output is None:
             return False
         with self._output.open("rb") as file:
@@ -203,7 +202,7 @@ class OsProcess:
 
 
 async def stop_all(*processes: OsProcess) -> None:
-    """End several at once; their ends overlap. Fails after all have ended if one had to be forced."""
+    """End several processes at the same time. Fails after all have ended if one had to be forced."""
     faults = await asyncio.gather(*(process.stop() for process in processes), return_exceptions=True)
     for fault in faults:
         if fault is not None:
@@ -211,7 +210,7 @@ async def stop_all(*processes: OsProcess) -> None:
 
 
 def _clean_environ() -> dict[str, str]:
-    """Ours without settings: the developer's own must not decide how a test goes."""
+    """The current environment without settings: a developer's own must not change the result of a test."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -220,7 +219,7 @@ def _clean_environ() -> dict[str, str]:
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:
-    """Runs in the child before exec. The second look is for a parent that died in between."""
+    """Runs in the child before exec. The second check is for a parent that died in between."""
     libc = _libc
     if libc is None:
         return None

@@ -1,4 +1,4 @@
-"""Owns where the system's programs are that tests run but Python's registry does not have."""
+"""Owns where to find the programs that tests run and that PyPI does not have."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from tests.support.processes import ROOT
 
 @cache
 def program(name: str) -> str:
-    """Where a program of the system is. Without it the test is skipped, but never in CI."""
-    # Debian keeps servers where only root looks by default; one program is taken out of its package.
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:{ROOT / '.tools'}")
-    if found is None:
+    """The path of a system program. If it is missing, the test is skipped; in CI it fails."""
+    # Debian keeps servers in directories that only root's PATH has; .tools holds a program unpacked from its package.
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:{ROOT / '.tools'}")
+    if path is None:
         assert not os.environ.get("CI"), f"{name} is not installed; `make programs` as root installs it"
         pytest.skip(f"{name} is not installed; `make programs` as root installs it")
-    return found
+    return path

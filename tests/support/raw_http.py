@@ -1,7 +1,7 @@
-"""Owns one HTTP/1.1 exchange on a socket of its own: asyncio streams and h11, nothing between.
+"""Owns one HTTP/1.1 exchange on its own socket, with asyncio streams and h11 only.
 
-A library client would pool, retry, follow and buffer; a test must see what came over the wire,
-and how it ended. Knows nothing of SSE or of Outlive.
+A client library would pool, retry, follow redirects and buffer. A test must see what came over the wire and how
+it ended. Knows nothing of SSE or of Outlive.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ class Ended(StrEnum):
     CLEAN = "clean"
     """The last chunk, or the last byte of Content-Length."""
     CUT = "cut"
-    """Reset, or end of file in the middle, or where no end was announced."""
+    """A reset, or an end of file in the middle or without an announced end."""
     LEFT = "left"
     """We closed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer. Header names are lower case; of several values the last."""
+    """A whole response. Header names are lower case; of repeated headers the last value counts."""
 
     status: int
     headers: dict[str, str]
@@ -44,7 +44,7 @@ class Response:
 
 
 class Exchange:
-    """One request and its answer, read piece by piece. Made by `exchange`."""
+    """One request and its response, read piece by piece. Made by `exchange`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -56,7 +56,7 @@ class Exchange:
         self._has_end = False
 
     async def send(self, method: str, url: str, headers: Headers, body: bytes | None) -> None:
-        """Send the request and read the answer's head. Raises OSError if there is none."""
+        """Send the request and read the head of the response. Raises OSError if none comes."""
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         fields = [("Host", parts.netloc), ("Connection", "close"), *headers]
@@ -69,14 +69,14 @@ class Exchange:
         if body:
             data += self._http.send(h11.Data(data=body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
-        # A server may refuse a request that is too large before it has read it all; its answer
-        # is still worth reading.
+        # A server may refuse a request that is too large before it has read all of it; its response is still
+        # worth reading.
         with contextlib.suppress(ConnectionError):
             self._writer.write(data)
             await self._writer.drain()
         event = await self._next()
         if not isinstance(event, h11.Response):
-            raise ConnectionResetError("closed before it answered")
+            raise ConnectionResetError("closed before it responded")
         self.status = event.status_code
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
         self._has_end = (
@@ -86,26 +86,26 @@ class Exchange:
         )
 
     async def read(self) -> bytes:
-        """The next piece of the body; empty when it ended, and then `ended` says how."""
+        """The next piece of the body. Empty at its end; then `ended` says how it ended."""
         if self.ended is not None:
             return b""
         event = await self._next()
         if isinstance(event, h11.Data):
             return bytes(event.data)
-        # A body without announced length ends with the connection: nobody can tell whether it
-        # is whole, so it counts as cut.
+        # A body without announced length ends with the connection. Nobody can know whether it is whole, so it counts
+        # as cut.
         whole = isinstance(event, h11.EndOfMessage) and self._has_end
         self.ended = Ended.CLEAN if whole else Ended.CUT
         return b""
 
     def close(self) -> None:
-        """Leave at once, whatever is under way."""
+        """Close the connection at once, whatever is under way."""
         if self.ended is None:
             self.ended = Ended.LEFT
         self._writer.transport.abort()
 
     async def _next(self) -> h11.Response | h11.Data | h11.EndOfMessage | None:
-        """The next event of the answer; None when the connection broke."""
+        """The next event of the response; None if the connection broke."""
         while True:
             try:
                 event = self._http.next_event()
@@ -128,7 +128,7 @@ class Exchange:
 async def exchange(
     method: str, url: str, *, headers: Headers = (), body: bytes | None = None
 ) -> AsyncIterator[Exchange]:
-    """Send one request; the body is read inside. Raises OSError when nobody answers."""
+    """Send one request; read the body inside the block. Raises OSError if no response comes."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=_READ_BYTES)
     made = Exchange(reader, writer)
@@ -142,9 +142,9 @@ async def exchange(
 async def request(
     method: str, url: str, *, headers: Headers = (), body: Any = None, within_s: float = 10.0
 ) -> Response:
-    """One request and the whole answer. `body` is bytes as they are, or anything JSON can say.
+    """One request and the whole response. `body` is bytes, or any value for JSON.
 
-    Raises OSError when nobody answers or the answer is cut, TimeoutError after `within_s`.
+    Raises OSError if no response comes or it is cut, TimeoutError after `within_s`.
     """
     all_headers = list(headers)
     if body is not None and not isinstance(body, bytes):
@@ -155,5 +155,5 @@ async def request(
         while piece := await made.read():
             pieces.append(piece)
         if made.ended is Ended.CUT:
-            raise ConnectionResetError(f"{method} {url}: the answer was cut")
+            raise ConnectionResetError(f"{method} {url}: the response was cut")
         return Response(made.status, made.headers, b"".join(pieces))

@@ -1,4 +1,4 @@
-"""Owns a real Redis Cluster of a test's own: its nodes, which of them owns a slot, and moving one.
+"""Owns a real Redis Cluster for one test: its nodes, which node owns a slot, and moving a slot.
 
 Each primary has one replica. Knows nothing of what is stored.
 """
@@ -20,13 +20,13 @@ _WITHIN_S: Final = 30.0
 
 
 class Node(RedisServer):
-    """One server in cluster mode. Its bus has a claimed port too: the usual one, 10,000 further on,
-    is among those that the kernel hands out."""
+    """One server in cluster mode. Its bus has a claimed port too: the usual bus port, 10,000 higher, is in the
+    range from which the kernel chooses ports."""
 
     def __init__(self, name: str, *, timeout_s: float, options: Sequence[str] = ()) -> None:
         self.bus_port = claim_port()
         mode = ["--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)]
-        # A replica is fit however long it has not heard its primary: on a busy machine that may be long.
+        # Promote a replica even if it has not heard from its primary for long: a busy machine may be that slow.
         fit = ["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]
         timeout = ["--cluster-node-timeout", str(round(timeout_s * 1000))]
         super().__init__(tcp=True, options=[*mode, *fit, *timeout, *options], name=name)
@@ -38,13 +38,13 @@ class Node(RedisServer):
             release_port(self.bus_port)
 
     async def ask(self, *words: object) -> Any:
-        """One command to this node, its answer as text."""
+        """Send one command to this node; the reply is decoded to text."""
         async with Redis(host=self.host, port=self.port, decode_responses=True) as client:
             return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 class RedisCluster:
-    """Primaries and as many replicas."""
+    """Primaries, and one replica for each."""
 
     def __init__(self, *, primaries: int = 3, timeout_s: float = 1.0, options: Sequence[str] = ()) -> None:
         self.primaries = [Node(f"node-{i}", timeout_s=timeout_s, options=options) for i in range(primaries)]
@@ -56,7 +56,7 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """Two nodes of different primaries: one may be dead."""
+        """The address names two nodes of different primaries, because one may be dead."""
         return "redis+cluster://" + ",".join(f"{node.host}:{node.port}" for node in self.nodes[1:3])
 
     async def __aenter__(self) -> Self:
@@ -72,44 +72,44 @@ class RedisCluster:
         await asyncio.gather(*(node.stop() for node in self.nodes))
 
     async def owner(self, slot: int) -> Node:
-        """Who serves this slot."""
+        """The node that serves this slot."""
         return next(node for first, last, node in await self._ranges() if first <= slot <= last)
 
     async def owners(self) -> list[Node]:
-        """Who serves slots."""
+        """The nodes that serve slots."""
         return list(dict.fromkeys(node for _, _, node in await self._ranges()))
 
     async def kill_with_replica(self, primary: Node) -> None:
-        """Both at once, so that nobody can be promoted."""
+        """Kill both at once, so that no node can be promoted."""
         primary_id = await primary.ask("CLUSTER", "MYID")
-        known = await asyncio.gather(*(node.ask("CLUSTER", "NODES") for node in self.nodes))
-        for node, said in zip(self.nodes, known, strict=True):
-            (myself,) = (line for line in said.splitlines() if "myself" in line)
+        listings = await asyncio.gather(*(node.ask("CLUSTER", "NODES") for node in self.nodes))
+        for node, listing in zip(self.nodes, listings, strict=True):
+            (myself,) = (line for line in listing.splitlines() if "myself" in line)
             if myself.split()[3] == primary_id:
                 node.kill()
         primary.kill()
 
     async def promoted(self, dead: Node) -> None:
-        """Wait until all that it served is another's."""
+        """Wait until other nodes serve all slots of the dead one."""
 
         async def replaced() -> bool:
             return dead not in await self.owners()
 
-        await until(replaced, _WITHIN_S, f"a replica in the place of {dead.name}")
+        await until(replaced, _WITHIN_S, f"a replica that replaces {dead.name}")
 
     async def _ranges(self) -> list[tuple[int, int, Node]]:
-        """First and last slot, and their owner, by the word of any node that lives."""
-        asked = next(node for node in self.nodes if node.running)
+        """First and last slot and their owner, as any running node knows them."""
+        running = next(node for node in self.nodes if node.running)
         by_port = {node.port: node for node in self.nodes}
-        return [(first, last, by_port[server[1]]) for first, last, server, *_ in await asked.ask("CLUSTER", "SLOTS")]
+        return [(first, last, by_port[server[1]]) for first, last, server, *_ in await running.ask("CLUSTER", "SLOTS")]
 
-    async def mend(self) -> None:
-        """Everybody runs, and every primary has its replica again."""
+    async def repair(self) -> None:
+        """Start every node again, and wait until every primary has its replica."""
         await asyncio.gather(*(node.start() for node in self.nodes if not node.running))
         await self._whole()
 
     async def move(self, slot: int, target: Node, *, between: Callable[[], Awaitable[None]]) -> None:
-        """Key by key, as `redis-cli --cluster reshard` does it; `between` when half of them have moved."""
+        """Move a slot key by key, as `redis-cli --cluster reshard` does; run `between` after half of the keys."""
         source = await self.owner(slot)
         source_id, target_id = [await node.ask("CLUSTER", "MYID") for node in (source, target)]
         await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
@@ -123,12 +123,12 @@ class RedisCluster:
             try:
                 await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
             except ResponseError as error:
-                # Replicas are not told; they hear of it.
+                # Replicas refuse this; they learn it from their primaries.
                 if "master" not in str(error) and "replica" not in str(error):
                     raise
 
     async def move_at_once(self, slot: int, target: Node) -> bool:
-        """As Valkey 9 does it; False where the server cannot."""
+        """Move a slot as Valkey 9 does it. False if the server cannot."""
         source = await self.owner(slot)
         target_id = await target.ask("CLUSTER", "MYID")
         try:
@@ -146,7 +146,7 @@ class RedisCluster:
 
     async def _form(self) -> None:
         for i, node in enumerate(self.nodes):
-            # Two nodes at one epoch would have to settle which is the newer, after they met.
+            # Two nodes with the same epoch would first have to agree which is newer.
             await node.ask("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
         first, *others = self.nodes
         bounds = [SLOTS * i // len(self.primaries) for i in range(len(self.primaries) + 1)]
@@ -156,8 +156,8 @@ class RedisCluster:
             await first.ask("CLUSTER", "MEET", node.host, node.port, node.bus_port)
 
         async def all_met() -> bool:
-            known = [await node.ask("CLUSTER", "NODES") for node in self.nodes]
-            return all(len(said.splitlines()) == len(self.nodes) and "handshake" not in said for said in known)
+            listings = [await node.ask("CLUSTER", "NODES") for node in self.nodes]
+            return all(len(lines.splitlines()) == len(self.nodes) and "handshake" not in lines for lines in listings)
 
         await until(all_met, _WITHIN_S, "all nodes have met", every_s=0.05)
         for primary, replica in zip(self.primaries, self.replicas, strict=True):
@@ -179,6 +179,6 @@ class RedisCluster:
 
 @asynccontextmanager
 async def running_cluster(**options: Any) -> AsyncIterator[RedisCluster]:
-    """One that is whole."""
+    """A cluster whose nodes all run and know each other."""
     async with RedisCluster(**options) as cluster:
         yield cluster

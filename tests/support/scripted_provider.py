@@ -1,7 +1,7 @@
-"""Owns a provider that says exactly the bytes it was told to say, lawful or not.
+"""Owns a provider that sends exactly the bytes of its script, valid or not.
 
-The demo model says what models say, and breaks off in the ways that networks do; this one is for
-what only an attacker would send. Which bytes is told by the name of the model that is asked for.
+The demo model sends what models send, and breaks off as networks do. This provider sends what only an attacker
+would. The name of the requested model chooses the script.
 """
 
 import asyncio
@@ -10,61 +10,61 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from tests.support.broken_origin import Asked, Origin
+from tests.support.scripted_server import ReceivedRequest, ScriptedServer
 
-Saying = bytes | Callable[[], AsyncIterator[bytes]]
-"""A whole HTTP answer; or its pieces, without end if need be."""
+Script = bytes | Callable[[], AsyncIterator[bytes]]
+"""A whole HTTP response; or its pieces, which may go on for ever."""
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
 DONE: Final = b"data: [DONE]\n\n"
 
 
-class Provider(Origin):
-    """One such. Put what it says into `says`, by the model's name."""
+class ScriptedProvider(ScriptedServer):
+    """One such provider. `scripts`: model name -> what it sends."""
 
     def __init__(self) -> None:
-        super().__init__(self._answer)
-        self.says: dict[str, Saying] = {}
-        self.times: Counter[str] = Counter()
-        """How often it was asked for each."""
+        super().__init__(self._respond)
+        self.scripts: dict[str, Script] = {}
+        self.request_counts: Counter[str] = Counter()
+        """Model name -> how often it was requested."""
 
-    def will_say(self, saying: Saying) -> str:
-        """The name of a model that says this."""
-        model = f"model-{len(self.says)}"
-        self.says[model] = saying
+    def model_that_says(self, script: Script) -> str:
+        """Add this script, and return the name of its model."""
+        model = f"model-{len(self.scripts)}"
+        self.scripts[model] = script
         return model
 
     @property
     def environ(self) -> dict[str, str]:
-        """For a `Stack` that shall ask this one."""
+        """The environment of a `Stack` that is to use this provider."""
         return {"OPENAI_BASE_URL": f"http://127.0.0.1:{self.port}/v1"}
 
-    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
-        model = json.loads(asked.body)["model"]
-        self.times[model] += 1
-        saying = self.says[model]
-        if isinstance(saying, bytes):
-            writer.write(saying)
+    async def _respond(self, request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+        model = json.loads(request.body)["model"]
+        self.request_counts[model] += 1
+        script = self.scripts[model]
+        if isinstance(script, bytes):
+            writer.write(script)
             await writer.drain()
             return
-        async for piece in saying():
+        async for piece in script():
             writer.write(piece)
             await writer.drain()
 
 
 def stream(*events: bytes | dict[str, Any]) -> bytes:
-    """An answer of these events: JSON as bytes, or as a chunk of the one choice there is."""
+    """A response with these events: JSON as bytes, or the fields of a chunk of the only choice."""
     datas = [event if isinstance(event, bytes) else chunk(**event) for event in events]
     return HEAD + b"\r\n" + b"".join(b"data: %b\n\n" % data for data in datas) + DONE
 
 
 def chunk(finish: str | None = None, **delta: Any) -> bytes:
-    """One chunk, its JSON on one line."""
+    """One chunk, as one line of JSON."""
     return json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).encode()
 
 
-def refused(status: int, message: str) -> bytes:
-    """An error in OpenAI's words."""
+def error_response(status: int, message: str) -> bytes:
+    """An error in the format of OpenAI."""
     body = json.dumps({"error": {"message": message, "type": "x", "code": None}}).encode()
     head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"{head}Connection: close\r\n\r\n".encode() + body

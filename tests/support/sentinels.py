@@ -1,4 +1,4 @@
-"""Owns three real Sentinels of a test's own, with the primary and the replica they watch over."""
+"""Owns three real Sentinels for one test, with the primary and the replica that they watch."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ _WITHIN_S: Final = 30.0
 
 
 class Sentinel(RedisServer):
-    """The same program in another mode."""
+    """The Redis program in Sentinel mode."""
 
     def __init__(self, name: str, primary: RedisServer, *, down_after_s: float) -> None:
         super().__init__(tcp=True, name=name)
@@ -49,7 +49,7 @@ class SentinelSet:
             await self.first.start()
             await self.second.start()
             await asyncio.gather(*(sentinel.start() for sentinel in self.sentinels))
-            await self.mend()
+            await self.repair()
         except BaseException:
             await self.__aexit__()
             raise
@@ -59,37 +59,37 @@ class SentinelSet:
         await asyncio.gather(*(one.stop() for one in (*self.sentinels, self.second, self.first)))
 
     async def primary(self) -> RedisServer:
-        """Whom the Sentinels name."""
+        """The server that the Sentinels name as primary."""
         return self.first if (await self._master(self.sentinels[0]))["port"] == self.first.port else self.second
 
     async def promoted(self, dead: RedisServer) -> None:
-        """Wait until the Sentinels name the other."""
+        """Wait until the Sentinels name the other server."""
 
         async def replaced() -> bool:
             return dead is not await self.primary()
 
-        await until(replaced, _WITHIN_S, f"a replica in the place of {dead.name}", every_s=0.02)
+        await until(replaced, _WITHIN_S, f"a replica that replaces {dead.name}", every_s=0.02)
 
-    async def mend(self) -> None:
-        """Both servers run, one follows the other, and every Sentinel knows of all."""
+    async def repair(self) -> None:
+        """Start both servers again, and wait until one follows the other and every Sentinel knows all."""
         await asyncio.gather(*(server.start() for server in (self.first, self.second) if not server.running))
 
         async def whole() -> bool:
             try:
-                known = [await self._master(sentinel) for sentinel in self.sentinels]
+                masters = [await self._master(sentinel) for sentinel in self.sentinels]
                 roles = [await self._role(server) for server in (self.first, self.second)]
             except (RedisError, OSError):
                 return False
             follows = [role for role in roles if role[0] == b"slave" and role[3] == b"connected"]
-            seen = all(one["num-other-sentinels"] == _SENTINELS - 1 and one["num-slaves"] == 1 for one in known)
-            return len(follows) == 1 and seen and not any(one["is_sdown"] for one in known)
+            seen = all(one["num-other-sentinels"] == _SENTINELS - 1 and one["num-slaves"] == 1 for one in masters)
+            return len(follows) == 1 and seen and not any(one["is_sdown"] for one in masters)
 
         await until(whole, _WITHIN_S, "the Sentinels know all", every_s=0.05)
 
     async def _master(self, sentinel: Sentinel) -> dict[str, Any]:
         async with Redis(host=sentinel.host, port=sentinel.port, decode_responses=True) as client:
-            found: dict[str, Any] = await client.sentinel_master(SERVICE)  # type: ignore[no-untyped-call]
-            return found
+            master: dict[str, Any] = await client.sentinel_master(SERVICE)  # type: ignore[no-untyped-call]
+            return master
 
     async def _role(self, server: RedisServer) -> list[Any]:
         async with Redis(host=server.host, port=server.port) as client:

@@ -1,7 +1,7 @@
-"""Owns the tests' own reading of an event stream, by the letter of the WHATWG specification.
+"""Owns the tests' own reading of an event stream, exactly as the WHATWG specification says.
 
-Written against the specification (HTML, 9.2.5 and 9.2.6), not against our server, so that the
-two do not share a mistake. `Parser` knows no I/O; `EventStream` is the thin rim around it.
+Written from the specification (HTML, 9.2.5 and 9.2.6), not from our server, so that the two do not share a
+mistake. `Parser` does no I/O; `EventStream` adds it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from tests.support.raw_http import Ended, Exchange, Headers, exchange
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _MAX_BLOCK_BYTES: Final = 8_388_608
-"""No event of ours comes near; a stream that never ends a block must not eat the test's memory."""
+"""Far above any event of ours. A stream that never ends a block must not use up the memory of the test."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Frame:
     """One dispatched event."""
 
     id: str | None
-    """The id this frame itself carried; None when it had none, or one with NUL in it."""
+    """The id in this frame itself; None if it had none, or one with NUL."""
     event: str
     text: str
-    """The data field as it came."""
+    """The data field as received."""
     raw: bytes
-    """Its `id`, `event` and `data` lines as they came, without comments, `retry` and line ends'
-    kind: equal bytes mean an equal frame on every replica."""
+    """Its `id`, `event` and `data` lines as received, without comments and `retry`, and with the same line ends
+    always. Equal bytes mean an equal frame on every replica."""
     last_event_id: str
-    """What a browser would send when it reconnects now."""
+    """The `Last-Event-ID` that a browser would send if it reconnected now."""
 
     @cached_property
     def data(self) -> Any:
@@ -48,7 +48,7 @@ class Frame:
 
 
 class Parser:
-    """Bytes in, frames out, however the bytes are cut."""
+    """Bytes in, frames out, however the bytes are split."""
 
     def __init__(self) -> None:
         self.last_event_id = ""
@@ -64,7 +64,7 @@ class Parser:
         self._block_bytes = 0
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames completed by these bytes. An unfinished block stays; at the end it is lost."""
+        """The frames that these bytes complete. An unfinished block is kept; at the end of the stream it is lost."""
         self._rest += data
         if self._at_start:
             if len(self._rest) < 3 and b"\xef\xbb\xbf".startswith(self._rest):
@@ -72,17 +72,17 @@ class Parser:
             if self._rest.startswith(b"\xef\xbb\xbf"):
                 del self._rest[:3]
             self._at_start = False
-        found: list[Frame] = []
+        frames: list[Frame] = []
         for line in self._lines():
             frame = self._line(line)
             if frame is not None:
-                found.append(frame)
+                frames.append(frame)
         if len(self._rest) + self._block_bytes > _MAX_BLOCK_BYTES:
             raise ValueError("an event larger than any of ours")
-        return found
+        return frames
 
     def _lines(self) -> list[bytes]:
-        """Take the whole lines off the front. CR LF may come in two pieces: LF after CR is dropped."""
+        """Take the complete lines. CR LF may come in two pieces: the LF after a CR is dropped."""
         data = bytes(self._rest)
         begin = 1 if self._after_cr and data.startswith(b"\n") else 0
         if data:
@@ -140,7 +140,7 @@ class Parser:
 
 
 class EventStream:
-    """One answer read as events. Iterate for the frames; afterwards `ended` says how it ended."""
+    """One response read as events. Iterate for the frames; afterwards `ended` says how it ended."""
 
     def __init__(self, made: Exchange) -> None:
         self._exchange = made
@@ -167,12 +167,12 @@ class EventStream:
         return self._parser.last_event_id
 
     def leave(self) -> None:
-        """Close the socket now, without a word, as a viewer in a tunnel does."""
+        """Close the socket now, without notice, as a viewer does that loses its network."""
         self._exchange.close()
         self._frames.clear()
 
     async def problem(self) -> Any:
-        """The JSON body of an answer that is not 200; None when the body is empty."""
+        """The JSON body of a response whose status is not 200; None if the body is empty."""
         pieces = [piece async for piece in self._pieces()]
         return json.loads(b"".join(pieces)) if pieces else None
 
@@ -193,7 +193,7 @@ class EventStream:
 
 
 def events_url(base_url: str, generation_id: str, *, after: str | None = None, fold: bool | None = None) -> str:
-    """The address of a generation's events; `after` is percent-encoded, so it may be nonsense."""
+    """The address of the events of a generation. `after` is percent-encoded, so it may be any text."""
     query = []
     if after is not None:
         query.append(f"after={quote(after, safe='')}")
@@ -212,19 +212,19 @@ async def open_events(
     fold: bool | None = None,
     headers: Headers = (),
 ) -> AsyncIterator[EventStream]:
-    """Open a generation's events, resuming after a cursor. Raises OSError when nobody answers."""
-    place = None if after is None else str(after)
+    """Open the events of a generation, resuming after a cursor. Raises OSError if no response comes."""
+    cursor = None if after is None else str(after)
     all_headers = [("Accept", "text/event-stream"), *headers]
-    if place is not None and by == "header":
-        all_headers.append(("Last-Event-ID", place))
-    url = events_url(base_url, generation_id, after=place if by == "query" else None, fold=fold)
+    if cursor is not None and by == "header":
+        all_headers.append(("Last-Event-ID", cursor))
+    url = events_url(base_url, generation_id, after=cursor if by == "query" else None, fold=fold)
     async with exchange("GET", url, headers=all_headers) as made:
         yield EventStream(made)
 
 
 @contextlib.asynccontextmanager
 async def open_stream(method: str, url: str, *, headers: Headers = (), body: Any = None) -> AsyncIterator[EventStream]:
-    """Any request whose answer is an event stream."""
+    """Send any request whose response is an event stream."""
     all_headers = [("Accept", "text/event-stream"), ("Content-Type", "application/json"), *headers]
     data = None if body is None else json.dumps(body).encode()
     async with exchange(method, url, headers=all_headers, body=data) as made:

@@ -1,6 +1,6 @@
 """Owns Outlive as tests run it: API, worker and demo model as processes, and all of them together.
 
-Knows them from outside only: how they are started, their settings, their HTTP.
+Knows them only from outside: how they are started, their settings, their HTTP.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PROMPT: Final = "Why does the sea look blue?"
 
 
 class HttpProcess(OsProcess):
-    """A program that serves HTTP on a port of its own, kept across restarts."""
+    """A program that serves HTTP on its own port, which it keeps when it is restarted."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class HttpProcess(OsProcess):
 
     async def is_ready(self) -> bool:
         try:
-            answer = await request("GET", self.url + self._ready_path, within_s=2.0)
+            response = await request("GET", self.url + self._ready_path, within_s=2.0)
         except (OSError, TimeoutError):
             return False
-        return answer.status == 200
+        return response.status == 200
 
     async def stop(self, within_s: float = STOP_S) -> None:
         try:
@@ -57,14 +57,14 @@ class HttpProcess(OsProcess):
 
 
 class ApiProcess(HttpProcess):
-    """`outlive api` on a port of its own."""
+    """`outlive api` on its own port."""
 
     def __init__(self, name: str, environ: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
         super().__init__(name, ["outlive", "api"], "/readyz", environ, arguments)
 
 
 class WorkerProcess(OsProcess):
-    """`outlive worker`. It serves nothing that could be asked; its log says when it works."""
+    """`outlive worker`. It serves no HTTP here; its log says when it is ready."""
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
         super().__init__(name, [sys.executable, "-m", "outlive", "worker"], environ)
@@ -74,28 +74,28 @@ class WorkerProcess(OsProcess):
 
 
 class ModelProcess(HttpProcess):
-    """The demo model, and the way to its controls."""
+    """The demo model and its controls."""
 
     def __init__(self, name: str = "model", arguments: Sequence[str] = ()) -> None:
         super().__init__(name, ["outlive", "demo-model"], "/healthz", {}, arguments)
 
     async def open_gate(self, name: str) -> None:
-        """Let every stream past this gate, those that come later too."""
-        answer = await request("POST", f"{self.url}/control/gates/{name}/open")
-        assert answer.status in (200, 204), answer
+        """Let every stream pass this gate, also those that come later."""
+        response = await request("POST", f"{self.url}/control/gates/{name}/open")
+        assert response.status in (200, 204), response
 
     async def requests(self, model: str | None = None) -> list[dict[str, Any]]:
-        """What it was asked, oldest first; only for one model's name if given."""
-        answer = await request("GET", f"{self.url}/control/requests")
-        asked = answer.json()
-        found: list[dict[str, Any]] = asked["requests"] if isinstance(asked, dict) else asked
-        return [one for one in found if model is None or one["model"] == model]
+        """The requests it got, oldest first; if `model` is given, only those for it."""
+        response = await request("GET", f"{self.url}/control/requests")
+        record = response.json()
+        requests: list[dict[str, Any]] = record["requests"] if isinstance(record, dict) else record
+        return [one for one in requests if model is None or one["model"] == model]
 
 
 class Stack:
     """A Redis (its own unless given one), a demo model, API processes and workers.
 
-    Without `prefix` its keys are nobody else's, so many stacks can share one Redis.
+    Without `prefix` its keys are its own, so that many stacks can share one Redis.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Stack:
         environ: Mapping[str, str] | None = None,
         api_arguments: Sequence[str] = (),
     ) -> None:
-        """`settings` by their fields' names; `environ` is put on top of all."""
+        """`settings`: field name -> value. `environ` overrides everything else."""
         self.redis = redis or RedisServer()
         self._owns_redis = redis is None
         self.keys = Keys(prefix or f"ol-{uuid.uuid4().hex[:12]}")
@@ -119,7 +119,7 @@ class Stack:
             "OUTLIVE_KEY_PREFIX": self.keys.prefix,
             "OPENAI_BASE_URL": f"{self.model.url}/v1",
             "OPENAI_API_KEY": "sk-none-needed",
-            # What still runs when a test is over is of no interest to anybody.
+            # No test needs what still runs when it is over.
             "OUTLIVE_DRAIN_S": "2",
             "OUTLIVE_VIEWER_DRAIN_S": "0.5",
         } | {f"OUTLIVE_{name.upper()}": str(value) for name, value in (settings or {}).items()}
@@ -129,7 +129,7 @@ class Stack:
 
     @property
     def urls(self) -> list[str]:
-        """The API processes' addresses."""
+        """The addresses of the API processes."""
         return [api.url for api in self.apis]
 
     async def __aenter__(self) -> Self:
@@ -150,47 +150,47 @@ class Stack:
         await self._stop()
 
     async def start_worker(self) -> WorkerProcess:
-        """One more worker."""
+        """Start one more worker."""
         worker = WorkerProcess(f"worker-{len(self.workers)}", self.environ)
         self.workers.append(worker)
         return await worker.start()
 
     async def post(self, body: Any, *, api: int = 0, headers: Headers = ()) -> Response:
-        """`POST /v1/generations` as it is."""
+        """`POST /v1/generations` with exactly this body."""
         return await request("POST", f"{self.urls[api]}/v1/generations", headers=headers, body=body)
 
     async def create(self, model: str, *, prompt: str = PROMPT, api: int = 0, **fields: Any) -> str:
         """Create a generation and return its id."""
-        answer = await self.post(chat(model, prompt, **fields), api=api)
-        assert answer.status == 201, answer
-        generation_id: str = answer.json()["id"]
+        response = await self.post(chat(model, prompt, **fields), api=api)
+        assert response.status == 201, response
+        generation_id: str = response.json()["id"]
         return generation_id
 
     async def snapshot(self, generation_id: str, *, api: int = 0) -> dict[str, Any]:
         """`GET /v1/generations/{id}`."""
-        answer = await request("GET", f"{self.urls[api]}/v1/generations/{generation_id}")
-        assert answer.status == 200, answer
-        found: dict[str, Any] = answer.json()
-        return found
+        response = await request("GET", f"{self.urls[api]}/v1/generations/{generation_id}")
+        assert response.status == 200, response
+        body: dict[str, Any] = response.json()
+        return body
 
     async def cancel(self, generation_id: str, *, api: int = 0) -> dict[str, Any]:
         """`POST /v1/generations/{id}/cancel`."""
-        answer = await request("POST", f"{self.urls[api]}/v1/generations/{generation_id}/cancel")
-        assert answer.status == 200, answer
-        found: dict[str, Any] = answer.json()
-        return found
+        response = await request("POST", f"{self.urls[api]}/v1/generations/{generation_id}/cancel")
+        assert response.status == 200, response
+        body: dict[str, Any] = response.json()
+        return body
 
     async def closed(self, generation_id: str, within_s: float = 30.0, *, api: int = 0) -> dict[str, Any]:
-        """Wait until the generation is over, without watching it, and return its snapshot."""
+        """Wait until the generation has ended, without watching it, and return its snapshot."""
 
         async def over() -> dict[str, Any] | None:
-            found = await self.snapshot(generation_id, api=api)
-            return None if found["status"] in ("queued", "running") else found
+            snapshot = await self.snapshot(generation_id, api=api)
+            return None if snapshot["status"] in ("queued", "running") else snapshot
 
         return await until(over, within_s, f"end of {generation_id}", every_s=0.05)
 
     async def log(self, generation_id: str) -> list[LogEntry]:
-        """The log itself, read past the API."""
+        """The log itself, read from Redis."""
         url = self.environ.get("OUTLIVE_LOG_URL") or self.redis.url
         async with aclosing(open_log_plane(url)) as plane:
             entries = await plane.client.xrange(self.keys.log(generation_id))
@@ -205,19 +205,19 @@ class Stack:
 
 
 def demo(**wishes: object) -> str:
-    """A name for the demo model that says what it shall do: `demo(tokens=5)` is `demo;tokens=5`."""
+    """A model name that tells the demo model what to do: `demo(tokens=5)` is `demo;tokens=5`."""
     return ";".join(["demo", *(f"{name}={value}" for name, value in wishes.items())])
 
 
 def chat(model: str, prompt: str = PROMPT, **fields: Any) -> dict[str, Any]:
-    """The body of a request for one answer."""
+    """The body of a request for one generation."""
     return {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
 
 
 def unique() -> str:
-    """A name for a gate, a key or a seed that tells this test's request from all others."""
+    """A name for a gate, a key or a seed that no other request has."""
     return str(random.getrandbits(60))
 
 
 QUICK: Final = demo(pace_s=0, tokens=5)
-"""A short answer, as fast as it goes."""
+"""A model that gives a short answer as fast as possible."""

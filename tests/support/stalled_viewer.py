@@ -1,4 +1,4 @@
-"""Owns a viewer that asks and then reads nothing: a phone that went to sleep with its connection open."""
+"""Owns a viewer that sends its request and then reads nothing, as a phone that sleeps with its connection open."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ from tests.support.sse import events_url
 
 @contextlib.contextmanager
 def stalled_viewer(port: int, generation_id: str) -> Iterator[socket.socket]:
-    """Its own buffer is small, so that the server's fill up."""
+    """The viewer's socket. Its receive buffer is small, so that the server's buffers fill up."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", port))
@@ -20,7 +20,7 @@ def stalled_viewer(port: int, generation_id: str) -> Iterator[socket.socket]:
 
 
 def has_bytes(sock: socket.socket) -> bool:
-    """The answer has begun."""
+    """Whether the response has begun."""
     try:
         return bool(sock.recv(1, socket.MSG_PEEK))
     except BlockingIOError:

@@ -1,7 +1,7 @@
-"""Owns a TCP link that can be hurt: cut, black hole, latency, throttle, half-close, refusal.
+"""Owns a TCP link with faults: cut, black hole, latency, throttle, half-close, refusal.
 
-Stands between one process of ours and one server, so that a fault meets that process alone. Knows
-no protocol; a `Watch` given to it sees the bytes of one connection and may hold or drop them.
+It is between one process of ours and one server, so that a fault hits that process alone. Knows no protocol. A
+`ConnectionObserver` sees the bytes of one connection and may hold or drop them.
 """
 
 import asyncio
@@ -16,52 +16,53 @@ from tests.support.ports import claim_port, release_port
 
 _READ_BYTES: Final = 65_536
 _LINGER_0: Final = struct.pack("ii", 1, 0)
-"""Closing a socket with this set sends RST, as a dead host's kernel or a firewall would."""
+"""With this option, closing a socket sends RST, as the kernel of a restarted host or a firewall would."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Watch(Protocol):
-    """Sees one connection's bytes before they are passed on; False cuts the connection instead."""
+class ConnectionObserver(Protocol):
+    """Sees the bytes of one connection before the proxy passes them on. If it returns False, the proxy cuts the
+    connection instead."""
 
-    async def asked(self, data: bytes) -> bool:
-        """From the client. Whoever waits in here holds the bytes back."""
+    async def from_client(self, data: bytes) -> bool:
+        """Bytes from the client. They are held for as long as this waits."""
         ...
 
-    async def answered(self, data: bytes) -> bool:
-        """From the server."""
+    async def from_server(self, data: bytes) -> bool:
+        """Bytes from the server."""
         ...
 
 
-class Cut:
-    """Ends a connection where its server answers, or before the server has heard what was said. `answered`:
-    does not end it."""
+class CutConnection:
+    """Cuts a connection when its server replies; without `requests_pass` before the server gets the request. With
+    both it cuts nothing."""
 
-    def __init__(self, *, heard: bool = True, answered: bool = False) -> None:
-        self._heard = heard
-        self._answered = answered
+    def __init__(self, *, requests_pass: bool = True, replies_pass: bool = False) -> None:
+        self._requests_pass = requests_pass
+        self._replies_pass = replies_pass
 
-    async def asked(self, data: bytes) -> bool:
-        return self._heard
+    async def from_client(self, data: bytes) -> bool:
+        return self._requests_pass
 
-    async def answered(self, data: bytes) -> bool:
-        return self._answered
+    async def from_server(self, data: bytes) -> bool:
+        return self._replies_pass
 
 
-class FaultProxy:
-    """One listening port, passed on to one server. Without a fault it changes nothing."""
+class TcpFaultProxy:
+    """One listening port that passes everything on to one server. Without a fault it changes nothing."""
 
-    def __init__(self, port: int, watch: Callable[[], Watch] | None = None) -> None:
+    def __init__(self, port: int, observe: Callable[[], ConnectionObserver] | None = None) -> None:
         self.port = claim_port()
         self.target = port
-        """The server's port; a later connection goes to whichever stands here then."""
+        """The port of the server; a change holds for later connections."""
         self.latency_s = 0.0
-        """Added to every piece in both directions."""
+        """Delay of every piece, in both directions."""
         self.bytes_per_s: float | None = None
-        """As fast as this, in each direction."""
+        """Limit in each direction; None for no limit."""
         self.refuses = False
-        """New connections are reset at once, as by a host without a server."""
-        self._watch = watch
+        """Whether it resets new connections at once, as a host without a server does."""
+        self._observe = observe
         self._passing = asyncio.Event()
         self._passing.set()
         self._server: asyncio.Server | None = None
@@ -73,7 +74,7 @@ class FaultProxy:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def stop(self) -> None:
-        """Reset everything and give the port back."""
+        """Reset all connections and give the port back."""
         if self._server is not None:
             self._server.close()
         self.cut()
@@ -81,24 +82,24 @@ class FaultProxy:
         release_port(self.port)
 
     def cut(self) -> None:
-        """Reset every connection, both ends; new ones are accepted."""
+        """Reset every connection at both ends; accept new ones."""
         for task, writers in list(self._connections.items()):
             for writer in writers:
                 _reset(writer)
             task.cancel()
 
     def black_hole(self) -> None:
-        """From now on nothing passes, either way, and nobody is told: a partition. New connections
-        are accepted and lead nowhere."""
+        """From now on pass nothing in either direction, without notice: a partition. New connections are accepted,
+        but reach no server."""
         self._passing.clear()
 
     def heal(self) -> None:
-        """No fault any more. What a black hole held back arrives now, late, as TCP would bring it."""
+        """End all faults. What a black hole held arrives now, late, as TCP would deliver it."""
         self.latency_s, self.bytes_per_s, self.refuses = 0.0, None, False
         self._passing.set()
 
     def half_close(self) -> None:
-        """The servers see the end of what their clients say; they may still answer."""
+        """The servers see the end of their clients' requests; they may still reply."""
         for writers in self._connections.values():
             for writer in writers[1:]:
                 self._half_closed.add(writer)
@@ -112,7 +113,7 @@ class FaultProxy:
         try:
             await self._connect(task, (reader, writer))
         except (OSError, asyncio.CancelledError):
-            # Cancelled only by `cut`: the connection is the fault's victim, not this task's owner.
+            # Only `cut` cancels this task, and only to end its connection.
             pass
         finally:
             for each in self._connections.pop(task):
@@ -124,10 +125,10 @@ class FaultProxy:
             return
         server = await asyncio.open_connection("127.0.0.1", self.target)
         self._connections[task].append(server[1])
-        watch = self._watch() if self._watch else None
+        observer = self._observe() if self._observe else None
         pumps = [
-            asyncio.create_task(self._pump(client[0], server[1], watch.asked if watch else None)),
-            asyncio.create_task(self._pump(server[0], client[1], watch.answered if watch else None)),
+            asyncio.create_task(self._pump(client[0], server[1], observer.from_client if observer else None)),
+            asyncio.create_task(self._pump(server[0], client[1], observer.from_server if observer else None)),
         ]
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
@@ -144,16 +145,17 @@ class FaultProxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        seen: Callable[[bytes], Awaitable[bool]] | None,
+        observe: Callable[[bytes], Awaitable[bool]] | None,
     ) -> None:
         while data := await reader.read(_READ_BYTES):
+            # These two sleeps are the faults themselves.
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
             if self.bytes_per_s:
                 await asyncio.sleep(len(data) / self.bytes_per_s)
             await self._passing.wait()
-            if seen is not None and not await seen(data):
-                raise ConnectionResetError("cut by its watch")
+            if observe is not None and not await observe(data):
+                raise ConnectionResetError("cut by its observer")
             if writer in self._half_closed:
                 raise ConnectionResetError("half-closed")
             writer.write(data)

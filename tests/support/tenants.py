@@ -1,4 +1,4 @@
-"""Owns tenants as tests need them: a server that asks who calls, API keys, and headers that carry them."""
+"""Owns tenants for tests: the settings of a server with authentication, API keys, and headers that carry them."""
 
 import time
 from typing import Final
@@ -10,13 +10,13 @@ from tests.support.stack import Stack
 
 SIGNING_KEY: Final = "test:" + "c2lnbmluZy1rZXktb2YtdGhlLXRlc3RzLTMyLWJ5dGVzIQ"
 AUTH: Final = {"auth": "true", "signing_keys": SIGNING_KEY}
-"""Settings of a stack that asks."""
+"""The settings of a stack with authentication."""
 
 Bearer = list[tuple[str, str]]
 
 
 async def api_key(stack: Stack, tenant: str) -> str:
-    """A new key of this tenant."""
+    """Make an API key for this tenant, and return its text."""
     key, text = new_key(tenant, "test", now_s=time.time())
     async with Redis.from_url(stack.redis.url) as redis:
         await ApiKeys(redis, stack.keys).add(key)
@@ -24,12 +24,12 @@ async def api_key(stack: Stack, tenant: str) -> str:
 
 
 def parts_of(key: str) -> Presented:
-    """An API key's id, and the secret, which may hold underscores itself."""
+    """The id and the secret of an API key. The secret may contain underscores."""
     presented = Presented.parse(key)
     assert presented is not None
     return presented
 
 
 def bearer(credential: str) -> Bearer:
-    """Headers that carry it."""
+    """The headers that carry this credential."""
     return [("Authorization", f"Bearer {credential}")]

@@ -1,7 +1,7 @@
-"""Owns the tools that workers run in tests (`OUTLIVE_TOOLS=tests.support.tools`), and how they are asked for.
+"""Owns the tools that workers run in tests (`OUTLIVE_TOOLS=tests.support.tools`), and requests that call them.
 
-What a tool is called with is the test's choice: the demo model makes arguments from the schema it
-is given, so `asking` puts the very values there. What a tool did is left in files.
+The demo model makes arguments from the schema of a tool. `calling` writes constants into that schema, so that the
+test chooses the arguments. Tools write what they did into files.
 """
 
 import asyncio
@@ -13,25 +13,27 @@ from typing import Any, Final
 
 from outlive import tool
 
-_LOOK_EVERY_S: Final = 0.02
+_POLL_S: Final = 0.02
+"""A tool runs inside a worker and waits for a file that the test makes: only polling sees it."""
+
 _LONGEST_S: Final = 60.0
-"""A thread cannot be stopped, and must not outlive the tests by long."""
+"""A thread cannot be stopped, so it must end soon after the tests."""
 
 
-def asking(name: str, /, **arguments: object) -> dict[str, Any]:
+def calling(name: str, /, **arguments: object) -> dict[str, Any]:
     """An entry of `tools` that makes the demo model call this tool with these arguments."""
     properties = {key: {"const": value} for key, value in arguments.items()}
     parameters = {"type": "object", "properties": properties, "required": list(properties)}
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
-def bare(name: str) -> dict[str, Any]:
-    """An entry that only names the tool."""
+def tool_named(name: str) -> dict[str, Any]:
+    """An entry of `tools` that only names the tool."""
     return {"type": "function", "function": {"name": name}}
 
 
-def notes(file: Path) -> list[str]:
-    """What tools have left there."""
+def notes_in(file: Path) -> list[str]:
+    """The notes that tools have written into this file."""
     return file.read_text().split() if file.exists() else []
 
 
@@ -48,54 +50,54 @@ def add(a: int, b: int) -> int:
 
 @tool
 def note(file: str) -> str:
-    """Leave a note: the side effect that may happen only once."""
-    _leave(file, "note")
+    """Write a note: a side effect that may happen only once."""
+    _write_note(file, "note")
     return "noted"
 
 
 @tool(repeatable=True)
 def note_again(file: str) -> str:
-    """A note that may be left again."""
-    _leave(file, "again")
+    """Write a note that may be written again."""
+    _write_note(file, "again")
     return "noted"
 
 
 @tool
 async def wait(file: str, gate: str) -> str:
-    """Wait until the gate is there."""
-    _leave(file, "began")
+    """Wait until the file `gate` exists."""
+    _write_note(file, "began")
     try:
-        while not _is_there(gate):
-            await asyncio.sleep(_LOOK_EVERY_S)
+        while not _exists(gate):
+            await asyncio.sleep(_POLL_S)
     except asyncio.CancelledError:
-        _leave(file, "cancelled")
+        _write_note(file, "cancelled")
         raise
     return "waited"
 
 
 @tool
 def block(file: str, gate: str) -> str:
-    """The same, in a thread."""
-    _leave(file, "began")
+    """Do the same in a thread."""
+    _write_note(file, "began")
     latest = time.monotonic() + _LONGEST_S
-    while not _is_there(gate) and time.monotonic() < latest:
-        time.sleep(_LOOK_EVERY_S)
-    _leave(file, "ended")
+    while not _exists(gate) and time.monotonic() < latest:
+        time.sleep(_POLL_S)
+    _write_note(file, "ended")
     return "blocked"
 
 
 @tool
 async def meet(here: str, there: str) -> str:
-    """Come, and wait until the other has come."""
-    _leave(here, "here")
-    while not _is_there(there):
-        await asyncio.sleep(_LOOK_EVERY_S)
+    """Make the file `here`, and wait until the file `there` exists."""
+    _write_note(here, "here")
+    while not _exists(there):
+        await asyncio.sleep(_POLL_S)
     return "met"
 
 
 @tool
 def meet_in_thread(here: str, there: str) -> str:
-    """The same, in a thread."""
+    """Do the same in a thread."""
     return block(here, there) and "met"
 
 
@@ -119,13 +121,13 @@ async def give_up() -> None:
 
 @tool(timeout_s=0.2)
 async def hang() -> None:
-    """Never answer. Its time is short."""
+    """Never return. Its timeout is short."""
     await asyncio.sleep(_LONGEST_S)
 
 
 @tool(timeout_s=0.2)
 async def hang_on() -> None:
-    """Never answer, and do not listen when told to stop. The second time it does, or the worker could not end."""
+    """Never return, and ignore the first cancellation. The second one ends it, or the worker could not stop."""
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(_LONGEST_S)
     await asyncio.sleep(_LONGEST_S)
@@ -133,20 +135,20 @@ async def hang_on() -> None:
 
 @tool
 def long(size: int) -> str:
-    """So many bytes."""
+    """Return this many bytes."""
     return "x" * size
 
 
 @tool
-def unspeakable() -> object:
-    """Return what JSON cannot say."""
+def not_json() -> object:
+    """Return an object that JSON cannot represent."""
     return object()
 
 
-def _is_there(file: str) -> bool:
+def _exists(file: str) -> bool:
     return Path(file).exists()
 
 
-def _leave(file: str, word: str) -> None:
+def _write_note(file: str, word: str) -> None:
     with Path(file).open("a") as notes_file:
         notes_file.write(f"{word}\n")

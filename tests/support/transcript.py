@@ -1,7 +1,7 @@
-"""Owns what one viewer saw, and what that amounts to.
+"""Owns what one viewer saw, and the answer that results from it.
 
-Pure. `Transcript.reduce` is the reference reduction of events to an answer (PROTOCOL.md); whether
-what was seen is lawful is `invariants.py`'s to say.
+Pure. `Transcript.reduce` is the reference reduction of events to an answer (PROTOCOL.md). `invariants.py` checks
+whether a viewer may see what it saw.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ FOLDABLE: Final = frozenset({*TEXTS, "tool_call", "json"})
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something about the connection, between frames."""
+    """A note about the connection, between frames."""
 
     note: str
 
@@ -31,8 +31,8 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A frame with its place: it covers seqs `first`..`cursor.seq` of one epoch."""
+class SeenFrame:
+    """A frame with its position: it covers seqs `first`..`cursor.seq` of one epoch."""
 
     cursor: Cursor
     first: int
@@ -42,10 +42,10 @@ class Seen:
 
 @dataclass
 class Segment:
-    """The frames between two resets; `after` is where it began, `START` for the beginning."""
+    """The frames between two resets. `after` is the cursor at which it began, `START` for the beginning."""
 
     after: Cursor
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[SeenFrame] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -74,7 +74,7 @@ class Transcript:
         self.entries.append(Mark(how))
 
     def saw(self, frame: Frame) -> None:
-        """A frame arrived. Lawful or not, it is recorded; without a proper id nobody can go on."""
+        """A frame arrived. It is recorded whether or not it is allowed; AssertionError if its id is not a cursor."""
         self.entries.append(frame)
         if frame.event == "reset":
             self.cursor = START
@@ -82,7 +82,7 @@ class Transcript:
             try:
                 self.cursor = Cursor.parse(frame.id)
             except MalformedCursor:
-                raise AssertionError(f"I1 broken: {frame.id!r} is no id\n{self.excerpt()}") from None
+                raise AssertionError(f"I1 broken: {frame.id!r} is not a cursor\n{self.excerpt()}") from None
         if frame.event in TERMINALS:
             self.terminal = frame
 
@@ -95,21 +95,21 @@ class Transcript:
         return sum(frame.event == "reset" for frame in self.frames)
 
     def segments(self) -> list[Segment]:
-        """The frames with ids, cut at resets."""
-        found = [Segment(self.after)]
+        """The frames with ids, split at resets."""
+        segments = [Segment(self.after)]
         for frame in self.frames:
             if frame.event == "reset":
-                found.append(Segment(START))
+                segments.append(Segment(START))
             elif frame.id:
-                found[-1].seen.append(place(frame))
-        return found
+                segments[-1].seen.append(seen_frame(frame))
+        return segments
 
     def reduce(self) -> dict[str, Any]:
-        """The answer as this viewer would show it: its last segment, reduced."""
+        """The answer as this viewer shows it: its last segment, reduced."""
         return reduce(self.segments()[-1].seen)
 
     def excerpt(self, around: Frame | None = None, width: int = 8) -> str:
-        """A few lines around a frame, or the last ones."""
+        """A few entries around a frame, or the last ones."""
         at = len(self.entries) - 1
         if around is not None:
             at = next((i for i, entry in enumerate(self.entries) if entry is around), at)
@@ -119,23 +119,23 @@ class Transcript:
         return "\n".join([f"{self.name} of {self.generation_id}:", *lines])
 
 
-def place(frame: Frame) -> Seen:
-    """Where a frame stands. Raises MalformedCursor if its id is none of ours."""
+def seen_frame(frame: Frame) -> SeenFrame:
+    """A frame with its position. Raises MalformedCursor if its id is not a cursor."""
     cursor = Cursor.parse(frame.id or "")
     data = frame.data
     folded = isinstance(data, dict) and "from" in data and frame.event in FOLDABLE
-    return Seen(cursor, data["from"] if folded else cursor.seq, folded, frame)
+    return SeenFrame(cursor, data["from"] if folded else cursor.seq, folded, frame)
 
 
-def reduce(seen: Iterable[Seen]) -> dict[str, Any]:
-    """Events to answer. Raises ValueError when a fold straddles a terminal's `cut`, or tool calls
-    and results do not fit together."""
+def reduce(seen: Iterable[SeenFrame]) -> dict[str, Any]:
+    """Reduce events to an answer. Raises ValueError if a fold crosses a terminal's `cut`, or if tool calls and
+    results do not match."""
     answer = _nothing()
     kept = list(seen)
     if kept and "cut" in (last := kept[-1]).frame.data and last.frame.event in TERMINALS:
         cut = Cursor.parse(last.frame.data["cut"])
         if any(s.cursor > cut and Cursor(s.cursor.epoch, s.first) <= cut for s in kept):
-            raise ValueError(f"a folded frame straddles the cut {cut}")
+            raise ValueError(f"a folded frame crosses the cut {cut}")
         kept = [s for s in kept if s.cursor <= cut or s is last]
     for s in kept:
         _apply(answer, s.frame.event, s.frame.data)
@@ -148,7 +148,7 @@ def reduce(seen: Iterable[Seen]) -> dict[str, Any]:
 
 
 def whole(text: str) -> str:
-    """Join what a provider tore apart: two halves of a surrogate pair become their character."""
+    """Join what a provider split: two halves of a surrogate pair become their character."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
@@ -181,7 +181,7 @@ def _apply(answer: dict[str, Any], event: str, data: Any) -> None:
             new = {"id": None, "name": None, "arguments": "", "done": False}
             call = answer["tool_calls"].setdefault(data["index"], new)
             if call["done"]:
-                raise ValueError(f"a piece of call {data['index']} after it was whole")
+                raise ValueError(f"a piece of call {data['index']} after it was complete")
             call["id"] = data.get("id") or call["id"]
             call["name"] = data.get("name") or call["name"]
             call["arguments"] += data["arguments"]
@@ -206,26 +206,26 @@ def _apply(answer: dict[str, Any], event: str, data: Any) -> None:
 def _apply_ops(answer: dict[str, Any], values: Iterable[dict[str, Any]]) -> None:
     for each in values:
         target = each["target"]
-        # A copy: applying uses the ops up, and a frame may be read again.
+        # `apply` consumes the ops, and a frame may be read again: so a copy.
         answer["json"][target] = apply(answer["json"].get(target, NOTHING), deepcopy(each["ops"]))
 
 
 def _check_done(answer: dict[str, Any], done: dict[str, Any]) -> None:
-    """A whole call is what its pieces made, and is announced once."""
+    """Check that a complete call equals its pieces and is announced once."""
     call = answer["tool_calls"].get(done["index"])
     if call is None or call["done"]:
-        raise ValueError(f"call {done['index']} is whole, but none was being told")
+        raise ValueError(f"call {done['index']} is complete, but had no pieces")
     call["done"] = True
-    said = (call["id"], call["name"] or "", whole(call["arguments"]))
-    if said != (done["id"], done["name"], whole(done["arguments"])):
-        raise ValueError(f"call {done['index']} was told in pieces as {said!r}")
+    pieces = (call["id"], call["name"] or "", whole(call["arguments"]))
+    if pieces != (done["id"], done["name"], whole(done["arguments"])):
+        raise ValueError(f"call {done['index']} came in pieces as {pieces!r}")
 
 
 def _check_result(answer: dict[str, Any], result: dict[str, Any]) -> None:
-    """A result belongs to one whole call, and is content or error."""
+    """Check that a result belongs to one complete call, and is either content or error."""
     calls = [call for call in answer["tool_calls"].values() if call["done"] and call["id"] == result["id"]]
     if len(calls) != 1 or calls[0]["name"] != result["name"]:
-        raise ValueError(f"a result for {result['id']}, which is no whole call")
+        raise ValueError(f"a result for {result['id']}, which is not a complete call")
     if any(other["id"] == result["id"] for other in answer["tool_results"]):
         raise ValueError(f"a second result for {result['id']}")
     if ("content" in result) == ("error" in result):

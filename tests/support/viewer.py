@@ -1,4 +1,4 @@
-"""Owns a viewer that behaves as the page does: follows a generation to its end, whatever breaks."""
+"""Owns a viewer that behaves as the page does: it follows a generation to its end, whatever breaks."""
 
 import asyncio
 import random
@@ -9,14 +9,14 @@ from outlive.shared.model.cursor import START, Cursor
 from tests.support.sse import EventStream, open_events
 from tests.support.transcript import TERMINALS, Transcript
 
-_OVER: Final = frozenset({204, 410})
-"""Answers after which a viewer does not come back."""
+_FINAL_STATUSES: Final = frozenset({204, 410})
+"""Statuses after which a viewer does not come back."""
 
 
 class Viewer:
     """Follows one generation over several API processes until the terminal.
 
-    All its choices come from `seed`: which way it resumes, how long it waits, and, with
+    All its choices come from `seed`: how it sends its cursor, how long it waits before it reconnects, and, with
     `leaves`, after how many events it cuts its own connection to resume on the next process.
     """
 
@@ -46,11 +46,12 @@ class Viewer:
         self._within_s = within_s
 
     async def follow(self) -> Transcript:
-        """Watch until the terminal, 204 or 410. Fails when that takes longer than `within_s`."""
+        """Watch until the terminal, 204 or 410. Fails if that takes longer than `within_s`."""
         try:
             async with asyncio.timeout(self._within_s):
                 while not await self._watch_once():
                     self._at = (self._at + 1) % len(self._urls)
+                    # As browsers do, it waits before it reconnects.
                     await asyncio.sleep(self._chance.uniform(*self._reconnect_s))
         except TimeoutError:
             message = f"no end of {self.transcript.generation_id} within {self._within_s:g} s"
@@ -58,7 +59,7 @@ class Viewer:
         return self.transcript
 
     async def _watch_once(self) -> bool:
-        """One connection. True when there is nothing more to see."""
+        """Watch over one connection. True if the viewer need not come back."""
         url = self._urls[self._at]
         cursor = self.transcript.cursor
         by: Literal["header", "query"] = "query" if self._chance.random() < 0.5 else "header"
@@ -68,14 +69,14 @@ class Viewer:
             async with open_events(url, self.transcript.generation_id, after=after, by=by, fold=self._fold) as stream:
                 return await self._read(stream)
         except OSError as error:
-            self.transcript.ended(f"no answer: {error}")
+            self.transcript.ended(f"no response: {error}")
             return False
 
     async def _read(self, stream: EventStream) -> bool:
         if stream.status != 200:
             self.transcript.ended(f"status {stream.status}")
             self.gone = stream.status == 410
-            if stream.status in _OVER:
+            if stream.status in _FINAL_STATUSES:
                 return True
             assert stream.status >= 500, f"status {stream.status}\n{self.transcript.excerpt()}"
             return False
@@ -96,14 +97,14 @@ class Viewer:
         return False
 
     async def _read_past_terminal(self, stream: EventStream) -> None:
-        """The server closes after the terminal; whatever it sends before that is a fault to record."""
+        """Record what comes after the terminal: the server must close the stream and send nothing more."""
         async for frame in stream:
             self.transcript.saw(frame)
         self.transcript.ended(f"ended {stream.ended} after the terminal")
 
 
 async def follow_all(viewers: Iterable[Viewer]) -> list[Transcript]:
-    """Let them all watch at the same time; the first failure stops all."""
+    """Let all viewers watch at the same time; the first failure stops all."""
     async with asyncio.TaskGroup() as tasks:
         following = [tasks.create_task(viewer.follow()) for viewer in viewers]
     return [task.result() for task in following]

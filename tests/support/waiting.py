@@ -1,4 +1,4 @@
-"""Owns how tests wait: for a condition, never for a time."""
+"""Owns how tests wait: for a condition, never for a fixed time."""
 
 import asyncio
 import inspect
@@ -15,20 +15,20 @@ async def until(
 @overload
 async def until(condition: Callable[[], T | None], within_s: float, what: str, *, every_s: float = ...) -> T: ...
 async def until(condition: Callable[[], Any], within_s: float, what: str, *, every_s: float = 0.02) -> Any:
-    """Ask `condition` until it answers something true, and return that.
+    """Call `condition` until it returns something true, and return that. Fails after `within_s`.
 
-    Polling is right here because what is waited for lives in another process, which has no way
-    to tell us: a port that opens, a key that appears, a socket its far end noticed. The interval
-    costs at most itself; a test that took a fixed time instead would be slow or flaky, or both.
+    Polling is right here: the condition depends on another process, which cannot notify us (a port that opens, a
+    key that appears, a socket whose close was noticed). Polling costs at most one interval. A fixed time instead
+    would make a test slow or flaky, or both.
     """
     loop = asyncio.get_running_loop()
     latest = loop.time() + within_s
     while True:
-        answer = condition()
-        if inspect.isawaitable(answer):
-            answer = await answer
-        if answer:
-            return answer
+        result = condition()
+        if inspect.isawaitable(result):
+            result = await result
+        if result:
+            return result
         if loop.time() >= latest:
-            raise AssertionError(f"not within {within_s:g} s: {what} (last answer: {answer!r})")
+            raise AssertionError(f"not within {within_s:g} s: {what} (last result: {result!r})")
         await asyncio.sleep(every_s)

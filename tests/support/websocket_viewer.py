@@ -1,4 +1,4 @@
-"""Owns a viewer on the WebSocket: one connection, its messages as the frames SSE would have shown."""
+"""Owns a viewer on the WebSocket: one connection, whose messages become the frames that SSE would send."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,20 +15,20 @@ from tests.support.sse import Frame
 _NOT_EVENTS = frozenset({"heartbeat", "retry"})
 
 
-class SocketStream:
+class WebSocketStream:
     """Iterate for the frames; afterwards `code` says how it ended."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self.others: list[str] = []
-        """The types of messages that are no events."""
+        """The types of the messages that are not events."""
 
     @property
     def code(self) -> int | None:
         return self.connection.close_code
 
     async def cancel(self) -> None:
-        """Ask for the end."""
+        """Cancel the generation."""
         await self.connection.send('{"type": "cancel"}')
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
@@ -37,11 +37,11 @@ class SocketStream:
                 message = await self.connection.recv()
             except ConnectionClosed:
                 return
-            said = json.loads(message)
-            if said["event"] in _NOT_EVENTS:
-                self.others.append(said["event"])
+            body = json.loads(message)
+            if body["event"] in _NOT_EVENTS:
+                self.others.append(body["event"])
             else:
-                yield _frame(said)
+                yield _frame(body)
 
 
 @asynccontextmanager
@@ -53,19 +53,19 @@ async def open_socket(
     origin: str | None = None,
     token: str | None = None,
     headers: Headers = (),
-) -> AsyncIterator[SocketStream]:
-    """Open a generation's WebSocket, resuming after a cursor."""
+) -> AsyncIterator[WebSocketStream]:
+    """Open the WebSocket of a generation, resuming after a cursor."""
     query = urlencode({name: value for name, value in (("after", after), ("token", token)) if value is not None})
     url = f"{base_url.replace('http', 'ws', 1)}/v1/generations/{generation_id}/ws?{query}"
     sent = [(name, str(value)) for name, value in headers]
     async with connect(
         url, origin=cast(Any, origin), additional_headers=sent, proxy=None, open_timeout=10, close_timeout=2
     ) as connection:
-        yield SocketStream(connection)
+        yield WebSocketStream(connection)
 
 
-def _frame(said: dict[str, object]) -> Frame:
-    text = json.dumps(said["data"], ensure_ascii=False, separators=(",", ":"))
-    found = said.get("id")
-    frame_id = None if found is None else str(found)
-    return Frame(frame_id, str(said["event"]), text, b"", frame_id or "")
+def _frame(message: dict[str, object]) -> Frame:
+    text = json.dumps(message["data"], ensure_ascii=False, separators=(",", ":"))
+    sent_id = message.get("id")
+    frame_id = None if sent_id is None else str(sent_id)
+    return Frame(frame_id, str(message["event"]), text, b"", frame_id or "")

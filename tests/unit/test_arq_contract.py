@@ -18,7 +18,7 @@ from outlive.shared.queue.queue import JOB_FUNCTION, Queue, deserialize, seriali
 from outlive.shared.store.connect import pool
 from outlive.shared.store.keyspace import Keys
 from outlive.worker.arqworker import ArqWorker
-from tests.support.metrics_reading import unread
+from tests.support.metrics_reading import unread_worker_metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def worker() -> ArqWorker:
         pool(_NOWHERE),
         nobody,
         _deliver,
-        unread().claimed,
+        unread_worker_metrics().claimed,
         slots=_SLOTS,
         job_timeout_s=60.0,
         may_claim=lambda: True,

@@ -1,4 +1,4 @@
-"""The reference reduction, and each invariant's check shown to catch its violation."""
+"""The reference reduction, and the check of each invariant: it must catch a violation."""
 
 import json
 from typing import Any
@@ -10,56 +10,56 @@ from tests.support.invariants import LogEntry, check_invariants
 from tests.support.sse import Frame, Parser
 from tests.support.transcript import Transcript
 
-Said = tuple[str | None, str, dict[str, Any]]
+EventParts = tuple[str | None, str, dict[str, Any]]
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-QUEUED: Said = ("10-0", "queued", {"id": "gen_1", "model": "demo", "created_at": 1.0})
-ATTEMPT: Said = ("20-0", "attempt", {"attempt": 1, "reason": "started"})
+QUEUED: EventParts = ("10-0", "queued", {"id": "gen_1", "model": "demo", "created_at": 1.0})
+ATTEMPT: EventParts = ("20-0", "attempt", {"attempt": 1, "reason": "started"})
 A, B, C = (
     ("20-1", "token", {"text": "a"}),
     ("20-2", "token", {"text": "b"}),
     ("20-3", "token", {"text": "c"}),
 )
-DONE: Said = ("20-4", "completed", {"finish_reason": "stop", "usage": USAGE, "chars": 3, "events": 5})
-WHOLE: list[Said] = [QUEUED, ATTEMPT, A, B, C, DONE]
-CANCELLED: Said = (
+DONE: EventParts = ("20-4", "completed", {"finish_reason": "stop", "usage": USAGE, "chars": 3, "events": 5})
+WHOLE: list[EventParts] = [QUEUED, ATTEMPT, A, B, C, DONE]
+CANCELLED: EventParts = (
     "30-0",
     "cancelled",
     {"reason": "requested", "usage": USAGE, "chars": 2, "events": 4, "cut": "20-2"},
 )
-RESET: Said = (None, "reset", {"reason": "unknown_cursor"})
+RESET: EventParts = (None, "reset", {"reason": "unknown_cursor"})
 
 
-def frame(said: Said) -> Frame:
-    """A frame as it comes over the wire."""
-    event_id, event, data = said
+def frame(parts: EventParts) -> Frame:
+    """A frame as it arrives."""
+    event_id, event, data = parts
     text = json.dumps(data, separators=(",", ":"))
     head = f"id: {event_id}\n" if event_id is not None else ""
     return Parser().feed(f"{head}event: {event}\ndata: {text}\n\n".encode())[0]
 
 
-def seen(*events: Said, after: Cursor = START, name: str = "v") -> Transcript:
-    """The transcript of a viewer that saw these."""
+def seen(*events: EventParts, after: Cursor = START, name: str = "v") -> Transcript:
+    """The transcript of a viewer that saw these events."""
     transcript = Transcript("gen_1", name, after)
     transcript.connected("http://one")
-    for said in events:
-        transcript.saw(frame(said))
+    for parts in events:
+        transcript.saw(frame(parts))
     return transcript
 
 
-def log_of(*events: Said) -> list[LogEntry]:
-    """The log that holds these."""
+def log_of(*events: EventParts) -> list[LogEntry]:
+    """The log with these events."""
     return [(str(i), event, json.dumps(data, separators=(",", ":"))) for i, event, data in events]
 
 
-def fold(first: int, event_id: str, text: str) -> Said:
+def fold(first: int, event_id: str, text: str) -> EventParts:
     """Several tokens in one frame."""
     return (event_id, "token", {"text": text, "from": first})
 
 
-def changed(said: Said, **fields: Any) -> Said:
+def changed(parts: EventParts, **fields: Any) -> EventParts:
     """The same event with other data."""
-    return (said[0], said[1], said[2] | fields)
+    return (parts[0], parts[1], parts[2] | fields)
 
 
 # -- The reduction ---------------------------------------------------------------------------------
@@ -92,14 +92,14 @@ def test_every_kind_of_output_has_its_field() -> None:
 
 
 def test_an_attempt_forgets_all_output_before_it() -> None:
-    """The answer starts anew."""
+    """The answer begins again."""
     again = ("40-0", "attempt", {"attempt": 2, "reason": "worker_lost"})
     answer = seen(QUEUED, ATTEMPT, A, B, again, ("40-1", "token", {"text": "z"})).reduce()
     assert (answer["text"], answer["attempt"], answer["cursor"]) == ("z", 2, "40-1")
 
 
 def test_a_reset_forgets_everything() -> None:
-    """What came before may never have been; the next cursor is the beginning."""
+    """Earlier events may never have existed; the next cursor is the beginning."""
     transcript = seen(QUEUED, ATTEMPT, A, RESET)
     assert transcript.cursor == START
     assert None is transcript.reduce()["cursor"]
@@ -107,20 +107,20 @@ def test_a_reset_forgets_everything() -> None:
 
 
 def test_a_terminal_rolls_back_to_its_cut() -> None:
-    """What came after `cut` did not survive."""
+    """Events after `cut` do not count."""
     answer = seen(QUEUED, ATTEMPT, A, B, C, CANCELLED).reduce()
     assert (answer["text"], answer["status"], answer["cursor"]) == ("ab", "cancelled", "30-0")
 
 
 def test_a_cut_before_the_attempt_takes_it_back() -> None:
-    """Nothing but the queued entry survived."""
+    """Only the queued entry counts."""
     answer = seen(QUEUED, ATTEMPT, A, changed(CANCELLED, cut="10-0")).reduce()
     assert (answer["text"], answer["attempt"]) == ("", 0)
 
 
 def test_a_fold_over_the_cut_cannot_be_reduced() -> None:
-    """A server that let this happen must not pass for right."""
-    with pytest.raises(ValueError, match="straddles"):
+    """A server that sends this must not pass."""
+    with pytest.raises(ValueError, match="crosses"):
         seen(QUEUED, ATTEMPT, fold(1, "20-3", "abc"), CANCELLED).reduce()
 
 
@@ -131,7 +131,7 @@ def test_a_failure_reduces_to_its_code() -> None:
 
 
 def test_unknown_events_are_ignored() -> None:
-    """They count as events and say nothing."""
+    """They count as events and change nothing else."""
     done = changed(DONE, chars=2)
     transcript = seen(QUEUED, ATTEMPT, A, B, ("20-3", "sparkle", {"text": "!"}), done)
     assert transcript.reduce()["text"] == "ab"
@@ -139,7 +139,7 @@ def test_unknown_events_are_ignored() -> None:
 
 
 def test_halves_of_a_character_become_one() -> None:
-    """A provider may tear a surrogate pair; a fold joins it sooner than a viewer does."""
+    """A provider may split a surrogate pair; a fold joins it sooner than a viewer does."""
     torn = [("20-1", "token", {"text": "\ud83d"}), ("20-2", "token", {"text": "\ude00"})]
     done = ("20-3", "completed", {"finish_reason": "stop", "usage": USAGE, "chars": 1, "events": 4})
     folded = fold(1, "20-2", "\U0001f600")
@@ -181,12 +181,12 @@ def test_a_lawful_transcript_passes(which: str) -> None:
 
 
 def test_all_lawful_transcripts_pass_together() -> None:
-    """Fifty viewers may have come in as many ways."""
+    """Fifty viewers may have arrived in as many ways."""
     check_invariants(list(LAWFUL.values()), SNAPSHOT, log_of(*WHOLE))
 
 
 def test_a_terminal_by_finish_passes() -> None:
-    """It stands in an epoch of its own and counts up to its cut, with viewers ahead of it or not."""
+    """It has its own epoch and counts up to its cut, with viewers ahead of it or not."""
     kept = [QUEUED, ATTEMPT, A, B, CANCELLED]
     ahead = seen(QUEUED, ATTEMPT, A, B, C, CANCELLED)
     check_invariants([seen(*kept), ahead], log=log_of(*kept))
@@ -198,15 +198,15 @@ def test_a_terminal_before_any_attempt_passes() -> None:
 
 
 def test_an_unfinished_transcript_passes_while_not_finished() -> None:
-    """Before the end nobody owes a terminal."""
+    """Before the end no viewer needs a terminal."""
     check_invariants([seen(QUEUED, ATTEMPT, A)], finished=False)
 
 
 # -- What is not -----------------------------------------------------------------------------------
 
 
-def broken(which: str, *transcripts: Transcript, **more: Any) -> None:
-    """The check names this invariant, and shows the viewer."""
+def check_breaks(which: str, *transcripts: Transcript, **more: Any) -> None:
+    """Check that these transcripts break this invariant, and that the message shows the viewer."""
     with pytest.raises(AssertionError, match=f"^{which} broken") as caught:
         check_invariants(transcripts, **more)
     assert "of gen_1" in str(caught.value)
@@ -224,19 +224,19 @@ def broken(which: str, *transcripts: Transcript, **more: Any) -> None:
     ],
     ids=["twice", "backwards", "epochs backwards", "fold overlaps", "no id", "fold ends before it begins"],
 )
-def test_i1_catches_ids_that_do_not_increase(events: list[Said]) -> None:
+def test_i1_catches_ids_that_do_not_increase(events: list[EventParts]) -> None:
     """Every event with an id, each once, forward."""
     which = "I[12]" if events[2] is B else "I1"
-    broken(which, seen(*events))
+    check_breaks(which, seen(*events))
 
 
 def test_i1_catches_what_comes_again_after_resuming() -> None:
     """The last event seen must not be sent again."""
-    broken("I1", seen(B, C, DONE, after=Cursor(20, 2)))
+    check_breaks("I1", seen(B, C, DONE, after=Cursor(20, 2)))
 
 
 def test_i1_names_an_id_that_is_none() -> None:
-    """Nobody could resume from it."""
+    """No viewer could resume from it."""
     with pytest.raises(AssertionError, match=r"^I1 broken"):
         seen(("20-01", "token", {"text": "a"}))
 
@@ -255,28 +255,28 @@ def test_i1_names_an_id_that_is_none() -> None:
     ids=["middle", "no attempt", "before a fold", "first", "after resuming", "next epoch", "after a reset"],
 )
 def test_i2_catches_a_hole(transcript: Transcript) -> None:
-    """Wherever it is."""
-    broken("I2", transcript)
+    """At any position."""
+    check_breaks("I2", transcript)
 
 
 def test_i2_catches_the_skipped_rest_of_a_dead_epoch() -> None:
-    """Only the log can tell that there was more."""
+    """Only the log shows that there was more."""
     again = ("40-0", "attempt", {"attempt": 2, "reason": "worker_lost"})
     done = ("40-1", "completed", {"finish_reason": "stop", "usage": USAGE, "chars": 0, "events": 2})
     skipped = seen(QUEUED, ATTEMPT, A, again, done)
     check_invariants([skipped])
-    broken("I2", skipped, log=log_of(QUEUED, ATTEMPT, A, B, again, done))
+    check_breaks("I2", skipped, log=log_of(QUEUED, ATTEMPT, A, B, again, done))
 
 
 def test_i3_catches_one_id_with_two_meanings() -> None:
     """Other bytes under the same id, at another viewer."""
     other = changed(B, text="x")
-    broken("I3", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, other, C, DONE, name="w"))
+    check_breaks("I3", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, other, C, DONE, name="w"))
 
 
 def test_i3_catches_a_difference_across_a_reset() -> None:
     """A reset does not change what an id means."""
-    broken("I3", seen(QUEUED, ATTEMPT, changed(A, text="x"), RESET, *WHOLE))
+    check_breaks("I3", seen(QUEUED, ATTEMPT, changed(A, text="x"), RESET, *WHOLE))
 
 
 @pytest.mark.parametrize(
@@ -284,10 +284,10 @@ def test_i3_catches_a_difference_across_a_reset() -> None:
     [fold(1, "20-3", "abx"), fold(1, "20-3", "ab"), ("20-3", "reasoning", {"text": "abc", "from": 1})],
     ids=["other text", "less text", "other type"],
 )
-def test_i3_catches_a_fold_that_is_not_its_events(folded: Said) -> None:
-    """Held against another viewer's events, or against the log."""
+def test_i3_catches_a_fold_that_is_not_its_events(folded: EventParts) -> None:
+    """Compared with the events of another viewer, or with the log."""
     transcript = seen(QUEUED, ATTEMPT, folded, DONE)
-    broken("I3", transcript, seen(*WHOLE))
+    check_breaks("I3", transcript, seen(*WHOLE))
     with pytest.raises(AssertionError, match=r"^I[37] broken"):
         check_invariants([transcript], log=log_of(*WHOLE))
 
@@ -295,39 +295,39 @@ def test_i3_catches_a_fold_that_is_not_its_events(folded: Said) -> None:
 def test_i3_catches_two_folds_of_one_range() -> None:
     """The same range has the same bytes on every replica."""
     one, two = fold(1, "20-3", "abc"), fold(1, "20-3", "abd")
-    broken("I3", seen(QUEUED, ATTEMPT, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
+    check_breaks("I3", seen(QUEUED, ATTEMPT, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
 
 
 def test_i3_catches_other_bytes_than_the_log() -> None:
     """Even if all viewers agree."""
     done = changed(DONE, chars=3)
     wrong = seen(QUEUED, ATTEMPT, changed(A, text="x"), B, C, done)
-    broken("I3", wrong, log=log_of(*WHOLE))
+    check_breaks("I3", wrong, log=log_of(*WHOLE))
 
 
 def test_i4_catches_anything_after_the_terminal() -> None:
     """Another event, another terminal, or a reset."""
     for more in (("20-5", "token", {"text": "d"}), ("30-0", "failed", {}), RESET):
-        broken("I4", seen(*WHOLE, more))
+        check_breaks("I4", seen(*WHOLE, more))
 
 
 def test_i5_catches_different_terminals() -> None:
     """Also when only a byte differs."""
     other = changed(DONE, finish_reason="length")
-    broken("I[35]", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, other))
+    check_breaks("I[35]", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, other))
     late = ("50-0", "cancelled", {"reason": "r", "usage": USAGE, "chars": 3, "events": 5, "cut": "20-3"})
-    broken("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, late))
+    check_breaks("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C, late))
 
 
 def test_i5_catches_a_viewer_without_terminal() -> None:
-    """Nobody is left behind."""
-    broken("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C))
+    """Every viewer needs its end."""
+    check_breaks("I5", seen(*WHOLE), seen(QUEUED, ATTEMPT, A, B, C))
 
 
 def test_i6_catches_another_text_at_the_same_cursor() -> None:
-    """Two folds no unfolded viewer could tell apart still reduce to two texts."""
+    """No unfolded viewer could tell the two folds apart, but they reduce to two texts."""
     one, two = fold(2, "20-3", "bc"), fold(1, "20-3", "axc")
-    broken("I6", seen(QUEUED, ATTEMPT, A, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
+    check_breaks("I6", seen(QUEUED, ATTEMPT, A, one, DONE), seen(QUEUED, ATTEMPT, two, DONE))
 
 
 @pytest.mark.parametrize(
@@ -347,35 +347,35 @@ def test_i6_catches_another_text_at_the_same_cursor() -> None:
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_i6_catches_a_snapshot_that_differs(wrong: dict[str, Any]) -> None:
-    """In any field a viewer can know."""
-    broken("I6", seen(*WHOLE), snapshot=SNAPSHOT | wrong)
+    """In any field that a viewer can know."""
+    check_breaks("I6", seen(*WHOLE), snapshot=SNAPSHOT | wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"chars": 4}, {"events": 4}, {"chars": 0}, {"events": 6}])
 def test_i7_catches_totals_that_do_not_match(wrong: dict[str, int]) -> None:
     """Folded or not."""
     done = changed(DONE, **wrong)
-    broken("I7", seen(QUEUED, ATTEMPT, A, B, C, done))
-    broken("I7", seen(QUEUED, ATTEMPT, fold(1, "20-3", "abc"), done))
+    check_breaks("I7", seen(QUEUED, ATTEMPT, A, B, C, done))
+    check_breaks("I7", seen(QUEUED, ATTEMPT, fold(1, "20-3", "abc"), done))
 
 
 @pytest.mark.parametrize("wrong", [{"chars": 3}, {"events": 5}, {"cut": "20-1"}])
 def test_i7_catches_totals_beyond_the_cut(wrong: dict[str, Any]) -> None:
-    """What was rolled back does not count."""
-    broken("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(CANCELLED, **wrong)))
+    """Events after the cut do not count."""
+    check_breaks("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(CANCELLED, **wrong)))
 
 
 def test_i7_catches_a_cut_in_a_workers_epoch() -> None:
-    """Only `finish` cuts, and it takes an epoch of its own."""
-    broken("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(DONE, cut="20-3")))
+    """Only `finish` cuts, and it uses its own epoch."""
+    check_breaks("I7", seen(QUEUED, ATTEMPT, A, B, C, changed(DONE, cut="20-3")))
 
 
 def test_i9_catches_the_queued_event_of_another_generation() -> None:
-    """The one event that says whose it is."""
-    broken("I9", seen(changed(QUEUED, id="gen_2"), *WHOLE[1:]))
+    """The only event that names its generation."""
+    check_breaks("I9", seen(changed(QUEUED, id="gen_2"), *WHOLE[1:]))
 
 
 def test_i9_catches_what_is_not_in_the_log() -> None:
-    """Whosever it was."""
+    """Of whichever generation it is."""
     foreign = ("60-0", "attempt", {"attempt": 2, "reason": "worker_lost"})
-    broken("I9", seen(QUEUED, ATTEMPT, A, foreign), finished=False, log=log_of(*WHOLE))
+    check_breaks("I9", seen(QUEUED, ATTEMPT, A, foreign), finished=False, log=log_of(*WHOLE))

@@ -1,4 +1,4 @@
-// Owns showing one answer: each event changes what it is about, and nothing else is touched.
+// Owns showing one answer: each event changes only the elements that it concerns.
 
 import { Answer, isTerminal } from "../outlive.js";
 import { CallsView } from "./calls.js";
@@ -15,7 +15,7 @@ export class AnswerView {
   #thinking = h("details", { class: "reasoning", hidden: true }, h("summary", {}, "Reasoning"), this.#reasoning);
   #callsRoot = h("div", { class: "calls" });
   #treeRoot = h("div", { class: "tree", hidden: true });
-  #rawRoot = h("pre", { class: "raw", hidden: true, tabindex: 0, role: "region", "aria-label": "Result as it comes" });
+  #rawRoot = h("pre", { class: "raw", hidden: true, tabindex: 0, role: "region", "aria-label": "Unfinished result" });
   #textRoot = h("div", { class: "markdown" });
   #calls = new CallsView(this.#callsRoot);
   #tree = new TreeView(this.#treeRoot);
@@ -111,7 +111,7 @@ export class AnswerView {
     this.#textRoot.hidden = true;
   }
 
-  /** @param {boolean} isCut less counts than was shown */
+  /** @param {boolean} isCut fewer events count than were shown */
   #end(isCut) {
     if (isCut) this.#showAgain();
     if (this.#isData && this.#treeRoot.hidden && this.answer.text) {
@@ -120,7 +120,7 @@ export class AnswerView {
         this.#showTree();
         this.#tree.apply([{ op: "set", path: "", value }]);
       } catch {
-        // Unfinished, so it is shown as it came.
+        // It is not complete JSON, so the text stays as it is.
       }
     }
     this.#text.end();

@@ -1,5 +1,5 @@
-// Owns what a question becomes: the request that is sent, and the note by which a page that opens the
-// answer later knows the question. Pure.
+// Owns the request that is sent for a question, and the note in its metadata from which a page that opens the answer
+// later knows the question. Pure.
 
 /** @typedef {"text" | "data" | "tools"} Mode */
 /**
@@ -7,11 +7,11 @@
  * @property {string} prompt
  * @property {string} model
  * @property {Mode} mode
- * @property {string | null} after the generation of the turn before
+ * @property {string | null} after the id of the generation before it
  */
 /** @typedef {{ role: "user" | "assistant", content: string }} Message */
 
-// A generation's notes may have 4 kB of JSON, and a character up to six bytes there.
+// Metadata may have 4 kB of JSON, where a character takes up to six bytes.
 const NOTED_CHARS = 600;
 
 const SCHEMA = {
@@ -43,7 +43,7 @@ const TOOLS = [
 
 /**
  * @param {Question} question
- * @param {Message[]} before what was said in the turns before
+ * @param {Message[]} before questions and answers so far
  * @returns {Record<string, any>}
  */
 export function requestOf(question, before) {
@@ -58,7 +58,7 @@ export function requestOf(question, before) {
 }
 
 /**
- * The question that a generation answers, as far as it was noted.
+ * The question of a generation, as far as its metadata has it.
  * @param {Record<string, any>} metadata
  * @param {string} model
  * @returns {Question}
@@ -67,7 +67,7 @@ export function questionOf(metadata, model) {
   const noted = metadata?.page;
   const mode = ["text", "data", "tools"].includes(noted?.mode) ? noted.mode : "text";
   return {
-    prompt: textOr(noted?.prompt, "A question asked elsewhere"),
+    prompt: textOr(noted?.prompt, "Question from another client"),
     model: textOr(noted?.model, model),
     mode,
     after: typeof noted?.after === "string" ? noted.after : null,
@@ -79,7 +79,7 @@ function textOr(value, otherwise) {
   return typeof value === "string" && value ? value : otherwise;
 }
 
-/** @param {Question} question the demo model is told in its name what to do; others are asked as they are */
+/** @param {Question} question the name of the demo model says what to do; other names stay as they are */
 function modelOf({ model, mode }) {
   return model === "demo" && mode === "tools" ? "demo;tools=2" : model;
 }

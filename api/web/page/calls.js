@@ -1,4 +1,4 @@
-// Owns showing tool calls: arguments as they grow, and what came back.
+// Owns showing tool calls: their arguments as they grow, and their results.
 
 import { appendText, h } from "./dom.js";
 import { TreeView } from "./tree.js";
@@ -9,8 +9,8 @@ import { TreeView } from "./tree.js";
  * @property {HTMLElement} element
  * @property {HTMLElement} name
  * @property {HTMLElement} state
- * @property {HTMLElement} text the arguments as they came
- * @property {HTMLElement} values the arguments as a tree, once there is one
+ * @property {HTMLElement} text the arguments as received
+ * @property {HTMLElement} values the arguments as a tree, once it exists
  * @property {TreeView} tree
  * @property {HTMLElement} result
  */
@@ -38,7 +38,7 @@ export class CallsView {
     this.#name(card, call);
   }
 
-  /** @param {ToolCall} call whose arguments are whole */
+  /** @param {ToolCall} call whose arguments are complete */
   complete(call) {
     const card = this.#card(call);
     card.text.textContent = call.arguments;

@@ -1,7 +1,7 @@
-// Owns the turns of one conversation: which follow which, and that the newest stays in view.
+// Owns the turns of one conversation: their order, and that the newest stays in view.
 //
-// Nothing of it is kept here or in the browser: each generation notes the one before it, so any page
-// that knows the last one's id can show all of them, for as long as the server keeps them.
+// The browser stores nothing of it. Each generation notes the one before it in its metadata. So any page that knows
+// the id of the last one can show them all, for as long as the server keeps them.
 
 import { Turn } from "./turn.js";
 import { questionOf, requestOf } from "./asking.js";
@@ -9,7 +9,7 @@ import { questionOf, requestOf } from "./asking.js";
 /** @typedef {import("./asking.js").Question} Question */
 /** @typedef {import("../outlive.js").Outlive} Outlive */
 
-const MOST_TURNS = 50;
+const MAX_TURNS = 50;
 const NEAR_PX = 80;
 
 /** The conversation on the page. */
@@ -34,15 +34,15 @@ export class Conversation {
     this.#onChange = onChange;
     this.#say = say;
     scroller.addEventListener("scroll", () => {
-      // Only who scrolls up himself leaves the end; growing does not.
+      // Only scrolling up stops following the end; growth does not.
       const { scrollTop, clientHeight, scrollHeight } = scroller;
       if (scrollHeight === this.#shownHeight || scrollTop + clientHeight >= scrollHeight - NEAR_PX) {
         this.#isFollowing = scrollTop + clientHeight >= scrollHeight - NEAR_PX;
       }
       onChange();
     }, { passive: true });
-    // After the browser's own layout, so that nothing here forces another; blocks that come into view
-    // and turn out larger than they were taken for are noticed as well.
+    // An observer runs after the layout of the browser, so this forces no second one. It also notices blocks that come
+    // into view and are larger than estimated.
     new ResizeObserver(() => this.#keepInView()).observe(list);
   }
 
@@ -68,12 +68,12 @@ export class Conversation {
   }
 
   /**
-   * Ask, after all that was said so far. The question is there at once, whatever the server does.
-   * @param {Omit<Question, "after">} asked
+   * Ask a question after everything so far. The page shows it at once, whatever the server does.
+   * @param {Omit<Question, "after">} question
    * @returns {Promise<string | null>} the new generation's id
    */
-  async ask(asked) {
-    const turn = this.#add({ ...asked, after: this.last?.id ?? null });
+  async ask(question) {
+    const turn = this.#add({ ...question, after: this.last?.id ?? null });
     this.follow();
     try {
       const { id } = await this.#client.create(requestOf(turn.question, this.#messagesBefore(turn)));
@@ -86,7 +86,7 @@ export class Conversation {
   }
 
   /**
-   * Ask a turn's question again, in its place; what followed it followed another answer, and goes.
+   * Ask the question of a turn again, and replace the turn. Later turns are removed, because they followed the old answer.
    * @param {Turn} turn
    * @returns {Promise<string | null>}
    */
@@ -108,9 +108,9 @@ export class Conversation {
     this.#isFollowing = true;
     /** @type {string | null} */
     let next = id;
-    /** @type {Turn | undefined} the one the next is before */
+    /** @type {Turn | undefined} the turn below the next one */
     let below;
-    for (let turns = 0; next && turns < MOST_TURNS; turns += 1) {
+    for (let turns = 0; next && turns < MAX_TURNS; turns += 1) {
       const opened = await this.#openTurn(next, below);
       if (!opened) break;
       next = opened.question.after;
@@ -131,7 +131,7 @@ export class Conversation {
     } catch (error) {
       refused = error;
     }
-    // Meanwhile another conversation may have been opened.
+    // The person may have opened another conversation meanwhile.
     if (below && this.#turns[0] !== below) return null;
     if (!below && this.#turns.length) return null;
     if (!snapshot && below) return null;

@@ -1,4 +1,4 @@
-// Owns making elements, and when they are drawn. Text is always text: nothing here takes HTML.
+// Owns making elements. Text is always text: nothing here accepts HTML.
 
 /**
  * An element with attributes and children. An attribute that is false, null or undefined is left out.
@@ -21,7 +21,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
- * One element of the page, which is there: the page is ours.
+ * An element of the page. It must exist, because the page is ours.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {new () => T} kind
@@ -29,26 +29,26 @@ export function h(tag, attributes = {}, ...children) {
  */
 export function part(id, kind) {
   const element = document.getElementById(id);
-  if (!(element instanceof kind)) throw new Error(`the page has no ${id}`);
+  if (!(element instanceof kind)) throw new Error(`the page has no element ${id}`);
   return element;
 }
 
 /**
- * Text at the end of an element: one text node grows, instead of a node a token.
+ * Append text to an element: one text node grows, instead of a new node for each token.
  * @param {Node} element @param {string} text
  */
 export function appendText(element, text) {
   const last = element.lastChild;
-  if (last instanceof Text && last.length < LONGEST_NODE) last.appendData(text);
+  if (last instanceof Text && last.length < MAX_NODE_CHARS) last.appendData(text);
   else element.appendChild(document.createTextNode(text));
 }
 
-// Growing a text node costs by its length.
-const LONGEST_NODE = 4_096;
+// The cost of growing a text node depends on its length.
+const MAX_NODE_CHARS = 4_096;
 
 /**
- * Put text on the clipboard; browsers have none for pages without TLS, and then it is selected instead.
- * @param {string} text @param {HTMLElement} button says what became of it
+ * Copy text to the clipboard. Browsers offer it only to pages with TLS.
+ * @param {string} text @param {HTMLElement} button shows the result
  */
 export async function copy(text, button) {
   const label = button.textContent;
@@ -56,7 +56,7 @@ export async function copy(text, button) {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    button.textContent = "Cannot copy here";
+    button.textContent = "Copying needs HTTPS";
   }
   setTimeout(() => { button.textContent = label; }, 1_500);
 }

@@ -1,4 +1,4 @@
-// Owns the list of conversations beside the page: what the server still keeps, newest first.
+// Owns the list of conversations beside the page: those that the server still keeps, newest first.
 
 import { questionOf } from "./asking.js";
 import { h } from "./dom.js";
@@ -9,7 +9,7 @@ import { agoWords } from "./words.js";
 
 const PAGE = 30;
 
-/** Conversations, by their newest generation. */
+/** Conversations, each shown by its newest generation. */
 export class History {
   #client;
   #list;
@@ -45,7 +45,7 @@ export class History {
       this.#next = next;
       this.#show();
     } catch {
-      // The list is a convenience; what is on the page goes on without it.
+      // The list is not essential; the rest of the page works without it.
     }
   }
 

@@ -1,5 +1,5 @@
-// Owns the page as a whole: the address says what is shown, the parts are told, and nothing is kept
-// in the browser but the name of the model, and for the tab what it may be shown with.
+// Owns the page as a whole: the address says what is shown. The browser stores only the name of the model and, for
+// this tab, the credential.
 
 import { Outlive } from "../outlive.js";
 import { Conversation } from "./conversation.js";
@@ -28,14 +28,14 @@ const link = part("link", HTMLInputElement);
 const viewers = part("viewers", HTMLElement);
 const sidebar = part("history", HTMLElement);
 const menu = part("menu", HTMLButtonElement);
-const said = part("said", HTMLElement);
+const announcement = part("announcement", HTMLElement);
 
 const conversation = new Conversation({
   client,
   list,
   scroller: part("scroll", HTMLElement),
   onChange: show,
-  say: (words) => { said.textContent = words; },
+  say: (words) => { announcement.textContent = words; },
 });
 const past = new History({
   client,
@@ -61,31 +61,31 @@ function show() {
   shownOver = !isLive;
 }
 
-/** @param {string | null} id shown from now on; the address says so */
+/** @param {string | null} id the generation to show from now on; it goes into the address */
 function go(id) {
   history.pushState(null, "", id ? `/?g=${encodeURIComponent(id)}` : "/");
   attach();
 }
 
 /**
- * An API key (`/#key=...`) or a token for one generation (`/?g=...#token=...`). Behind the `#`, because no browser
- * sends that anywhere; kept for this tab, and taken out of the address.
+ * An API key (`/#key=...`) or a token for one generation (`/?g=...#token=...`). It is after the `#`, which browsers
+ * send to no server. It is stored for this tab and removed from the address.
  */
 function credential() {
   const given = new URLSearchParams(location.hash.slice(1));
-  const found = given.get("token") ?? given.get("key");
-  if (found) {
-    sessionStorage.setItem(SECRET, found);
+  const value = given.get("token") ?? given.get("key");
+  if (value) {
+    sessionStorage.setItem(SECRET, value);
     history.replaceState(null, "", location.pathname + location.search);
   }
   return sessionStorage.getItem(SECRET);
 }
 
-/** @param {string} id @returns {Promise<string>} an address that shows it to whoever has it */
+/** @param {string} id @returns {Promise<string>} an address that shows it to everybody who has the link */
 async function linkTo(id) {
   const link = `${location.origin}/?g=${encodeURIComponent(id)}`;
   if (!secret) return link;
-  // Who was given a token can give it on, and no more than that.
+  // A viewer with a token can pass on only that token.
   return `${link}#token=${secret.startsWith("olg_") ? secret : (await client.share(id)).token}`;
 }
 
@@ -104,7 +104,7 @@ function attach() {
   void countViewers();
 }
 
-/** @param {string | null} id of the newest generation, which a reload shall show */
+/** @param {string | null} id of the newest generation, which a reload must show */
 function remember(id) {
   if (!id) return;
   history.pushState(null, "", `/?g=${encodeURIComponent(id)}`);
@@ -120,7 +120,7 @@ async function countViewers() {
     viewers.textContent = viewerWords(Math.max(1, count));
     viewers.hidden = last.isOver;
   } catch {
-    // Nobody is told how many watch while the server is away.
+    // While the server is away, the page shows no count.
     viewers.hidden = true;
   }
 }
@@ -157,7 +157,7 @@ latest.addEventListener("click", () => {
   show();
 });
 prompt.addEventListener("input", fit);
-// Enter sends, as people expect of a prompt; Shift+Enter is a new line.
+// Enter sends, as people expect; Shift+Enter makes a new line.
 prompt.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
@@ -172,9 +172,9 @@ addEventListener("keydown", (event) => {
 });
 for (const suggestion of document.querySelectorAll("[data-prompt]")) {
   suggestion.addEventListener("click", () => {
-    const { prompt: words = "", mode: wanted = "text" } = /** @type {HTMLElement} */ (suggestion).dataset;
+    const { prompt: words = "", mode: chosen = "text" } = /** @type {HTMLElement} */ (suggestion).dataset;
     prompt.value = words;
-    part(`mode-${wanted}`, HTMLInputElement).checked = true;
+    part(`mode-${chosen}`, HTMLInputElement).checked = true;
     form.requestSubmit();
   });
 }

@@ -1,8 +1,7 @@
-// Owns showing Markdown as it streams: what is written stays, so nothing flickers and a selection holds.
+// Owns showing Markdown as it streams: existing elements stay, so nothing flickers and a selection is kept.
 //
-// Text waits in a queue and is drawn once a frame, as much as fits one; a late joiner's 200 kB come
-// over several frames instead of freezing one. What a model says is never HTML, and its links lead
-// only where a link may lead.
+// Text waits in a queue, and each frame draws as much as fits. So the 200 kB of a late viewer take several frames
+// instead of freezing one. The text of a model is never HTML, and its links may only use safe addresses.
 
 import * as smd from "../vendor/streaming-markdown.js";
 import { appendText, copy, h } from "./dom.js";
@@ -11,12 +10,12 @@ import { appendText, copy, h } from "./dom.js";
 
 const SLICE_CHARS = 1_024;
 const FRAME_MS = 6;
-// What is new must be laid out in the same frame, which costs more than reading it: 200 kB in 50 frames.
+// The browser lays out new text in the same frame, which costs more than parsing it: 200 kB take 50 frames.
 const FRAME_CHARS = 4_096;
-// A paragraph is laid out anew whenever it grows, which takes longer the longer it is. What a frame
-// took beyond its due is then left free before the next one.
+// The browser lays out a growing paragraph again each time; the longer it is, the longer that takes. After a frame
+// that took longer than `SMOOTH_MS`, drawing rests for as long as that frame took, at most `MAX_REST_MS`.
 const SMOOTH_MS = 34;
-const REST_MOST_MS = 400;
+const MAX_REST_MS = 400;
 
 const HEADINGS = /** @type {const} */ (["h3", "h4", "h5", "h6", "h6", "h6"]);
 
@@ -34,7 +33,7 @@ const TAGS = {
   [smd.CODE_INLINE]: "code",
   [smd.RAW_URL]: "a",
   [smd.LINK]: "a",
-  // Not loaded: the address alone would tell a stranger who reads this, and when.
+  // Images are not loaded: the request alone would show a stranger who reads this, and when.
   [smd.IMAGE]: "a",
   [smd.LIST_UNORDERED]: "ul",
   [smd.LIST_ORDERED]: "ol",
@@ -102,8 +101,8 @@ export class MarkdownView {
     if (this.#queue) this.#draw();
     else if (this.#isEnding) this.#end();
     this.#drawnAt = now;
-    // By then this frame's layout is done, and its cost known.
-    requestAnimationFrame((next) => { this.#restMs = next - now > SMOOTH_MS ? Math.min(next - now, REST_MOST_MS) : 0; });
+    // By the next frame, the layout of this one is done and its cost is known.
+    requestAnimationFrame((next) => { this.#restMs = next - now > SMOOTH_MS ? Math.min(next - now, MAX_REST_MS) : 0; });
   }
 
   /** @param {string} text */
@@ -112,7 +111,7 @@ export class MarkdownView {
       if (this.#parser) smd.parser_write(this.#parser, text);
       else appendText(this.#root, text);
     } catch {
-      // A text this parser cannot follow is still a text.
+      // If this parser fails on a text, show the text as it is.
       this.#parser = null;
       this.#root.append(h("pre", {}, text));
     }
@@ -216,8 +215,8 @@ function describe(node, attribute, value) {
 }
 
 /**
- * Whether a model's link may be one. Read as the browser will read it, and without a base: a relative
- * address of a model's would be one of ours.
+ * Whether a link of a model is safe. Parsed as browsers do, but without a base: a relative address would lead to
+ * our own server.
  * @param {string} address
  */
 export function isLink(address) {

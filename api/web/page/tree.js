@@ -1,15 +1,15 @@
-// Owns showing a JSON value that grows: each op touches the one place that it changes.
+// Owns showing a JSON value that grows: each op touches only the element that it changes.
 
 import { partsOf } from "../ops.js";
 import { appendText, h } from "./dom.js";
 
 /**
  * @typedef {object} Branch one value in the tree
- * @property {HTMLElement} element what shows it
- * @property {Map<string, Branch>} children by key or index; empty for what has none
+ * @property {HTMLElement} element the element that shows it
+ * @property {Map<string, Branch>} children by key or index; empty for a plain value
  */
 
-/** One value in an element. */
+/** Shows one value in an element. */
 export class TreeView {
   #root;
   /** @type {Map<string, Branch>} the whole value, under "" */

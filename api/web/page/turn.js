@@ -1,4 +1,4 @@
-// Owns one turn: a question, its answer being watched, and what may be done with it.
+// Owns one turn of the conversation: a question, its answer as it grows, and the buttons for it.
 
 import { OutliveError, isTerminal } from "../outlive.js";
 import { AnswerView } from "./answerview.js";
@@ -11,9 +11,9 @@ import { connectionWords, endWords, measureWords, restartWords, stateWords } fro
 /**
  * @typedef {object} Surroundings
  * @property {Outlive} client
- * @property {() => void} onChange it began, or ended
- * @property {(turn: Turn) => void} onAgain its question is to be asked again
- * @property {(words: string) => void} say aloud, to those who cannot see
+ * @property {() => void} onChange called when it begins or ends
+ * @property {(turn: Turn) => void} onAgain called to ask its question again
+ * @property {(words: string) => void} say announces words to screen readers
  */
 
 const TICK_MS = 500;
@@ -24,7 +24,7 @@ export class Turn {
   #view;
   #leaving = new AbortController();
   #notice = h("p", { class: "notice", hidden: true });
-  #road = h("p", { class: "notice road", hidden: true });
+  #connectionNotice = h("p", { class: "notice connection", hidden: true });
   #end = h("p", { class: "ending", hidden: true });
   #state = h("span", { class: "state" }, "Sending…");
   #measures = h("span", { class: "measures" });
@@ -41,14 +41,14 @@ export class Turn {
   constructor(question, around) {
     this.#around = around;
     this.question = question;
-    /** @type {string | null} of the generation, once there is one */
+    /** @type {string | null} the id of the generation, once it exists */
     this.id = null;
     this.isOver = false;
     this.#view = new AnswerView({ isData: question.mode === "data" });
     this.#copy.addEventListener("click", () => copy(this.answer.text || this.answer.refusal, this.#copy));
-    // Not a live region: a screen reader would read every token. What matters is said by `say`.
+    // Not a live region, because a screen reader would read every token. `say` announces what matters.
     this.#article = h("article", { class: "answer", "aria-label": "Answer", "aria-busy": "true" },
-      this.#notice, ...this.#view.elements, this.#end, this.#road,
+      this.#notice, ...this.#view.elements, this.#end, this.#connectionNotice,
       h("footer", {}, this.#state, this.#measures, h("span", { class: "actions" }, this.#stop, this.#copy, this.#again)));
     this.element = h("li", { class: "turn" },
       h("div", { class: "question" }, h("span", { class: "visually-hidden" }, "You asked: "), question.prompt), this.#article);
@@ -59,8 +59,8 @@ export class Turn {
   }
 
   /**
-   * Watch the generation that answers it.
-   * @param {string} id @param {{ startedAt?: number | null, finishedAt?: number | null }} [times] in ms, for what began before
+   * Watch the generation that answers the question.
+   * @param {string} id @param {{ startedAt?: number | null, finishedAt?: number | null }} [times] in ms, for a generation that began before
    */
   async watch(id, { startedAt, finishedAt } = {}) {
     this.id = id;
@@ -75,7 +75,7 @@ export class Turn {
         signal: this.#leaving.signal,
         onEvent: (event) => this.#take(event),
         onConnection: (connection) => {
-          this.#tell(this.#road, this.isOver ? "" : connectionWords(connection));
+          this.#tell(this.#connectionNotice, this.isOver ? "" : connectionWords(connection));
           this.#article.dataset.connection = connection.state;
         },
       }).done;
@@ -84,11 +84,11 @@ export class Turn {
     }
   }
 
-  /** @param {unknown} error why there is no answer, and will be none */
+  /** @param {unknown} error why the question gets no answer */
   refuse(error) {
     const isGone = error instanceof OutliveError && error.status === 410;
-    const message = error instanceof OutliveError ? error.message : "The server cannot be reached.";
-    this.#finish(isGone ? "This answer is no longer kept." : message, "failed");
+    const message = error instanceof OutliveError ? error.message : "The server cannot be reached. Check the connection and try again.";
+    this.#finish(isGone ? "This answer was deleted, or its retention has ended." : message, "failed");
   }
 
   async stop() {
@@ -99,11 +99,11 @@ export class Turn {
       await this.#around.client.cancel(this.id);
     } catch {
       this.#stop.disabled = this.isOver;
-      this.#tell(this.#road, "It could not be stopped: the server cannot be reached.");
+      this.#tell(this.#connectionNotice, "The answer was not stopped, because the server cannot be reached. Try again.");
     }
   }
 
-  /** Watch no more; the generation goes on. */
+  /** Stop watching; the generation goes on. */
   leave() {
     this.#leaving.abort();
     clearInterval(this.#ticking);
@@ -119,12 +119,12 @@ export class Turn {
       if (data.attempt === 1) this.#around.say("Answering.");
     } else if (type === "reset") {
       this.#tokens = 0;
-      this.#tell(this.#notice, "The answer was read again from its beginning.");
+      this.#tell(this.#notice, "The page lost its position, so the answer was read again from the beginning.");
     } else if (isTerminal(type)) {
       this.#finish(endWords(this.answer), this.answer.status);
       return;
     } else if (id && type !== "queued") {
-      // A folded event stands for as many as its range.
+      // A folded event counts as many events as its range has.
       this.#tokens += Number.isInteger(data.from) ? Number(id.split("-")[1]) - data.from + 1 : 1;
     }
     this.#show();
@@ -139,7 +139,7 @@ export class Turn {
     this.#article.dataset.status = status;
     this.#end.textContent = words;
     this.#end.hidden = !words;
-    this.#road.hidden = true;
+    this.#connectionNotice.hidden = true;
     this.#stop.hidden = true;
     this.#copy.hidden = !(this.answer.text || this.answer.refusal);
     this.#again.hidden = false;

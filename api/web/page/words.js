@@ -1,37 +1,37 @@
-// Owns the words in which the page says what happens. Pure.
+// Owns the texts by which the page says what happens. Pure.
 
 /** @typedef {import("../outlive.js").Answer} Answer */
 /** @typedef {import("../outlive.js").Connection} Connection */
 
 /** @type {Record<string, string>} */
 const RESTARTS = {
-  worker_lost: "The worker was lost. Another one has started the answer again.",
-  worker_shutdown: "The worker was replaced. Another one has started the answer again.",
-  upstream_interrupted: "The provider broke off. The answer has been started again.",
+  worker_lost: "The worker was lost. Another worker starts the answer again.",
+  worker_shutdown: "The worker was replaced. Another worker starts the answer again.",
+  upstream_interrupted: "The provider broke off. The worker starts the answer again.",
 };
 
 /** @type {Record<string, string>} */
 const FINISHES = {
   length: "The answer ends here because it reached its length limit.",
   content_filter: "The provider's content filter ended the answer.",
-  tool_calls: "The model waits for these tools to be run.",
+  tool_calls: "The model waits for the results of these tools.",
 };
 
 /** @param {string} reason why there is a new attempt @returns {string} */
 export function restartWords(reason) {
-  return RESTARTS[reason] ?? "The answer has been started again.";
+  return RESTARTS[reason] ?? "The answer starts again.";
 }
 
-/** @param {Connection} connection @returns {string} empty while there is nothing to say */
+/** @param {Connection} connection @returns {string} empty if the connection is fine */
 export function connectionWords({ state, failures }) {
   const isOffline = globalThis.navigator?.onLine === false;
   if (state === "waiting" || (state === "connecting" && failures > 0)) {
-    return isOffline ? "You are offline. The answer goes on without you." : "Reconnecting… The answer goes on meanwhile.";
+    return isOffline ? "You are offline. The answer continues on the server." : "Reconnecting… The answer continues on the server.";
   }
   return "";
 }
 
-/** @param {Answer} answer @returns {string} what is being done now */
+/** @param {Answer} answer @returns {string} what happens now */
 export function stateWords(answer) {
   if (answer.status === "queued") return "Waiting for a worker…";
   if (answer.toolCalls.some((call) => call.done && !call.result)) return "Running tools…";
@@ -39,11 +39,11 @@ export function stateWords(answer) {
   return answer.reasoning ? "Thinking…" : "Starting…";
 }
 
-/** @param {Answer} answer @returns {string} how it ended, where that is not obvious */
+/** @param {Answer} answer @returns {string} how it ended, if that is not obvious */
 export function endWords(answer) {
   if (answer.status === "cancelled") return "Stopped.";
-  if (answer.status === "failed") return `${answer.error?.message ?? "It failed."}`;
-  if (answer.violations.length) return `The result does not fit its schema: ${answer.violations[0].message}`;
+  if (answer.status === "failed") return `${answer.error?.message ?? "The answer failed."}`;
+  if (answer.violations.length) return `The result does not match its schema: ${answer.violations[0].message}`;
   if (answer.finishReason === "tool_calls" && answer.toolCalls.every((call) => call.result)) return "";
   return FINISHES[answer.finishReason ?? ""] ?? "";
 }
@@ -63,7 +63,7 @@ export function measureWords({ seconds, tokens, usage }) {
   return words;
 }
 
-/** @param {number} viewers others and us @returns {string} */
+/** @param {number} viewers including this one @returns {string} */
 export function viewerWords(viewers) {
   return viewers === 1 ? "1 viewer" : `${viewers} viewers`;
 }

@@ -1,8 +1,8 @@
 /** @param {string} type whether an event of this type is the last one */
 export function isTerminal(type: string): boolean;
-/** What one generation has said so far. */
+/** The answer of one generation so far. */
 export class Answer {
-    /** @type {string | null} the id of the last event taken in */
+    /** @type {string | null} the id of the last applied event */
     cursor: string | null;
     /** @type {Status} */
     status: Status;
@@ -10,11 +10,11 @@ export class Answer {
     text: string;
     reasoning: string;
     refusal: string;
-    /** @type {ToolCall[]} in the order of their index */
+    /** @type {ToolCall[]} ordered by index */
     toolCalls: ToolCall[];
-    /** @type {Record<string, any>} the values so far: of `output`, and of tool calls' arguments by id */
+    /** @type {Record<string, any>} the JSON values so far: under `output`, and the arguments of tool calls under their ids */
     json: Record<string, any>;
-    /** @type {Violation[]} what is wrong with the values at the end */
+    /** @type {Violation[]} schema violations of the final values */
     violations: Violation[];
     /** @type {Record<string, any> | null} */
     usage: Record<string, any> | null;
@@ -22,13 +22,13 @@ export class Answer {
     finishReason: string | null;
     /** @type {Failure | null} */
     error: Failure | null;
-    /** Whether nothing more will be said. */
+    /** Whether the generation has ended. */
     get isClosed(): boolean;
     /**
-     * Take in the next event. Types it does not know only move the cursor.
+     * Apply the next event. An unknown type only moves the cursor.
      * @param {OutliveEvent} event
      * @returns {this}
-     * @throws {RangeError} when the event does not fit what was taken in: something is missing, or too much
+     * @throws {RangeError} if the event does not fit those before it: an event is missing, or too many came
      */
     apply(event: OutliveEvent): this;
     #private;
@@ -40,7 +40,7 @@ export type ToolCall = {
     id: string | null;
     name: string | null;
     /**
-     * the pieces so far, or the whole once `done`
+     * the pieces so far; complete once `done`
      */
     arguments: string;
     done: boolean;

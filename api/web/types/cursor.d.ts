@@ -1,17 +1,17 @@
 /**
  * @param {string} id
- * @returns {Place | null} null when it is no cursor
+ * @returns {Position | null} null if it is not a cursor
  */
-export function placeOf(id: string): Place | null;
+export function positionOf(id: string): Position | null;
 /**
- * Whether an event may be taken after what was seen. A folded one covers the seqs from `data.from` on.
- * @param {Place | null} seen null: nothing yet
- * @param {Place} place
+ * Whether an event may follow the last one seen. A folded event covers the seqs from `data.from` on.
+ * @param {Position | null} seen null if none was seen
+ * @param {Position} position
  * @param {any} data
  * @returns {Step}
  */
-export function stepTo(seen: Place | null, place: Place, data: any): Step;
-export type Place = {
+export function stepTo(seen: Position | null, position: Position, data: any): Step;
+export type Position = {
     epoch: bigint;
     seq: bigint;
 };

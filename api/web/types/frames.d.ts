@@ -1,10 +1,10 @@
-/** Bytes in, events out, however the bytes are cut. */
+/** Bytes in, events out, however the bytes are split. */
 export class FrameReader {
-    /** The wait before the next connection that the server asked for, once it did.
+    /** The wait before the next connection, if the server asked for one.
      * @type {number | null} */
     retryMs: number | null;
     /**
-     * The events completed by these bytes. An unfinished one is kept; at the end of the stream it is lost.
+     * The events that these bytes complete. An unfinished one is kept; at the end of the stream it is lost.
      * @param {Uint8Array} bytes
      * @returns {OutliveEvent[]}
      */

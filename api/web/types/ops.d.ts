@@ -3,17 +3,17 @@
  * @param {any} value the value so far; undefined before the first op
  * @param {Op[]} ops
  * @returns {any} the value now
- * @throws {RangeError} when an op does not fit the value: a client that has lost its place must not guess
+ * @throws {RangeError} if an op does not fit the value: a client that missed an event must not guess
  */
 export function applyOps(value: any, ops: Op[]): any;
 /**
- * The parts of a JSON Pointer (RFC 6901), the whole value's "" first.
+ * The parts of a JSON Pointer (RFC 6901). The first is "", the whole value.
  * @param {string} path
  * @returns {string[]}
  */
 export function partsOf(path: string): string[];
 /**
- * An op whose value is nobody else's, so that the next op does not change an event already seen.
+ * An op with its own copy of the value, so that a later op does not change an event that was already seen.
  * @param {Op} op
  * @returns {Op}
  */

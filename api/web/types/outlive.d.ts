@@ -1,11 +1,11 @@
 export { OutliveError } from "./errors.js";
-/** Outlive at one address. */
+/** The client of one Outlive server. */
 export class Outlive {
     /** @param {Options} [options] */
     constructor({ baseUrl, headers, fetch }?: Options);
     /**
-     * Ask for an answer. Asks again while nobody answers; one key makes sure that only one is made.
-     * @param {Record<string, any>} request an OpenAI Chat Completions request, and what Outlive adds to it
+     * Create a generation. Retries while the server cannot be reached; one key makes sure that only one is created.
+     * @param {Record<string, any>} request an OpenAI Chat Completions request, with the fields that Outlive adds
      * @param {{ idempotencyKey?: string, signal?: AbortSignal }} [options]
      * @returns {Promise<Created>}
      * @throws {OutliveError}
@@ -15,7 +15,7 @@ export class Outlive {
         signal?: AbortSignal;
     }): Promise<Created>;
     /**
-     * The answer so far, in one piece; its `cursor` is the `after` with which `watch` continues.
+     * The whole answer so far. `watch` continues from it if its `cursor` is given as `after`.
      * @param {string} id
      * @param {{ signal?: AbortSignal }} [options]
      * @returns {Promise<Record<string, any>>}
@@ -24,7 +24,7 @@ export class Outlive {
         signal?: AbortSignal;
     }): Promise<Record<string, any>>;
     /**
-     * How many watch it now.
+     * How many viewers watch a generation now.
      * @param {string} id
      * @param {{ signal?: AbortSignal }} [options]
      * @returns {Promise<number>}
@@ -44,18 +44,18 @@ export class Outlive {
         signal?: AbortSignal;
     }): Promise<Page>;
     /**
-     * Stop it, for everybody.
+     * Stop a generation, for all its viewers.
      * @param {string} id
-     * @returns {Promise<Status>} how it ended, which may be otherwise
+     * @returns {Promise<Status>} how it ended; it may have completed or failed before
      */
     cancel(id: string): Promise<Status>;
     /**
-     * A token with which somebody else may watch it, or watch and cancel.
+     * Make a token that lets others watch a generation, or watch and cancel it.
      * @param {string} id
-     * @param {{ rights?: "view" | "view+cancel", expires_s?: number }} [asked]
+     * @param {{ rights?: "view" | "view+cancel", expires_s?: number }} [options]
      * @returns {Promise<{ token: string, rights: string, expires_at: number }>}
      */
-    share(id: string, asked?: {
+    share(id: string, options?: {
         rights?: "view" | "view+cancel";
         expires_s?: number;
     }): Promise<{
@@ -64,13 +64,13 @@ export class Outlive {
         expires_at: number;
     }>;
     /**
-     * Stop it if need be, and forget it.
+     * Delete a generation; if it still runs, stop it first.
      * @param {string} id
      * @returns {Promise<void>}
      */
     delete(id: string): Promise<void>;
     /**
-     * Every event after a cursor, then each new one as it happens, to the terminal. Iterate, or give
+     * Every event after a cursor, then each new one as it happens, until the terminal. Iterate over the result, or give
      * `onEvent` and await `done`.
      * @param {string} id
      * @param {WatchOptions} [options]
@@ -79,14 +79,14 @@ export class Outlive {
     watch(id: string, options?: WatchOptions): Watch;
     #private;
 }
-/** One generation being watched. */
+/** The events of one generation. */
 export class Watch {
     /**
      * @param {AsyncGenerator<OutliveEvent, void, void>} events
      * @param {(event: OutliveEvent) => void} [onEvent]
      */
     constructor(events: AsyncGenerator<OutliveEvent, void, void>, onEvent?: (event: OutliveEvent) => void);
-    /** Settles at the end, when `onEvent` was given: rejects with what the server refused, or `onEvent` threw. */
+    /** With `onEvent`: resolves at the end, and rejects if the server refuses or `onEvent` throws. */
     done: Promise<void>;
     [Symbol.asyncIterator](): AsyncGenerator<import("./frames.js").OutliveEvent, void, void>;
     #private;
@@ -119,7 +119,7 @@ export type Page = {
 };
 export type Options = {
     /**
-     * of the API; the page's own server without it
+     * of the API; without it the server of the page
      */
     baseUrl?: string | undefined;
     /**
@@ -127,7 +127,7 @@ export type Options = {
      */
     headers?: Record<string, string> | undefined;
     /**
-     * instead of the global one
+     * used instead of the global one
      */
     fetch?: typeof fetch | undefined;
 };

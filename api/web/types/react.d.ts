@@ -1,7 +1,7 @@
 /**
- * One generation's answer as it is made. Renders at most once a frame, however many events come.
- * @param {string | null | undefined} id nothing is watched without one
- * @param {{ client?: Outlive }} [options] a client that stays the same one between renders
+ * The answer of one generation as it grows. Renders at most once a frame, however many events come.
+ * @param {string | null | undefined} id without an id nothing is watched
+ * @param {{ client?: Outlive }} [options] `client` must be the same object in every render
  * @returns {Watched}
  */
 export function useGeneration(id: string | null | undefined, { client }?: {
@@ -10,12 +10,12 @@ export function useGeneration(id: string | null | undefined, { client }?: {
 export type Connection = import("./outlive.js").Connection;
 export type Watched = {
     /**
-     * grows in place; what holds it is new after every change
+     * grows in place; the object that holds it is new after every change
      */
     answer: Answer;
     connection: Connection | null;
     /**
-     * what ended the watching without a terminal
+     * the error that ended watching without a terminal
      */
     refused: Error | null;
 };

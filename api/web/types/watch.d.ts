@@ -1,42 +1,42 @@
 /**
- * The events of one generation, to the terminal.
+ * The events of one generation, until the terminal.
  * @param {Open} open
  * @param {WatchOptions} options
  * @returns {AsyncGenerator<OutliveEvent, void, void>}
- * @throws {OutliveError} when the server refuses for good
+ * @throws {OutliveError} if the server refuses for good
  */
 export function follow(open: Open, options: WatchOptions): AsyncGenerator<OutliveEvent, void, void>;
 export type OutliveEvent = import("./frames.js").OutliveEvent;
 /**
- * What became of the connection: for showing, not for deciding.
+ * The state of the connection, to be shown to people.
  */
 export type Connection = {
     state: "connecting" | "open" | "waiting" | "ended";
     /**
-     * connections lost in a row without an event between them
+     * lost connections in a row, without an event in between
      */
     failures: number;
     /**
-     * until the next connection, while waiting
+     * time until the next connection, in state `waiting`
      */
     waitMs: number;
 };
 export type WatchOptions = {
     /**
-     * the last event id seen; everything from the start without it
+     * the id of the last event seen; without it everything from the start
      */
     after?: string | undefined;
     /**
-     * ends the watching; never the generation
+     * ends watching, never the generation
      */
     signal?: AbortSignal | undefined;
     /**
-     * starts at once and is told every event
+     * called with every event; with it watching starts at once
      */
     onEvent?: ((event: OutliveEvent) => void) | undefined;
     onConnection?: ((connection: Connection) => void) | undefined;
     /**
-     * a connection without a byte for this long is dead; three heartbeats
+     * a connection without a byte for this long counts as dead; by default three heartbeats
      */
     silenceMs?: number | undefined;
 };

@@ -1,1 +1,1 @@
-"""What people would write instead, as the tutorials have it; `make bench` measures it beside us."""
+"""What people would write instead, as tutorials show it; `make bench` measures it beside Outlive."""

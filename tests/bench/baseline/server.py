@@ -1,6 +1,6 @@
 """The usual way to show a Redis Stream to browsers: sse-starlette, and one XREAD per viewer.
 
-What tutorials and answers on the web have, with nothing left out to make it slow: blocking reads
+As tutorials on the web show it, and not made slower than they are: blocking reads
 of up to 100 entries, resumption by Last-Event-ID, pings, uvloop and httptools. Run by
 `python -m tests.bench.baseline.server --port 8000`; needs OUTLIVE_REDIS_URL.
 """

@@ -32,7 +32,7 @@ async def main(model: str, count: int) -> None:
     print("worker done", flush=True)
     await redis.aclose()
     await client.close()
-    # Whoever measures reads the CPU time of a process that is still there.
+    # The benchmark reads the CPU time of a running process, so do not exit.
     await asyncio.Event().wait()
 
 

@@ -1,9 +1,9 @@
-"""Owns how a process of ours is made to stand still from inside: `sitecustomize.py` beside this."""
+"""Owns how a test blocks the event loop of a process of ours: `sitecustomize.py` beside this file."""
 
 from pathlib import Path
 from typing import Final
 
-WEDGED_S: Final = 2.5
+BLOCKED_S: Final = 2.5
 
-ENVIRON: Final = {"PYTHONPATH": str(Path(__file__).parent), "CHAOS_WEDGED_S": str(WEDGED_S)}
-"""For the process that shall react to SIGUSR1. Its own directory, so that nothing else is found there."""
+ENVIRON: Final = {"PYTHONPATH": str(Path(__file__).parent), "CHAOS_BLOCKED_S": str(BLOCKED_S)}
+"""For the process that blocks on SIGUSR1. The directory is its own, so that Python imports nothing else from it."""

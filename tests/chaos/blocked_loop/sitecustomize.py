@@ -8,4 +8,4 @@ import os
 import signal
 import time
 
-signal.signal(signal.SIGUSR1, lambda *_: time.sleep(float(os.environ["CHAOS_WEDGED_S"])))
+signal.signal(signal.SIGUSR1, lambda *_: time.sleep(float(os.environ["CHAOS_BLOCKED_S"])))

@@ -21,10 +21,10 @@ from outlive.worker.publishing.publication import Publication
 from tests.integration.logs import TENANT, expire_lease, new_generation, server_ms, set_meta, whole_log
 from tests.integration.model.known import OPEN, UNKNOWN
 from tests.integration.model.replica import Replica
-from tests.integration.model.viewer import Viewer
+from tests.integration.model.viewer import ModelViewer
 from tests.integration.model.witness import Witness
 from tests.integration.model.worker import Worker, late_batch
-from tests.support.metrics_reading import unread
+from tests.support.metrics_reading import unread_worker_metrics
 from tests.support.transcript import Transcript
 
 _STEPS: Final = 80
@@ -44,8 +44,8 @@ class Run:
         )
         self.id = self.new.id
         self.log = Witness(redis, keys, rng, meanwhile=self._interfere)
-        self.viewers: list[Viewer] = []
-        self.late: list[Viewer] = []
+        self.viewers: list[ModelViewer] = []
+        self.late: list[ModelViewer] = []
         """Those that joined when all was over."""
         self.attempts: list[Publication] = []
         self.lost: dict[Cursor, Logged] = {}
@@ -197,7 +197,7 @@ class Run:
         if reply.code is ReplyCode.PAST_DEADLINE:
             await self.log.fail(self.id, "deadline_exceeded", "late", retryable=True)
         elif reply.code in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
-            await fail_lost(self.log, unread(), self.id, reply.reason)
+            await fail_lost(self.log, unread_worker_metrics(), self.id, reply.reason)
 
     async def _finish(self) -> None:
         for _ in range(self.rng.randint(1, 2)):
@@ -217,8 +217,8 @@ class Run:
         seen = [frame.id for viewer in self.viewers for frame in viewer.transcript.frames if frame.id]
         self._join(Cursor.parse(self.rng.choice(seen)) if seen and self.rng.random() < 0.3 else START)
 
-    def _join(self, after: Cursor) -> Viewer:
-        viewer = Viewer(Transcript(self.id, f"viewer {len(self.viewers)}", after), self._reader, self.rng)
+    def _join(self, after: Cursor) -> ModelViewer:
+        viewer = ModelViewer(Transcript(self.id, f"viewer {len(self.viewers)}", after), self._reader, self.rng)
         self.viewers.append(viewer)
         return viewer
 

@@ -18,7 +18,7 @@ _PATIENCE: Final = 3
 
 
 @dataclass
-class Viewer:
+class ModelViewer:
     """One viewer over any number of connections."""
 
     transcript: Transcript

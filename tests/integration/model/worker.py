@@ -16,7 +16,7 @@ from outlive.worker.publishing.outbox import Outbox, OutboxLimits
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.model.witness import LIMITS, Witness
-from tests.support.metrics_reading import unread
+from tests.support.metrics_reading import unread_worker_metrics
 
 _TEXTS: Final = ("a", "bc", "日本", "\U0001f600", "\n", "\u2028", " d ")
 _MAX_EVENTS: Final = 40
@@ -45,7 +45,7 @@ class Worker:
             except LogUnavailable:
                 continue
         if taken.code in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
-            await fail_lost(self._log, unread(), generation_id, taken.reason)
+            await fail_lost(self._log, unread_worker_metrics(), generation_id, taken.reason)
         if taken.code is not ReplyCode.OK:
             return None
         publication = self._publisher.open(generation_id, token, taken)
@@ -97,7 +97,7 @@ class Worker:
         return over
 
     def _start(self) -> Publisher:
-        return Publisher(self._log, _OUTBOX, unread(), lease_s=LIMITS.lease_s, full_s=LIMITS.lease_s)
+        return Publisher(self._log, _OUTBOX, unread_worker_metrics(), lease_s=LIMITS.lease_s, full_s=LIMITS.lease_s)
 
     def _over(self) -> list[Publication]:
         over = [p for p in self.attempts if p.answer is not None]

@@ -1,6 +1,6 @@
-"""Owns a server behind a proxy that does what our API never would: break off, hang, trickle.
+"""Owns an HTTP server whose every response the test writes, also such as our API never would: broken off, stalled.
 
-What a proxy makes of that is the proxy's rule, not the API's. Knows just enough of HTTP/1.1.
+It stands behind a proxy, or in for a provider, a trace collector or an issuer. Knows just enough of HTTP/1.1.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from tests.support.ports import claim_port, release_port
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReceivedRequest:
     """One request as it arrived."""
 
     line: str
@@ -21,17 +21,17 @@ class Asked:
     body: bytes
 
 
-Answer = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
-"""Writes the answer; the connection is closed when it returns."""
+Respond = Callable[[ReceivedRequest, asyncio.StreamWriter], Awaitable[None]]
+"""Writes the response; the server closes the connection when it returns."""
 
 
-class Origin:
-    """One such server; `answer` may be exchanged between requests."""
+class ScriptedServer:
+    """One such server; a test may replace `respond` between requests."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, respond: Respond) -> None:
+        self.respond = respond
         self.port = claim_port()
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.open = 0
         self._server: asyncio.Server | None = None
@@ -55,29 +55,29 @@ class Origin:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # Not by the task: one that is cancelled before it begins closes nothing.
+        # The task cannot close it: a task that is cancelled before it begins runs no code.
         task.add_done_callback(lambda _: writer.close())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
         try:
-            asked = await _read(reader)
-            self.asked.append(asked)
-            await self.answer(asked, writer)
+            request = await _read(reader)
+            self.requests.append(request)
+            await self.respond(request, writer)
         except (OSError, asyncio.IncompleteReadError):
-            pass  # The proxy has left, which is its right.
+            pass  # The client has left, as it may.
         finally:
             self.open -= 1
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked:
+async def _read(reader: asyncio.StreamReader) -> ReceivedRequest:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-    return Asked(head[0], headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+    return ReceivedRequest(head[0], headers, await reader.readexactly(int(headers.get("content-length", "0"))))
 
 
-def answer_of(*headers: str, body: bytes = b"") -> bytes:
-    """A whole answer with status 200."""
+def whole_response(*headers: str, body: bytes = b"") -> bytes:
+    """A whole response with status 200."""
     lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
     return "\r\n".join(lines).encode() + body

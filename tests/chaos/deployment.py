@@ -1,7 +1,7 @@
 """Owns the processes of a fault test: two API processes, workers, a model, and Redis with a replica.
 
-Each process of ours reaches Redis through a link of its own, so that a fault can meet one alone.
-Knows nothing of what goes wrong or of who watches.
+Each process of ours reaches Redis through a link of its own, so that a fault can hit one process alone.
+Knows nothing of the fault or of the viewers.
 """
 
 import asyncio
@@ -12,53 +12,55 @@ from typing import Any, Final, Self
 from redis.asyncio import Redis
 
 from tests.chaos import blocked_loop
-from tests.chaos.redis_tap import Command, Said, Tap, Trap
+from tests.chaos.redis_tap import Command, Tap, TappedCommand, Trap
 from tests.support.processes import START_S, OsProcess
 from tests.support.redis_server import RedisServer
 from tests.support.stack import ApiProcess, Stack, WorkerProcess
-from tests.support.tcp_fault_proxy import FaultProxy
+from tests.support.tcp_fault_proxy import TcpFaultProxy
 from tests.support.waiting import until
 
 LEASE_S: Final = 1.0
 
 
 class Link:
-    """One process's way to Redis, and what it says on it."""
+    """The connections of one process to Redis, and the record of what it sends there."""
 
     def __init__(self, process: OsProcess, port: int) -> None:
         self.process = process
         self.tap = Tap()
-        self.proxy = FaultProxy(port, self.tap.watch)
+        self.proxy = TcpFaultProxy(port, self.tap.observe)
         process.environ["OUTLIVE_REDIS_URL"] = f"redis://127.0.0.1:{self.proxy.port}/0"
 
 
-class Catch:
-    """A trap on every worker; the first to step in is caught."""
+class WorkerTrap:
+    """A trap on every worker. It holds the first worker that sends a matching command."""
 
     def __init__(self, traps: Mapping[WorkerProcess, Trap]) -> None:
         self._traps = traps
 
     async def worker(self) -> WorkerProcess:
-        """Whoever stepped in; the others go free."""
-        caught = await until(lambda: [w for w, trap in self._traps.items() if trap.sprung.is_set()], START_S, "a catch")
+        """Wait until a worker is held, release the others, and return that worker."""
+        held = await until(
+            lambda: [w for w, trap in self._traps.items() if trap.sprung.is_set()], START_S, "a held worker"
+        )
         for worker, trap in self._traps.items():
-            if worker is not caught[0]:
+            if worker is not held[0]:
                 trap.release()
-        return caught[0]
+        return held[0]
 
-    def free(self) -> None:
-        """What was held goes on."""
+    def release(self) -> None:
+        """Let the held command go on."""
         for trap in self._traps.values():
             trap.release()
 
-    def lose(self) -> None:
-        """What was held never arrives; its connection ends."""
+    def drop(self) -> None:
+        """Drop the held command, and end its connection."""
         for trap in self._traps.values():
             trap.release(passes=False)
 
 
-class Fleet:
-    """Starts whole and can be made whole again after a fault."""
+class Deployment:
+    """Starts complete, and can be repaired after a fault."""
 
     def __init__(
         self,
@@ -86,14 +88,14 @@ class Fleet:
         for worker in self.workers:
             worker.environ |= blocked_loop.ENVIRON
         self.replica_environ = dict(replica_environ or {})
-        """Of the next replica."""
+        """Environment of the next replica."""
         self.has_replica = replica
         self.replica: RedisServer | None = None
-        self.replication: FaultProxy | None = None
+        self.replication: TcpFaultProxy | None = None
 
     @property
     def redis(self) -> RedisServer:
-        """The primary of now."""
+        """The current primary."""
         return self.stack.redis
 
     @property
@@ -106,7 +108,7 @@ class Fleet:
 
     @property
     def living_apis(self) -> list[int]:
-        """Which API processes can be asked."""
+        """The numbers of the API processes that run."""
         return [i for i, api in enumerate(self.apis) if api.running]
 
     @property
@@ -138,26 +140,26 @@ class Fleet:
     ) -> None:
         await self._stop()
 
-    async def revive(self, *processes: OsProcess) -> None:
-        """Start those of these that do not run, and wait until they work."""
+    async def start_stopped(self, *processes: OsProcess) -> None:
+        """Start those of these processes that do not run, and wait until they are ready."""
         await asyncio.gather(*(process.start() for process in processes if not process.running))
 
-    async def mend(self) -> None:
-        """Everything runs, every link is whole, nothing is held."""
+    async def repair(self) -> None:
+        """Make every process run and every link work, and hold nothing."""
         if self.replication is not None:
             self.replication.heal()
         for link in self._links.values():
             link.process.resume()
             link.tap.clear()
             link.proxy.heal()
-        await self.revive(self.redis)
-        await self.revive(*self.workers, *self.apis)
+        await self.start_stopped(self.redis)
+        await self.start_stopped(*self.workers, *self.apis)
         if self.has_replica and self.replica is None:
             await self.add_replica()
 
     async def add_replica(self) -> None:
-        """A replica of the primary, behind a link of its own, and wait until it follows."""
-        self.replication = FaultProxy(self.redis.port)
+        """Start a replica of the primary behind a link of its own, and wait until it follows."""
+        self.replication = TcpFaultProxy(self.redis.port)
         await self.replication.start()
         following = ["--replicaof", "127.0.0.1", str(self.replication.port)]
         self.replica = RedisServer(tcp=True, options=following, name="replica")
@@ -171,37 +173,37 @@ class Fleet:
             await until(follows, 20, "the replica follows")
 
     async def promote(self) -> None:
-        """The primary dies; the replica takes its place, and its address."""
+        """Kill the primary; the replica takes over its role and its address."""
         assert self.replica is not None
         assert self.replication is not None
-        former, self.stack.redis = self.redis, self.replica
-        former.kill()
+        old_primary, self.stack.redis = self.redis, self.replica
+        old_primary.kill()
         await self.replication.stop()
         async with self.client() as redis:
             await redis.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]
         for link in self._links.values():
             link.proxy.target = self.redis.port
             link.proxy.cut()
-        await former.stop()
+        await old_primary.stop()
         self.replica = self.replication = None
 
     def client(self, server: RedisServer | None = None) -> Redis:
-        """A connection past all links."""
+        """A connection that bypasses all links."""
         client: Redis = Redis.from_url((server or self.redis).url, decode_responses=True)
         return client
 
-    def takes(self, generation_id: str) -> list[tuple[WorkerProcess, Said]]:
-        """Every `take` of this generation that was answered OK, the earliest first."""
-        found = [
-            (worker, said)
+    def takes(self, generation_id: str) -> list[tuple[WorkerProcess, TappedCommand]]:
+        """Every `take` of this generation that Redis accepted, the earliest first."""
+        takes = [
+            (worker, tapped)
             for worker in self.workers
-            for said in self.link(worker).tap.said
-            if said.command.verb == "take" and said.answer == "OK" and said.command.generation_id == generation_id
+            for tapped in self.link(worker).tap.log_commands
+            if tapped.command.verb == "take" and tapped.reply == "OK" and tapped.command.generation_id == generation_id
         ]
-        return sorted(found, key=lambda pair: pair[1].answered_at)
+        return sorted(takes, key=lambda pair: pair[1].replied_at)
 
     async def owner(self, generation_id: str, attempt: int = 1) -> WorkerProcess:
-        """The worker that made this attempt."""
+        """Wait for this attempt, and return the worker that makes it."""
 
         def taken() -> WorkerProcess | None:
             takes = self.takes(generation_id)
@@ -209,12 +211,12 @@ class Fleet:
 
         return await until(taken, START_S, f"attempt {attempt} of {generation_id}")
 
-    def catch(self, matches: Callable[[Command], bool], *, after: bool = False) -> "Catch":
-        """Hold the first command of any worker that matches, before Redis has it or after it answered."""
-        return Catch({worker: self.link(worker).tap.trap(matches, after=after) for worker in self.workers})
+    def trap_first_worker(self, matches: Callable[[Command], bool], *, after: bool = False) -> "WorkerTrap":
+        """Hold the first command of any worker that matches, before Redis gets it or `after` Redis has replied."""
+        return WorkerTrap({worker: self.link(worker).tap.trap(matches, after=after) for worker in self.workers})
 
-    async def asked(self, model: str) -> list[dict[str, Any]]:
-        """The provider's record of one generation's requests."""
+    async def provider_requests(self, model: str) -> list[dict[str, Any]]:
+        """The provider's record of the requests for one generation."""
         return await self.stack.model.requests(model)
 
     async def _stop(self) -> None:

@@ -1,11 +1,11 @@
-"""How the page looks and how it is read: no serious finding of axe, and pictures for people to judge."""
+"""How the page looks and how screen readers read it: no serious finding of axe, and pictures for people."""
 
 from typing import Final
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.conftest import Look
+from tests.browser.conftest import Appearance
 from tests.support.browser import Tab, tab
 from tests.support.javascript import MODULES
 from tests.support.stack import Stack, demo, unique
@@ -17,33 +17,33 @@ QUESTION: Final = "Why does the sea look blue, and when does it not?"
 
 
 async def check_axe(page: Tab) -> None:
-    """Everything that WCAG 2.2 AA asks and a program can see."""
-    # Past the page's own policy, as an extension would be.
+    """Everything that WCAG 2.2 AA demands and a program can check."""
+    # Bypasses the policy of the page, as an extension does.
     devtools = await page.page.context.new_cdp_session(page.page)
     await devtools.send("Runtime.evaluate", {"expression": AXE.read_text()})
-    found = await page.page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
+    report = await page.page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
     serious = [
         (one["id"], one["impact"], [node["target"] for node in one["nodes"]][:3])
-        for one in found["violations"]
+        for one in report["violations"]
         if one["impact"] in ("serious", "critical")
     ]
     assert serious == []
 
 
-async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: Look) -> None:
-    """Empty, in the middle of an answer, with tools, data and an end that is an error; nothing sticks out."""
-    async with tab(browser, stack.urls[0], **look.options) as page:
+async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, appearance: Appearance) -> None:
+    """Empty, in the middle of an answer, with tools, data and an error at the end; nothing is wider than the window."""
+    async with tab(browser, stack.urls[0], **appearance.options) as page:
         await page.open()
         await check_axe(page)
-        await look.keep(page, "empty")
+        await appearance.keep(page, "empty")
         gate = unique()
         await page.ask(QUESTION, model=demo(pace_s=0.002, reasoning=8, gate=gate, gate_after=150))
-        await page.until_words(500)
+        await page.until_characters(500)
         await page.until("() => !document.getElementById('viewers').hidden")
-        # What a person would have typed there.
+        # What a person might have typed there.
         await page.page.fill("#model", "demo")
         await page.page.focus("#prompt")
-        await look.keep(page, "text")
+        await appearance.keep(page, "text")
         await check_axe(page)
         await stack.model.open_gate(gate)
         await page.until_over()
@@ -51,7 +51,7 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: L
         await page.until_over()
         await page.ask("Plan two quiet days on the coast", model=demo(pace_s=0), mode="data")
         await page.until_over()
-        await look.keep(page, "data")
+        await appearance.keep(page, "data")
         await check_axe(page)
         await page.ask("Break, please", model="unknown-model")
         await page.until_over("failed")
@@ -65,17 +65,17 @@ async def test_it_is_accessible_and_fits(browser: Browser, stack: Stack, look: L
 
 
 async def test_a_screen_reader_is_told_what_matters_and_not_every_token(page: Tab) -> None:
-    """What is announced while 255 tokens come: that it answers, and that it is complete."""
+    """While 255 tokens come it announces that the answer begins and that it is complete."""
     await page.page.evaluate(
         """() => {
             window.spoken = [];
-            const region = document.getElementById("said");
+            const region = document.getElementById("announcement");
             new MutationObserver(() => window.spoken.push(region.textContent)).observe(region, { childList: true });
         }"""
     )
     await page.ask(QUESTION, model=demo(pace_s=0.001))
     await page.until_over()
     spoken = await page.page.evaluate("window.spoken")
-    live = await page.page.locator("[aria-live]:not(#said), [role=log], [role=alert]").count()
+    live = await page.page.locator("[aria-live]:not(#announcement), [role=log], [role=alert]").count()
     assert (spoken[0], len(spoken), live) == ("Answering.", 2, 0)
     assert spoken[1].startswith("The answer is complete")
