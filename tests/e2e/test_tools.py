@@ -120,9 +120,9 @@ async def test_calls_of_one_turn_run_at_the_same_time(stack: Stack, tmp_path: Pa
     [
         (bare("fail"), "LookupError: there is no such city"),
         (bare("leave"), "SystemExit: 3"),
-        (bare("give_up"), "The tool gave up: it was cancelled from inside."),
-        (bare("hang"), "The tool did not answer within 0.2 s."),
-        (bare("hang_on"), "The tool did not answer within 0.2 s."),
+        (bare("give_up"), "The tool cancelled itself."),
+        (bare("hang"), "The tool did not finish within 0.2 s."),
+        (bare("hang_on"), "The tool did not finish within 0.2 s."),
         (bare("unspeakable"), "The tool returned something that cannot be written as JSON."),
         (asking("long", size=RESULT_BYTES + 1), "The result has 1001 bytes; at most 1000 are allowed."),
         (asking("add", a=[], c=1), _BAD_ARGUMENTS),

@@ -1,6 +1,7 @@
 """Owns a publisher at work on a real log, as its tests need it: watched, held, and put back in time."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -34,7 +35,7 @@ class WatchedLog(EventLog):
         self.may_send = asyncio.Event()
         self.may_send.set()
         self.before_heal: Callable[[], Awaitable[object]] | None = None
-        """What somebody else does after a worker was told BEHIND."""
+        """What somebody else does after the log replied BEHIND to a worker."""
 
     async def heal(self, generation_id: str, token: str, taken: TakeReply) -> ReplyCode:
         if self.before_heal is not None:
@@ -50,7 +51,7 @@ class WatchedLog(EventLog):
 @asynccontextmanager
 async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterator[Publisher]:
     """A publisher at work."""
-    publisher = Publisher(eventlog, _OUTBOX, unread(), lease_s=LEASE_S, full_s=full_s)
+    publisher = Publisher(eventlog, _OUTBOX, unread(), time.monotonic, lease_s=LEASE_S, full_s=full_s)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher
@@ -61,26 +62,25 @@ async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterato
 
 
 async def opened(publisher: Publisher, log: EventLog) -> tuple[str, Publication]:
-    """A place to write for an attempt just taken."""
+    """A generation just taken, and its publication."""
     generation_id, taken = await running(log)
     return generation_id, publisher.open(generation_id, "one", taken)
 
 
-async def settled(*publications: Publication) -> None:
-    """Everything said so far is in the log."""
-    await until(lambda: all(p.outbox.is_settled for p in publications), WITHIN_S, "all in the log", every_s=0.002)
+async def acknowledged(*publications: Publication) -> None:
+    """Wait until the log has everything that was added."""
+    await until(lambda: all(p.is_acknowledged for p in publications), WITHIN_S, "all in the log", every_s=0.002)
 
 
 async def say(publication: Publication, *texts: str) -> None:
     """One event each: the next is said when the last is in the log."""
     for text in texts:
         publication.add(Token(text))
-        await settled(publication)
+        await acknowledged(publication)
 
 
 async def completed(publication: Publication) -> None:
-    outbox = publication.outbox
-    await publication.close(Completed("stop", Usage(1, 1, 2), outbox.chars, outbox.events_with_terminal()))
+    await publication.close(Completed("stop", Usage(1, 1, 2), *publication.totals()))
 
 
 async def texts(redis: Redis, keys: Keys, generation_id: str) -> list[str]:

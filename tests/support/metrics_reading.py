@@ -10,7 +10,7 @@ from tests.support.raw_http import request
 
 def unread() -> WorkerMetrics:
     """A worker's, of one slot."""
-    return WorkerMetrics(slots=1, running=lambda: 0)
+    return WorkerMetrics(slots=1)
 
 
 class Figures:

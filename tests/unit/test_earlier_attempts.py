@@ -44,16 +44,16 @@ def test_what_was_said_up_to_the_last_result_is_told_again() -> None:
     one, two = _rounds(*_log(1, Queued("gen_x", "m", 1.0)), *_attempt(2, *ONE, *TWO, Reasoning("hm"), Token("c")))
 
     assert one.events == ONE
-    assert (one.round.text, [call.id for call in one.round.calls], one.round.unanswered) == ("a", ["c0"], [])
+    assert (one.round.text, [call.id for call in one.round.calls], one.round.without_result) == ("a", ["c0"], [])
     assert two.events == TWO
-    assert (two.round.text, set(two.round.results), two.round.unanswered) == ("b", {"c1", "c2"}, [])
+    assert (two.round.text, set(two.round.results), two.round.without_result) == ("b", {"c1", "c2"}, [])
 
 
 @pytest.mark.rule("R43")
 def test_a_call_without_a_result_is_due_in_the_last_round() -> None:
     """All its calls are in the log before the first result, so none is missing."""
     (one,) = _rounds(*_attempt(2, *_call(0), *_call(1), _result(1)))
-    assert [call.id for call in one.round.unanswered] == ["c0"]
+    assert [call.id for call in one.round.without_result] == ["c0"]
 
 
 @pytest.mark.rule("R43")
@@ -81,7 +81,7 @@ def test_repeatable_results_are_left_out_of_the_last_round_only() -> None:
 
     assert one.events == first
     assert two.events == [*_call(1, "again"), *_call(2), _result(2)]
-    assert [call.id for call in two.round.unanswered] == ["c1"]
+    assert [call.id for call in two.round.without_result] == ["c1"]
 
 
 @pytest.mark.rule("R12", "R43")
