@@ -9,8 +9,11 @@ from tests.support.hand_clock import HandClock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("R27")]
 
-SHORT_S = 0.05
-LONG_S = 3600.0
+SHORT_S = 1 / 16
+LONG_S = 4096.0
+EARLY = 15 / 16
+"""Of a wait. Binary fractions add up exactly."""
+REST = 1 / 16
 
 
 class _Wait:
@@ -53,8 +56,8 @@ async def _turns() -> None:
 async def test_nothing_sent_is_too_long_a_silence() -> None:
     """What is inside is cancelled, and the error is ours."""
     async with _Wait(SHORT_S) as wait:
-        assert not await wait.is_over_after(SHORT_S * 0.99)
-        assert await wait.is_over_after(SHORT_S * 0.01)
+        assert not await wait.is_over_after(SHORT_S * EARLY)
+        assert await wait.is_over_after(SHORT_S * REST)
 
 
 async def test_each_piece_starts_it_anew() -> None:
@@ -63,8 +66,8 @@ async def test_each_piece_starts_it_anew() -> None:
         for _ in range(40):
             assert not await wait.is_over_after(SHORT_S)
             wait.idle.restart(4 * SHORT_S)
-        assert not await wait.is_over_after(3.99 * SHORT_S)
-        assert await wait.is_over_after(0.01 * SHORT_S)
+        assert not await wait.is_over_after((3 + EARLY) * SHORT_S)
+        assert await wait.is_over_after(REST * SHORT_S)
 
 
 @pytest.mark.parametrize(("first_s", "then_s"), [(LONG_S, SHORT_S), (SHORT_S, SHORT_S), (SHORT_S, LONG_S)])
@@ -73,8 +76,8 @@ async def test_the_latest_wait_counts(first_s: float, then_s: float) -> None:
     async with _Wait(first_s) as wait:
         wait.idle.pause()
         wait.idle.restart(then_s)
-        assert not await wait.is_over_after(then_s * 0.99)
-        assert await wait.is_over_after(then_s * 0.01)
+        assert not await wait.is_over_after(then_s * EARLY)
+        assert await wait.is_over_after(then_s * REST)
 
 
 async def test_a_pause_is_no_silence() -> None:
@@ -83,8 +86,8 @@ async def test_a_pause_is_no_silence() -> None:
         wait.idle.pause()
         assert not await wait.is_over_after(5 * SHORT_S)
         wait.idle.restart(SHORT_S)
-        assert not await wait.is_over_after(0.99 * SHORT_S)
-        assert await wait.is_over_after(0.01 * SHORT_S)
+        assert not await wait.is_over_after(EARLY * SHORT_S)
+        assert await wait.is_over_after(REST * SHORT_S)
 
 
 async def test_it_ends_what_waits_on_a_real_loop() -> None:

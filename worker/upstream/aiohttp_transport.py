@@ -1,8 +1,8 @@
 """Owns the bytes to and from a provider: aiohttp under the SDK's client.
 
 httpx2's own transport reads HTTP in Python: 40 us of CPU for a chunk that comes alone, a third of a worker's time.
-aiohttp's parser is C: 9 us. The SDK brings a transport of this kind, too; but it reads half a megabyte per answer ahead,
-which we must bound (R22), and lets some of aiohttp's failures through. Knows nothing of events.
+aiohttp's parser is C: 9 us. The SDK brings a transport of this kind, too; but it reads half a megabyte per answer
+ahead, which we must bound (R22), and lets some of aiohttp's failures through. Knows nothing of events.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import Reasoning, Refusal, Token, Usage
 
 MAX_WORD_BYTES: Final = 4096
-"""Of JSON, in an id, a name or a finish reason: events with these are not split. Gateways pack a signature into an id."""
+"""Of JSON, in an id, a name or a finish reason: such events are not split. Gateways pack a signature into an id."""
 
 _MAX_UNIT_BYTES: Final = 6
 """One UTF-16 unit can take so many bytes of JSON."""
