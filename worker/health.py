@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -37,6 +37,8 @@ async def serving(port: int | None, is_ready: Check, exposition: Callable[[], by
     async def handle(request: web.BaseRequest) -> web.Response:
         response = await _respond(request.method, request.raw_path, is_ready, exposition)
         response.force_close()
+        # aiohttp would name its version and Python's.
+        response.headers["Server"] = "outlive"
         return response
 
     loop = asyncio.get_running_loop()
@@ -75,12 +77,13 @@ class _Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # None switches it off
             max_line_size=_FIELD_BYTES,
             max_field_size=_FIELD_BYTES,
+            lingering_time=0,
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        asyncio.get_running_loop().call_later(_REQUEST_S, transport.abort)
+        # uvloop's transports are asyncio's only by their methods.
+        asyncio.get_running_loop().call_later(_REQUEST_S, cast(asyncio.Transport, transport).abort)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
