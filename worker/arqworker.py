@@ -1,10 +1,10 @@
-"""Owns what we change in arq: how jobs are picked up, and what survives a Redis outage.
+"""Owns what we change in arq: how jobs are picked up, and how the worker survives a Redis outage.
 
-arq polls by a clock (0.5 s), leaves running jobs in the queue it polls, looks only at its first
-100 and ends the process when Redis restarts. Here jobs are claimed by one script, an idle worker
-is woken, and an outage is waited out. arq still runs the jobs and does their bookkeeping, but nobody
-waits for it: a delivery begins when it is claimed, and arq's job is to await it. The internals relied on
-are pinned by tests/unit/test_arq_contract.py. Knows nothing of generations but their ids.
+arq polls every 0.5 s, leaves running jobs in the queue that it polls, reads only the first 100 and ends the process
+when Redis restarts. Here one script claims jobs, an idle worker is woken, and an outage is waited out. arq still runs
+the jobs and does their bookkeeping, but no delivery waits for it: a delivery begins when it is claimed, and arq's job
+only awaits it. tests/unit/test_arq_contract.py pins the internals used here. Knows only the ids of
+generations.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 _AWAY_S: Final = 0.5
 
 _TRIES: Final = 1_000
-"""Without limit, as far as arq is concerned: the log counts attempts. arq counts with an INCR that is
-sent again when its reply is lost, so with a limit of one it would count a delivery that runs as failed."""
+"""For arq there is no limit, because the log counts attempts. arq counts with an INCR that is sent again when its reply
+is lost, so with a limit of one it would count a running delivery as failed."""
 
 
 class ArqWorker(Worker):
@@ -47,8 +47,8 @@ class ArqWorker(Worker):
         job_timeout_s: float,
         may_claim: Callable[[], bool],
     ) -> None:
-        """`may_claim` says whether new work is wanted now; `claimed` is told how long each delivery
-        had waited; `blocking` is a client for waiting."""
+        """`may_claim`: whether new work is wanted now; `claimed` is called with the seconds that each delivery waited;
+        `blocking` is a client for waiting."""
 
         async def generate(ctx: dict[Any, Any], *_: Any, **__: Any) -> None:
             await self._under_way[ctx["job_id"]]
@@ -76,22 +76,22 @@ class ArqWorker(Worker):
         self._stopping = False
 
     async def claim_for_ever(self) -> None:
-        """Claim and start jobs until `stop_claiming`; running jobs are then left to `finish_jobs`.
+        """Claim and start jobs until `stop_claiming`; then `finish_jobs` waits for the running ones.
 
-        Not by cancellation: a claim cut off between Redis and us would lose what it took, to be
-        found only after a lease.
+        Do not cancel it: a claim that is cut off between Redis and us would lose its jobs, and they would be found only
+        after a lease.
         """
         while not self._stopping:
             try:
                 await self._claim()
-                # What was claimed asks Redis first: somebody waits for it.
+                # The claimed deliveries ask Redis first, because clients wait for them.
                 await asyncio.sleep(0)
                 await self._wait()
             except (LogUnavailable, RedisError, OSError):
                 await asyncio.sleep(_AWAY_S * random.uniform(0.5, 1))
 
     def stop_claiming(self) -> None:
-        """No new jobs; takes effect within `WAKE_S`."""
+        """Claim no new jobs; takes effect within `WAKE_S`."""
         self._stopping = True
         self._slot_freed.set()
 
@@ -102,7 +102,7 @@ class ArqWorker(Worker):
             self._reap()
 
     async def _claim(self) -> None:
-        """All there is, as far as there are slots: for what comes later there will be a wake."""
+        """Claim everything that waits, as far as slots are free: a wake announces what comes later."""
         self._reap()
         free = self.max_jobs - self.job_counter
         if free <= 0 or not self._may_claim():
@@ -110,7 +110,7 @@ class ArqWorker(Worker):
         claimed = await self._queue.claim(free)
         for job_id, waited_s in claimed:
             if job_id in self._under_way:
-                # A failover has lost the claim, and the queue has it again.
+                # A failover has lost the claim, so the job is in the queue again.
                 continue
             self._claimed(waited_s)
             await self.sem.acquire()
@@ -122,16 +122,16 @@ class ArqWorker(Worker):
             self.tasks[job_id] = task
 
     async def _keep_books(self, job_id: str, work: asyncio.Task[None]) -> None:
-        """arq's way beside the delivery, whose beginning costs a round trip (0.5 ms of the first token)."""
+        """Run arq's job beside the delivery: arq begins with a round trip, which would cost the first token 0.5 ms."""
         try:
             await self.run_job(job_id, timestamp_ms())
         finally:
-            # Without arq, where its entry is lost or Redis away: the id says all that is needed.
+            # If arq lost its entry or Redis is away, the delivery goes on without it: the id is all it needs.
             await asyncio.wait({work})
             self._under_way.pop(job_id, None)
 
     async def _wait(self) -> None:
-        """Until there may be something to claim: a wake, a free slot, or a little time."""
+        """Wait until there may be something to claim: a wake, a free slot, or `WAKE_S`."""
         self._slot_freed.clear()
         if self.job_counter < self.max_jobs and self._may_claim():
             await self._queue.wait_for_wake(self._blocking)
@@ -149,5 +149,5 @@ class ArqWorker(Worker):
             if task.done():
                 del self.tasks[job_id]
                 if not task.cancelled() and (error := task.exception()) is not None:
-                    # arq's own bookkeeping failed (Redis away, say). The log knows all that matters.
+                    # arq's own bookkeeping failed (Redis is away, for example). The log has everything that matters.
                     log.warning("arq could not keep the books of job %s: %r", job_id, error)

@@ -1,8 +1,7 @@
 """Owns one delivery: take the generation, run attempts until it is closed or no longer ours.
 
-What `arqworker.py` runs and arq awaits. Whatever happens here, the delivery ends and arq keeps nothing
-of it: attempts are counted in the log, and a delivery that is lost is found by the sweep. Knows neither
-Lua nor SDK.
+`arqworker.py` runs it and arq awaits it. Whatever happens here, the delivery ends and arq keeps nothing of it: the log
+counts attempts, and the sweep finds a delivery that is lost. Knows neither Lua nor the SDK.
 """
 
 import asyncio
@@ -26,9 +25,9 @@ from outlive.shared.queue.queue import Queue
 from outlive.shared.telemetry import logs
 from outlive.shared.telemetry.traces import Span, Traces, Value
 from outlive.worker.attempt.attempt import Attempt
-from outlive.worker.attempt.earlier_attempts import EarlierAttempts, read_former
-from outlive.worker.attempt.model_turn import ChooseUpstream, Clocks, Interrupted
-from outlive.worker.attempt.request_telemetry import asking
+from outlive.worker.attempt.earlier_attempts import EarlierAttempts, read_earlier
+from outlive.worker.attempt.model import Model
+from outlive.worker.attempt.model_turn import Interrupted
 from outlive.worker.attempt.retry import restart_wait_s
 from outlive.worker.metrics import WorkerMetrics
 from outlive.worker.publishing.publication import Publication
@@ -40,7 +39,8 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _RETRY_S: Final = 0.2
-_SETTLE_S: Final = 1.0
+_ACKNOWLEDGE_S: Final = 1.0
+"""How long a hand-over waits until the log has everything."""
 
 
 class Job:
@@ -52,28 +52,26 @@ class Job:
         reader: LogReader,
         queue: Queue,
         publisher: Publisher,
-        linger: ReplicationHold,
-        choose_upstream: ChooseUpstream,
-        clocks: Clocks,
+        hold: ReplicationHold,
+        model: Model,
         toolbox: Toolbox,
-        measures: WorkerMetrics,
+        metrics: WorkerMetrics,
         traces: Traces,
     ) -> None:
         self._log = eventlog
         self._reader = reader
         self._queue = queue
         self._publisher = publisher
-        self._linger = linger
-        self._choose_upstream = choose_upstream
-        self._clocks = clocks
+        self._hold = hold
+        self._model = model
         self._toolbox = toolbox
-        self._measures = measures
+        self._metrics = metrics
         self._traces = traces
         self.draining = asyncio.Event()
-        """Set when the drain time is over: what still runs is handed over."""
+        """Set when the drain time is over: attempts that still run are handed over."""
 
     async def deliver(self, generation_id: str) -> None:
-        """Run one delivery to its end. Returns normally also when there was nothing to do."""
+        """Run one delivery to its end. Returns normally even if there was nothing to do."""
         again = True
         while again:
             token = uuid.uuid4().hex
@@ -83,65 +81,63 @@ class Job:
             await self._leave(generation_id)
 
     async def _take(self, generation_id: str, token: str) -> TakeReply:
-        """Take, and finish what nobody may take any more."""
+        """Take it, or end it if no further attempt may be made."""
 
         async def take() -> TakeReply:
-            await self._publisher.settled(generation_id)
+            await self._publisher.wait_out_grace(generation_id)
             taken = await self._log.take(generation_id, token)
             if taken.code in (ReplyCode.EXHAUSTED, ReplyCode.INTERRUPTED):
-                await fail_lost(self._log, self._measures, generation_id, taken.reason)
+                await fail_lost(self._log, self._metrics, generation_id, taken.reason)
             return taken
 
         return await _insist(take)
 
     async def _trace_attempt(self, generation_id: str, token: str, taken: TakeReply) -> bool:
-        told: dict[str, Value] = {
+        attributes: dict[str, Value] = {
             "outlive.generation.id": generation_id,
             "outlive.attempt": taken.attempt,
             "outlive.attempt.reason": taken.reason,
             "outlive.age_s": taken.age_s,
         }
         with (
-            self._traces.under(taken.trace).child("attempt", "consumer", told) as span,
+            self._traces.under(taken.trace).child("attempt", "consumer", attributes) as span,
             logs.about(generation=generation_id, attempt=taken.attempt, trace=span.trace_id),
         ):
             return await self._attempt(generation_id, token, taken, span)
 
     async def _attempt(self, generation_id: str, token: str, taken: TakeReply, span: Span) -> bool:
         """One attempt; whether another should follow at once."""
-        self._measures.began(taken.reason)
+        self._metrics.began(taken.reason)
         publication = self._publisher.open(generation_id, token, taken)
         attempt = Attempt(
             upstream_request(taken.request),
             publication,
-            self._choose_upstream,
-            self._clocks,
+            self._model.traced(span),
             self._toolbox,
-            partial(asking, self._measures, span),
-            partial(self._recall, generation_id, taken.epoch),
+            partial(self._read_earlier, generation_id, taken.epoch),
         )
         try:
             return await self._guard(attempt, publication)
         except OwnershipLost as lost:
             span.fail(lost.reply)
-            log.info("place lost: the log replied %s", lost.reply)
+            log.info("ownership lost: the log replied %s", lost.reply)
             return False
         finally:
             if publication.is_over:
                 self._count(publication.terminal, span)
-                self._linger.keep(publication)
+                self._hold.hold(publication)
             else:
                 self._publisher.forget(publication)
-            if publication.cancelled_at is not None:
+            if publication.since_cancel_s is not None:
                 # The upstream's socket is closed by now.
-                self._measures.closed_socket(asyncio.get_running_loop().time() - publication.cancelled_at)
+                self._metrics.closed_socket(publication.since_cancel_s)
             if publication.is_closed:
                 await self._leave(generation_id)
 
     def _count(self, terminal: Terminal | None, span: Span) -> None:
         code = terminal.code if isinstance(terminal, Failed) else ""
         if terminal is not None:
-            self._measures.ended(terminal.type, code)
+            self._metrics.ended(terminal.type, code)
             log.info("generation %s%s", terminal.type, f": {code}" if code else "")
         if code:
             span.fail(code)
@@ -150,12 +146,12 @@ class Job:
         with suppress(LogUnavailable):
             await self._queue.leave(generation_id)
 
-    async def _recall(self, generation_id: str, epoch: int) -> EarlierAttempts:
-        return await _insist(partial(read_former, self._reader, generation_id, epoch))
+    async def _read_earlier(self, generation_id: str, epoch: int) -> EarlierAttempts:
+        return await _insist(partial(read_earlier, self._reader, generation_id, epoch))
 
     async def _guard(self, attempt: Attempt, publication: Publication) -> bool:
-        """Run the attempt, and stop it as soon as its place is lost or the worker must go."""
-        running = asyncio.create_task(attempt.run(), name=f"attempt {publication.outbox.generation_id}")
+        """Run the attempt, and stop it as soon as ownership is lost or the worker must go."""
+        running = asyncio.create_task(attempt.run(), name=f"attempt {publication.generation_id}")
         lost = asyncio.create_task(publication.lost.wait())
         drained = asyncio.create_task(self.draining.wait())
         try:
@@ -171,9 +167,10 @@ class Job:
         except (OwnershipLost, asyncio.CancelledError):
             raise
         except Exception:
-            # Ours, not the provider's. Viewers must not wait for a worker that has given up.
+            # Our mistake, not the provider's. Viewers must not wait for a worker that has given up.
             log.exception("failed inside the worker")
-            await publication.close(attempt.failed("internal", "Something went wrong inside Outlive.", retryable=True))
+            message = "Something went wrong inside Outlive; the worker's log has the details."
+            await publication.close(attempt.failed("internal", message, retryable=True))
             return False
         finally:
             for task in (running, lost, drained):
@@ -181,35 +178,35 @@ class Job:
 
     async def _restart_or_fail(self, attempt: Attempt, publication: Publication, interrupted: Interrupted) -> bool:
         taken = publication.taken
-        if not taken.may_restart or taken.counted >= self._log.max_attempts:
+        if not may_restart(taken, self._log.max_attempts):
             await publication.close(attempt.failed_by(interrupted.cause))
             return False
-        # Its code and not its words: a provider may repeat what it was asked.
+        # The code and not the message: a provider may repeat the prompt in it.
         log.warning("the provider broke off: %s", interrupted.cause.failed_code)
-        # Before the release, because until then the generation is nobody else's.
+        # Before the release, because until then no other worker can take the generation.
         await asyncio.sleep(restart_wait_s())
         reply = await _insist(
-            partial(self._log.release, publication.outbox.generation_id, taken.epoch, "upstream_interrupted")
+            partial(self._log.release, publication.generation_id, taken.epoch, "upstream_interrupted")
         )
         return reply.code is ReplyCode.OK
 
     async def _hand_over(self, publication: Publication) -> None:
-        """Give the generation to another worker at once, at no cost to its attempts."""
-        generation_id = publication.outbox.generation_id
+        """Give the generation to another worker at once, without counting this attempt."""
+        generation_id = publication.generation_id
         try:
-            # The result of a tool that is not in the log would be made a second time.
+            # A tool whose result is not in the log would be run a second time.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_SETTLE_S):
-                    await publication.settled()
-            reply = await self._log.release(generation_id, publication.outbox.epoch, "worker_shutdown")
+                async with asyncio.timeout(_ACKNOWLEDGE_S):
+                    await publication.wait_until_acknowledged()
+            reply = await self._log.release(generation_id, publication.epoch, "worker_shutdown")
             if reply.code is ReplyCode.OK:
                 await self._queue.enqueue(generation_id, reply.delivery)
         except LogUnavailable:
-            log.warning("could not be handed over; its lease runs out instead")
+            log.warning("could not be handed over: redis is away; another worker takes it when its lease has run out")
 
 
 async def _insist(ask: Callable[[], Awaitable[_T]]) -> _T:
-    """What Redis answers, however long it is away."""
+    """Ask until Redis replies, however long it is away."""
     while True:
         try:
             return await ask()
@@ -218,13 +215,18 @@ async def _insist(ask: Callable[[], Awaitable[_T]]) -> _T:
 
 
 async def _stop(task: asyncio.Task[Any]) -> None:
-    """Cancel and wait until it has really ended, so that its sockets are closed."""
+    """Cancel, and wait until the task has really ended, so that its sockets are closed."""
     task.cancel()
     await asyncio.wait({task})
 
 
+def may_restart(taken: TakeReply, max_attempts: int) -> bool:
+    """Whether another attempt may follow one that the upstream has interrupted."""
+    return taken.may_restart and taken.counted < max_attempts
+
+
 def upstream_request(stored: bytes) -> dict[str, Any]:
-    """Without what is stored beside it for the API alone."""
+    """The stored request without the fields that are for the API alone."""
     request: dict[str, Any] = decode_json(stored)
     request.pop(ECHO, None)
     return request

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -24,7 +25,7 @@ from outlive.shared.store.replicas import Replicas
 from outlive.shared.store.requirements import require_fit
 from outlive.shared.telemetry.traces import traces_of
 from outlive.worker.arqworker import ArqWorker
-from outlive.worker.attempt.model_turn import Clocks
+from outlive.worker.attempt.model import Model, Timeouts
 from outlive.worker.health import serving
 from outlive.worker.job import Job
 from outlive.worker.metrics import WorkerMetrics
@@ -40,12 +41,12 @@ log = logging.getLogger(__name__)
 
 _HAND_OVER_S: Final = 5.0
 _RETRY_S: Final = 0.5
-_ANSWER_S: Final = 1.0
+_PING_S: Final = 1.0
 
 
 async def run(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Work until SIGTERM or SIGINT, then drain; `environ` may hold upstreams' keys. Raises `SettingsError`
-    and `UnfitRedis` before any of it."""
+    """Work until SIGTERM or SIGINT, then drain; `environ` may hold upstreams' keys. Raises `SettingsError` and
+    `UnfitRedis` before any work."""
     tools = load_tools(settings.tools)
     upstreams = Upstreams.connect(settings, environ)
     traces = traces_of("worker", recorded=settings.traces)
@@ -55,44 +56,47 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
     replicas = Replicas(planes.log, keys)
     eventlog = EventLog(planes.log.client, keys, LogLimits.of(settings))
     queue = Queue(planes.queue, keys, expiry_s=settings.delivery_expiry_s)
-    measures = WorkerMetrics(slots=settings.slots, running=lambda: worker.job_counter)
+    metrics = WorkerMetrics(slots=settings.slots)
     publisher = Publisher(
         eventlog,
         OutboxLimits(settings.unflushed_events, settings.max_event_bytes, settings.max_output_bytes),
-        measures,
+        metrics,
+        time.monotonic,
         lease_s=settings.lease_s,
         full_s=settings.full_s,
     )
-    linger = ReplicationHold(replicas, publisher, limit=settings.slots)
-    clocks = Clocks(settings.first_token_s, settings.between_tokens_s)
+    hold = ReplicationHold(replicas, publisher, time.monotonic, limit=settings.slots)
+    timeouts = Timeouts(settings.first_token_s, settings.between_tokens_s)
+    model = Model(upstreams.of, timeouts, metrics, asyncio.get_running_loop())
     tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
-    toolbox = Toolbox(tools, ToolThreads(settings.tool_threads), tool_limits)
+    toolbox = Toolbox(tools, ToolThreads(settings.tool_threads), tool_limits, time.monotonic)
     reader = LogReader(planes.log.client, keys)
-    job = Job(eventlog, reader, queue, publisher, linger, upstreams.of, clocks, toolbox, measures, traces)
+    job = Job(eventlog, reader, queue, publisher, hold, model, toolbox, metrics, traces)
     worker = ArqWorker(
         queue,
         pool(settings.redis_url),
         waking,
         job.deliver,
-        measures.claimed,
+        metrics.claimed,
         slots=settings.slots,
         job_timeout_s=settings.delivery_expiry_s + settings.drain_s,
-        may_claim=lambda: not publisher.is_settling,
+        may_claim=lambda: not publisher.is_in_grace,
     )
+    metrics.read_running(lambda: worker.job_counter)
     stop = _stop_signal()
 
     async def is_ready() -> bool:
-        return not stop.is_set() and await _answer(planes)
+        return not stop.is_set() and await _reply(planes)
 
     try:
-        async with serving(settings.worker_port, is_ready, measures.exposition):
+        async with serving(settings.worker_port, is_ready, metrics.exposition):
             if await _until_fit(planes, stop):
-                publisher.settle()
+                publisher.begin_grace()
             async with asyncio.TaskGroup() as tasks:
                 services = [
                     tasks.create_task(publisher.run(), name="publisher"),
-                    tasks.create_task(linger.run(), name="linger"),
-                    tasks.create_task(Sweep(eventlog, queue, measures, lease_s=settings.lease_s).run(), name="sweep"),
+                    tasks.create_task(hold.run(), name="hold"),
+                    tasks.create_task(Sweep(eventlog, queue, metrics, lease_s=settings.lease_s).run(), name="sweep"),
                     tasks.create_task(_follow_hints(queue, hinting, publisher), name="hints"),
                 ]
                 claiming = tasks.create_task(worker.claim_for_ever(), name="claim")
@@ -101,20 +105,20 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
                 await stop.wait()
                 worker.stop_claiming()
                 await claiming
-                await _drain(worker, job, linger, settings.drain_s)
+                await _drain(worker, job, hold, settings.drain_s)
                 for task in services:
                     task.cancel()
     finally:
         for mine in (upstreams, planes, replicas):
             await mine.aclose()
         for each in (waking, hinting, worker.pool):
-            # arq's client does not close by itself a pool that it was given.
+            # arq's client does not close a pool that it was given.
             await each.aclose(close_connection_pool=True)
         traces.close()
 
 
 async def _until_fit(planes: Planes, stop: asyncio.Event) -> bool:
-    """Whether it had to be waited for."""
+    """Wait until Redis replies, or `stop`; whether there was anything to wait for."""
     waited = False
     while not stop.is_set():
         try:
@@ -122,44 +126,44 @@ async def _until_fit(planes: Planes, stop: asyncio.Event) -> bool:
             break
         except LogUnavailable:
             waited = True
-            log.warning("redis does not answer yet")
+            log.warning("redis does not reply yet")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_S * random.uniform(1, 2)):
                     await stop.wait()
     return waited
 
 
-async def _answer(planes: Planes) -> bool:
+async def _reply(planes: Planes) -> bool:
     try:
-        async with asyncio.timeout(_ANSWER_S):
+        async with asyncio.timeout(_PING_S):
             await planes.ping()
     except (LogUnavailable, TimeoutError):
         return False
     return True
 
 
-async def _drain(worker: ArqWorker, job: Job, linger: ReplicationHold, drain_s: float) -> None:
+async def _drain(worker: ArqWorker, job: Job, hold: ReplicationHold, drain_s: float) -> None:
     log.info("draining, %d generations have %.0f s", len(worker.tasks), drain_s)
-    finishing = asyncio.create_task(_finish(worker, linger))
+    finishing = asyncio.create_task(_finish(worker, hold))
     await asyncio.wait({finishing}, timeout=drain_s)
     job.draining.set()
-    # A Redis that is away must not keep us: then the leases run out instead.
+    # If Redis is away, the worker must not wait for it: then the leases run out instead.
     await asyncio.wait({finishing}, timeout=_HAND_OVER_S)
     finishing.cancel()
 
 
-async def _finish(worker: ArqWorker, linger: ReplicationHold) -> None:
+async def _finish(worker: ArqWorker, hold: ReplicationHold) -> None:
     await worker.finish_jobs()
-    await linger.empty()
+    await hold.wait_until_empty()
 
 
 async def _follow_hints(queue: Queue, blocking: Redis, publisher: Publisher) -> None:
     while True:
         try:
             async for generation_id in queue.hints(blocking):
-                await publisher.look(generation_id)
+                await publisher.check(generation_id)
         except LogUnavailable:
-            # Only time is lost: the next append or renewal learns what the hint would have told.
+            # Only time is lost: the next append or renewal learns the same.
             await asyncio.sleep(_RETRY_S * random.uniform(1, 2))
 
 

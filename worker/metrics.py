@@ -1,6 +1,6 @@
-"""Owns what a worker measures of itself. One of the rooms that know Prometheus.
+"""Owns what a worker measures of itself. One of the three files that know Prometheus.
 
-Its verbs are those of the worker's own nouns; whoever calls them knows nothing of metrics.
+Its verbs are those of the worker's own nouns; their callers know nothing of metrics.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,16 @@ from outlive.shared.telemetry.metrics import EVENTS, ROUNDS_S, WAITS_S, Metrics
 
 
 class WorkerMetrics(Metrics):
-    """One worker process's."""
+    """The metrics of one worker process."""
 
-    def __init__(self, *, slots: int, running: Callable[[], int]) -> None:
-        """`running`: how many slots are taken now."""
+    def __init__(self, *, slots: int) -> None:
         super().__init__()
-        # CPU, memory and open files come with it. The API has them only as one process: files that
-        # several share have no place for them.
+        # CPU, memory and open files. The API has them only if it is one process: the metric files that several
+        # processes share cannot hold them.
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.gauge("slots", "Generations this worker may run at once.").set(slots)
-        self.gauge("running_generations", "Generations this worker runs now.").set_function(running)
+        self._running = self.gauge("running_generations", "Generations this worker runs now.")
         self._queue_wait = self.histogram(
             "queue_wait_seconds", "From enqueueing to a worker's claim, by Redis's clock.", WAITS_S
         )
@@ -54,20 +53,24 @@ class WorkerMetrics(Metrics):
             "upstream_errors", "Requests to the provider that failed, those asked again included.", "upstream", "code"
         )
 
+    def read_running(self, running: Callable[[], int]) -> None:
+        """Ask `running` how many slots are taken, whenever the metrics are read."""
+        self._running.set_function(running)
+
     def claimed(self, waited_s: float) -> None:
-        """A delivery was claimed that had waited for so long."""
+        """A delivery was claimed after so long a wait."""
         self._queue_wait.observe(waited_s)
 
     def began(self, reason: str) -> None:
         """An attempt began."""
         self._attempts.labels(reason).inc()
 
-    def spoke(self, since_create_s: float) -> None:
-        """A generation's first piece is here."""
+    def first_piece(self, since_create_s: float) -> None:
+        """A generation's first piece is in the log."""
         self._first_token.observe(since_create_s)
 
-    def upstream_spoke(self, upstream: str, since_request_s: float) -> None:
-        """The provider said the first piece of what it was asked."""
+    def upstream_answered(self, upstream: str, since_request_s: float) -> None:
+        """The first piece of a provider's answer came."""
         self._first_piece.labels(upstream).observe(since_request_s)
 
     def upstream_failed(self, upstream: str, code: str) -> None:
@@ -75,18 +78,18 @@ class WorkerMetrics(Metrics):
         self._upstream_errors.labels(upstream, code).inc()
 
     def flushed(self, events: int, took_s: float) -> None:
-        """A batch went to Redis and was answered."""
+        """Redis replied to a batch of the publisher."""
         self._batch.observe(events)
         self._append.observe(took_s)
 
     def wrote(self, tokens: int) -> None:
-        """An attempt has so many more tokens in the log."""
+        """So many more tokens of an attempt are in the log."""
         self._tokens.inc(tokens)
 
     def paused(self, gap_s: float) -> None:
-        """An attempt's append came so long after the one before it."""
+        """So long passed between two appends of one attempt."""
         self._gap.observe(gap_s)
 
     def closed_socket(self, since_cancel_s: float) -> None:
-        """A cancelled generation's provider has no socket of ours any more."""
+        """The socket to a cancelled generation's provider is closed."""
         self._cancelled.observe(since_cancel_s)

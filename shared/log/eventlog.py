@@ -8,6 +8,7 @@ after a lost reply. Every verb raises `LogUnavailable`.
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -26,9 +27,10 @@ from outlive.shared.model.events import EventType
 from outlive.shared.model.generation import NewGeneration
 from outlive.shared.settings import Settings
 from outlive.shared.store import scripts
-from outlive.shared.store.cluster import Client, Cluster
+from outlive.shared.store.cluster import Client
 from outlive.shared.store.connect import translated
 from outlive.shared.store.keyspace import PARTITIONS, Keys, partition_of
+from outlive.shared.store.plane import groups_of
 
 _CREATE: Final = scripts.load("create")
 _TAKE: Final = scripts.load("take")
@@ -101,21 +103,29 @@ class EventLog:
     def __init__(self, redis: Client, keys: Keys, limits: LogLimits) -> None:
         self._redis = redis
         self._keys = keys
-        self.is_spread = isinstance(redis, Cluster)
-        """Whether the logs are spread over nodes, of which one may be away alone. A script may then touch the keys of
-        one partition only."""
+        self._groups = groups_of(redis)
+        self._key_of_group = {self._groups.of(key): key for key in map(keys.written, range(PARTITIONS))}
         self._lease_ms = _ms(limits.lease_s)
         self.max_attempts = limits.max_attempts
         self._horizon_ms = _ms(limits.max_deadline_s + limits.max_retention_s + _TOMBSTONE_S)
 
-    async def ping(self) -> None:
-        """Returns when Redis replies; of a cluster's primaries one is enough."""
-        with translated():
-            await self._redis.ping()
+    @property
+    def groups(self) -> Sequence[str]:
+        """All groups of the log plane. Each may be away alone."""
+        return list(self._key_of_group)
 
-    def silent_s(self, generation_id: str) -> float | None:
-        """On a cluster: how long ago this generation's node last failed to reply; None if it never did."""
-        return self._redis.silent_s(self._keys.meta(generation_id)) if isinstance(self._redis, Cluster) else None
+    def group_of(self, generation_id: str) -> str:
+        """The group that has this generation's log."""
+        return self._groups.of(self._keys.meta(generation_id))
+
+    async def check(self, group: str) -> None:
+        """Ask this group's server for a reply. Raises `LogUnavailable`."""
+        with translated():
+            await self._redis.exists(self._key_of_group[group])
+
+    def silent_s(self, group: str) -> float | None:
+        """How many seconds ago this group's server last failed to reply, as far as the client tells."""
+        return self._groups.silent_s(self._key_of_group[group])
 
     async def create(self, new: NewGeneration) -> CreateReply:
         """NEW; EXISTING when this id has the same body, CONFLICT when it has another; GONE when it is deleted or past
@@ -150,13 +160,13 @@ class EventLog:
         An error in place of a reply (`LogFull`, say) means that Redis refused this batch and wrote nothing of it.
         Raises `LogUnavailable` when the pipeline broke: then any part of it may be in the log.
         """
-        calls = list(_calls_of(batches, partition_of if self.is_spread else lambda _: 0))
-        replies = await scripts.run_many(self._redis, [self._append_call([batches[i] for i in call]) for call in calls])
-        by_batch: dict[int, SeqReply | OutliveError] = {}
-        for call, reply in zip(calls, replies, strict=True):
-            of_call = [reply] * len(call) if isinstance(reply, OutliveError) else map(SeqReply.parse, reply)
-            by_batch.update(zip(call, of_call, strict=True))
-        return [by_batch[i] for i in range(len(batches))]
+        calls = list(_calls_of(batches, self.group_of))
+        results = await scripts.run_many(self._redis, [self._append_call([batches[i] for i in call]) for call in calls])
+        replies: dict[int, SeqReply | OutliveError] = {}
+        for call, result in zip(calls, results, strict=True):
+            each = [result] * len(call) if isinstance(result, OutliveError) else map(SeqReply.parse, result)
+            replies.update(zip(call, each, strict=True))
+        return [replies[i] for i in range(len(batches))]
 
     async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | OutliveError]:
         """Renew these leases in one pipeline; one reply each, in order. An error in place of a reply means that Redis
@@ -175,20 +185,21 @@ class EventLog:
     async def overdue(self, period_s: float) -> list[str]:
         """Ids of open generations that should have moved by now, a bounded number at a time. Only the first process
         that asks within a period gets any."""
-        try:
+        # Groups on other servers do not wait for the one that has this key: then every process sweeps.
+        with suppress(LogUnavailable):
             if not await scripts.run(self._redis, scripts.Call(_MAY_SWEEP, [self._keys.swept], [_ms(period_s)])):
                 return []
-        except LogUnavailable:
-            # The generations of a cluster's other nodes do not wait for this one: then every process sweeps.
-            if not self.is_spread:
-                raise
+        deadlines: dict[str, list[str]] = {}
+        for key in map(self._keys.deadlines, range(PARTITIONS)):
+            deadlines.setdefault(self._groups.of(key), []).append(key)
         args = (_MAX_OVERDUE, self._lease_ms)
-        deadlines = [self._keys.deadlines(partition) for partition in range(PARTITIONS)]
-        calls = [
-            scripts.Call(_OVERDUE, k, args) for k in ([[key] for key in deadlines] if self.is_spread else [deadlines])
-        ]
-        replies = await scripts.run_many(self._redis, calls)
-        return [each.decode() for reply in replies if not isinstance(reply, OutliveError) for each in reply]
+        replies = await scripts.run_many(
+            self._redis, [scripts.Call(_OVERDUE, keys, args) for keys in deadlines.values()]
+        )
+        served = [reply for reply in replies if not isinstance(reply, OutliveError)]
+        if not served:
+            raise replies[0]
+        return [generation_id.decode() for reply in served for generation_id in reply]
 
     async def requeue(self, generation_id: str) -> DeliveryReply:
         """Ask what to do about one overdue generation. Exactly one sweeper gets OK."""
@@ -236,11 +247,11 @@ class EventLog:
         )
 
 
-def _calls_of(batches: Sequence[Batch], group_of: Callable[[str], int]) -> Iterator[list[int]]:
+def _calls_of(batches: Sequence[Batch], group_of: Callable[[str], str]) -> Iterator[list[int]]:
     """Which batches, by index, share one script call: as many of a group as fit, except a terminal, which is alone in
     its call. The batches of one generation stay in order."""
-    calls: dict[int, list[int]] = {}
-    events: Counter[int] = Counter()
+    calls: dict[str, list[int]] = {}
+    events: Counter[str] = Counter()
     for i, batch in enumerate(batches):
         group = group_of(batch.generation_id)
         call = calls.get(group, [])

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
-from outlive.worker.publishing.publisher import REST_EACH_S
+from outlive.worker.publishing.flush_pacing import FlushPacing
 from tests.bench import load
 from tests.bench.cores import Reading, rss_bytes
 from tests.bench.load import Seen
@@ -64,7 +64,9 @@ class Workload:
 
 A: Final = Workload(streams=1, viewers=1000, per_s=50, seconds=5)
 _STREAMS: Final = 500
-C: Final = Workload(_STREAMS, viewers=_STREAMS, per_s=50, seconds=5, round_ms=1000 * REST_EACH_S * _STREAMS)
+C: Final = Workload(
+    _STREAMS, viewers=_STREAMS, per_s=50, seconds=5, round_ms=1000 * FlushPacing().rest_each_s * _STREAMS
+)
 """Written with the flush interval of a busy worker of ours with so many generations."""
 C_QUICK: Final = replace(C, round_ms=5)
 """Written as many workers would that are not busy."""

@@ -60,9 +60,9 @@ def growing(text: str) -> tuple[float, int]:
     documents = Documents(_REQUEST, max_event_bytes=16_384, max_bytes=_UNBOUNDED)
     for now_s, piece in tokens(text):
         documents.take(Token(piece))
-        event_bytes += sum(len(encode(event)) for event in documents.look(now_s))
+        event_bytes += sum(len(encode(event)) for event in documents.read_due(now_s))
     event_bytes += sum(len(encode(event)) for event in documents.end())
-    assert [each.value for each in documents.judgeable] == [json.loads(text)]
+    assert [each.value for each in documents.checkable] == [json.loads(text)]
     return time.process_time() - began, event_bytes
 
 

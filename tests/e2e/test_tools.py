@@ -120,9 +120,9 @@ async def test_calls_of_one_turn_run_at_the_same_time(stack: Stack, tmp_path: Pa
     [
         (tool_named("fail"), "LookupError: there is no such city"),
         (tool_named("leave"), "SystemExit: 3"),
-        (tool_named("give_up"), "The tool gave up: it was cancelled from inside."),
-        (tool_named("hang"), "The tool did not answer within 0.2 s."),
-        (tool_named("hang_on"), "The tool did not answer within 0.2 s."),
+        (tool_named("give_up"), "The tool cancelled itself."),
+        (tool_named("hang"), "The tool did not finish within 0.2 s."),
+        (tool_named("hang_on"), "The tool did not finish within 0.2 s."),
         (tool_named("not_json"), "The tool returned something that cannot be written as JSON."),
         (calling("long", size=RESULT_BYTES + 1), "The result has 1001 bytes; at most 1000 are allowed."),
         (calling("add", a=[], c=1), _BAD_ARGUMENTS),

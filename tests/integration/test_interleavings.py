@@ -109,8 +109,8 @@ def _check_meanings(run: Run, log: list[Logged]) -> None:
     for entry in log:
         assert run.lost.get(entry.cursor, entry) == entry, f"{entry.cursor} came back as another event"
     for attempt in run.attempts:
-        for seq, (kind, data, *_) in enumerate(attempt.outbox._entries[1:], 1):
-            known = meanings.get(Cursor(attempt.outbox.epoch, seq))
+        for seq, (kind, data, *_) in enumerate(attempt._outbox._entries[1:], 1):
+            known = meanings.get(Cursor(attempt._outbox.epoch, seq))
             assert known is None or (known.type.decode(), known.data) == (kind, data), f"{known} is another event"
     for viewer in run.viewers:
         for frame in viewer.transcript.frames:

@@ -13,9 +13,9 @@ from tests.integration.watched_publisher import (
     MAX,
     WITHIN_S,
     WatchedLog,
+    acknowledged,
     completed,
     opened,
-    settled,
     turns,
 )
 from tests.support.waiting import until
@@ -30,7 +30,7 @@ async def test_a_lone_token_leaves_at_once(publisher: Publisher, log: WatchedLog
     publication.add(Token("a"))
     await turns(5)
     assert [len(batches) for batches in log.sent] == [1]
-    await settled(publication)
+    await acknowledged(publication)
 
 
 async def test_what_arrives_during_a_flush_becomes_one_event(
@@ -44,7 +44,7 @@ async def test_what_arrives_during_a_flush_becomes_one_event(
     for delta in (Token("b"), Token("c"), Reasoning("d")):
         publication.add(delta)
     log.may_send.set()
-    await settled(publication)
+    await acknowledged(publication)
     assert len(log.sent) == 2
     assert (await said(redis, keys, generation_id))[2:] == [
         ("token", {"text": "a"}), ("token", {"text": "bc"}), ("reasoning", {"text": "d"}),
@@ -61,7 +61,7 @@ async def test_one_flush_carries_all_generations(publisher: Publisher, log: Watc
     for publication in others:
         publication.add(Token("b"))
     log.may_send.set()
-    await settled(first, *others)
+    await acknowledged(first, *others)
     assert [len(batches) for batches in log.sent] == [1, 10]
 
 
@@ -76,7 +76,7 @@ async def test_a_full_buffer_waits_until_it_is_flushed(publisher: Publisher, log
         assert not publication.is_full
         publication.add(Token(str(n)))
     assert publication.is_full
-    waiting = asyncio.create_task(publication.room())
+    waiting = asyncio.create_task(publication.wait_for_room())
     await turns(20)
     assert not waiting.done()
     log.may_send.set()

@@ -19,10 +19,10 @@ from tests.integration.watched_publisher import (
     LEASE_S,
     WITHIN_S,
     WatchedLog,
+    acknowledged,
     completed,
     opened,
     say,
-    settled,
     texts,
     turns,
 )
@@ -84,7 +84,7 @@ async def test_a_lost_take_is_healed(publisher: Publisher, log: WatchedLog, redi
     await say(publication, "c")
     assert (await whole_log(redis, keys, generation_id))[:-1] == before
     await completed(publication)
-    assert publication.answer is None
+    assert publication.reply is None
 
 
 @pytest.mark.rule("R6")
@@ -106,7 +106,7 @@ async def test_an_attempt_whose_healing_is_refused_sends_nothing_more(
     log.before_heal = cancel
     publication.add(Token("b"))
     await asyncio.wait_for(publication.lost.wait(), WITHIN_S)
-    assert publication.answer is ReplyCode.CLOSED
+    assert publication.reply is ReplyCode.CLOSED
     # One flush carries all that waits: had it been woken, it would have gone with one of these.
     _, other = await opened(publisher, log)
     await say(other, "x", "y")
@@ -125,7 +125,7 @@ async def test_a_fenced_attempt_writes_nothing_more(
     before = await whole_log(redis, keys, generation_id)
     publication.add(Token("b"))
     await asyncio.wait_for(publication.lost.wait(), WITHIN_S)
-    assert publication.answer is ReplyCode.FENCED
+    assert publication.reply is ReplyCode.FENCED
     for _ in range(2):
         with pytest.raises(OwnershipLost):
             publication.add(Token("c"))
@@ -144,9 +144,9 @@ async def test_a_hint_tells_a_silent_attempt_that_it_is_over(
     await say(publication, "a")
     await (log.cancel(generation_id) if verb == "cancel" else log.delete(generation_id, TENANT))
     before = await whole_log(redis, keys, generation_id)
-    await publisher.look(generation_id)
+    await publisher.check(generation_id)
     assert publication.lost.is_set()
-    assert publication.answer is answer
+    assert publication.reply is answer
     with pytest.raises(OwnershipLost):
         publication.add(Token("b"))
     assert await whole_log(redis, keys, generation_id) == before
@@ -163,7 +163,7 @@ async def test_whoever_waits_for_room_or_for_the_end_hears_of_the_loss(publisher
     for _, publication in pairs:
         while not publication.is_full:
             publication.add(Token("1"))
-    waiting = [asyncio.create_task(pairs[0][1].room()), asyncio.create_task(completed(pairs[1][1]))]
+    waiting = [asyncio.create_task(pairs[0][1].wait_for_room()), asyncio.create_task(completed(pairs[1][1]))]
     await turns(5)
     for generation_id, _ in pairs:
         await log.cancel(generation_id)
@@ -185,7 +185,7 @@ async def test_two_attempts_at_one_generation_here_do_not_touch_each_other(
     old.add(Token("old"))
     await asyncio.wait_for(old.lost.wait(), WITHIN_S)
     publisher.forget(old)
-    await settled(new)
+    await acknowledged(new)
     assert await texts(redis, keys, generation_id) == ["new"]
 
 
@@ -198,5 +198,5 @@ async def test_an_old_attempt_that_is_silent_learns_of_the_new_one(
     await expire_lease(redis, keys, generation_id)
     new = publisher.open(generation_id, "two", await log.take(generation_id, "two"))
     await asyncio.wait_for(old.lost.wait(), WITHIN_S)
-    assert old.answer is ReplyCode.FENCED
-    assert new.answer is None
+    assert old.reply is ReplyCode.FENCED
+    assert new.reply is None

@@ -16,11 +16,11 @@ from tests.integration.watched_publisher import (
     LEASE_S,
     WITHIN_S,
     WatchedLog,
+    acknowledged,
     completed,
     opened,
     publishing,
     say,
-    settled,
     texts,
 )
 from tests.support.redis_server import RedisServer
@@ -33,7 +33,7 @@ async def _talk(publication: Publication, words: int) -> None:
     """As an attempt does: no faster than there is room."""
     for n in range(words):
         if publication.is_full:
-            await publication.room()
+            await publication.wait_for_room()
         publication.add(Token(f"{n} "))
         await asyncio.sleep(0)
     await completed(publication)
@@ -52,12 +52,12 @@ async def test_nothing_is_lost_while_redis_is_away(keys: Keys) -> None:
         async with publishing(log) as publisher:
             pairs: list[tuple[str, TakeReply]] = [await running(log) for _ in range(2)]
             publications = [publisher.open(generation_id, "one", taken) for generation_id, taken in pairs]
-            assert not publisher.is_settling
+            assert not publisher.is_in_grace
             talks = [asyncio.create_task(_talk(publication, words)) for publication in publications]
             await until(lambda: len(log.sent) >= 5, WITHIN_S, "some flushes", every_s=0)
             server.terminate()
             await server.wait(WITHIN_S)
-            await until(lambda: publisher.is_settling, WITHIN_S, "publisher noticing")
+            await until(lambda: publisher.is_in_grace, WITHIN_S, "publisher noticing")
             await until(lambda: all(p.is_full for p in publications), WITHIN_S, "full buffers")
             assert not any(talk.done() for talk in talks)
             await server.start()
@@ -67,7 +67,7 @@ async def test_nothing_is_lost_while_redis_is_away(keys: Keys) -> None:
                 kinds = [entry.type for entry in await whole_log(redis, keys, generation_id)]
                 assert kinds[-1] == b"completed"
                 assert kinds.count(b"attempt") == 1
-            await until(lambda: not publisher.is_settling, WITHIN_S, "new work wanted again")
+            await until(lambda: not publisher.is_in_grace, WITHIN_S, "new work wanted again")
     finally:
         await redis.aclose()
         await server.stop()
@@ -99,10 +99,10 @@ async def test_a_server_that_hung_is_given_half_a_lease_like_one_that_failed(
     async with publishing(log) as publisher:
         loop = asyncio.get_running_loop()
         await redis.ping()
-        assert not publisher.is_settling
+        assert not publisher.is_in_grace
         server.pause()
-        await until(lambda: publisher.is_settling, WITHIN_S, "the silence noticed", every_s=0.01)
-        taking = asyncio.create_task(publisher.settled("gen_any"))
+        await until(lambda: publisher.is_in_grace, WITHIN_S, "the silence noticed", every_s=0.01)
+        taking = asyncio.create_task(publisher.wait_out_grace("gen_any"))
         server.resume()
         await redis.ping()
         resumed_at = loop.time()
@@ -128,7 +128,7 @@ async def test_a_redis_that_stays_full_fails_the_answer_with_what_got_in(small: 
     assert [kind for kind, _ in entries] == ["queued", "attempt", "token", "failed"]
     last = entries[-1][1]
     assert (last["code"], last["retryable"], last["chars"], last["events"]) == ("capacity", True, len("written"), 3)
-    assert last["cut"] == f"{publication.outbox.epoch}-1"
+    assert last["cut"] == f"{publication.epoch}-1"
 
 
 @pytest.mark.rule("R11")
@@ -139,9 +139,9 @@ async def test_a_redis_that_is_full_for_a_moment_costs_a_pause(small: tuple[Redi
         generation_id, publication = await opened(publisher, log)
         await _fill(redis)
         publication.add(Token("late"))
-        await until(lambda: publisher.is_settling, WITHIN_S, "a refusal")
+        await until(lambda: publisher.is_in_grace, WITHIN_S, "a refusal")
         await redis.config_set("maxmemory", "0")
-        await settled(publication)
+        await acknowledged(publication)
         await completed(publication)
     assert [kind for kind, _ in await said(redis, Keys("ol"), generation_id)] == [
         "queued",

@@ -1,6 +1,7 @@
-"""Attempts that are over, until a replica has their last event."""
+"""Attempts that are over are held until a replica has their last event."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -58,13 +59,13 @@ async def _replica_of(primary: RedisServer) -> AsyncIterator[RedisServer]:
 
 
 @asynccontextmanager
-async def _lingering(primary: RedisServer, publisher: Publisher, *, limit: int = 10) -> AsyncIterator[ReplicationHold]:
+async def _holding(primary: RedisServer, publisher: Publisher, *, limit: int = 10) -> AsyncIterator[ReplicationHold]:
     plane = OneServer(primary.url)
     replicas = Replicas(plane, KEYS)
-    linger = ReplicationHold(replicas, publisher, limit=limit)
-    running = asyncio.create_task(linger.run())
+    hold = ReplicationHold(replicas, publisher, time.monotonic, limit=limit)
+    running = asyncio.create_task(hold.run())
     try:
-        yield linger
+        yield hold
     finally:
         running.cancel()
         await asyncio.wait({running})
@@ -74,13 +75,13 @@ async def _lingering(primary: RedisServer, publisher: Publisher, *, limit: int =
 
 @pytest.mark.rule("R26")
 async def test_a_terminal_lost_before_a_replica_had_it_is_written_again(primary: RedisServer, redis: Redis) -> None:
-    """The replica is stopped, a failover loses the end: the same bytes stand there again, and only
-    a replica that has them lets the attempt go."""
+    """The replica is stopped and a failover loses the end: the same bytes are written again, and the attempt is held
+    until a replica has them."""
     log = WatchedLog(redis, KEYS)
     async with (
         publishing(log) as publisher,
         _replica_of(primary) as replica,
-        _lingering(primary, publisher) as linger,
+        _holding(primary, publisher) as hold,
     ):
         generation_id, publication = await opened(publisher, log)
         await say(publication, "a", "b")
@@ -88,7 +89,7 @@ async def test_a_terminal_lost_before_a_replica_had_it_is_written_again(primary:
         await saved.save()
         replica.pause()
         await completed(publication)
-        linger.keep(publication)
+        hold.hold(publication)
         whole = await said(redis, KEYS, generation_id)
         await saved.restore()
 
@@ -96,7 +97,7 @@ async def test_a_terminal_lost_before_a_replica_had_it_is_written_again(primary:
             return await said(redis, KEYS, generation_id) == whole
 
         await until(written_again, WITHIN_S, "the end, again")
-        gone = asyncio.create_task(linger.empty())
+        gone = asyncio.create_task(hold.wait_until_empty())
         await asyncio.sleep(0)
         assert not gone.done()
         replica.resume()
@@ -105,30 +106,30 @@ async def test_a_terminal_lost_before_a_replica_had_it_is_written_again(primary:
 
 
 @pytest.mark.rule("R26")
-async def test_without_replicas_nothing_lingers(primary: RedisServer, redis: Redis) -> None:
-    """There is nobody to wait for."""
+async def test_without_replicas_nothing_is_held(primary: RedisServer, redis: Redis) -> None:
+    """There is nothing to wait for."""
     log = WatchedLog(redis, KEYS)
-    async with publishing(log) as publisher, _lingering(primary, publisher) as linger:
+    async with publishing(log) as publisher, _holding(primary, publisher) as hold:
         _, publication = await opened(publisher, log)
         await completed(publication)
-        linger.keep(publication)
-        await asyncio.wait_for(linger.empty(), WITHIN_S)
+        hold.hold(publication)
+        await asyncio.wait_for(hold.wait_until_empty(), WITHIN_S)
 
 
 @pytest.mark.rule("R26")
-async def test_no_more_linger_than_may(primary: RedisServer, redis: Redis) -> None:
-    """The oldest is let go for one more, whatever the replica says."""
+async def test_no_more_are_held_than_may(primary: RedisServer, redis: Redis) -> None:
+    """One more releases the oldest, whatever the replica has."""
     log = WatchedLog(redis, KEYS)
     async with (
         publishing(log) as publisher,
         _replica_of(primary) as replica,
-        _lingering(primary, publisher, limit=2) as linger,
+        _holding(primary, publisher, limit=2) as hold,
     ):
         replica.pause()
         for _ in range(4):
             _, publication = await opened(publisher, log)
             await completed(publication)
-            linger.keep(publication)
-            assert len(linger) <= 2
+            hold.hold(publication)
+            assert len(hold) <= 2
         replica.resume()
-        await asyncio.wait_for(linger.empty(), WITHIN_S)
+        await asyncio.wait_for(hold.wait_until_empty(), WITHIN_S)

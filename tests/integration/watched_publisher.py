@@ -1,6 +1,7 @@
 """Owns a publisher that works on a real log, which records what is sent to it and can hold it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -50,7 +51,7 @@ class WatchedLog(EventLog):
 @asynccontextmanager
 async def publishing(eventlog: EventLog, *, full_s: float = 0.2) -> AsyncIterator[Publisher]:
     """A publisher that runs."""
-    publisher = Publisher(eventlog, _OUTBOX, unread_worker_metrics(), lease_s=LEASE_S, full_s=full_s)
+    publisher = Publisher(eventlog, _OUTBOX, unread_worker_metrics(), time.monotonic, lease_s=LEASE_S, full_s=full_s)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher
@@ -66,21 +67,20 @@ async def opened(publisher: Publisher, log: EventLog) -> tuple[str, Publication]
     return generation_id, publisher.open(generation_id, "one", taken)
 
 
-async def settled(*publications: Publication) -> None:
-    """Wait until everything said so far is in the log."""
-    await until(lambda: all(p.outbox.is_settled for p in publications), WITHIN_S, "all in the log", every_s=0.002)
+async def acknowledged(*publications: Publication) -> None:
+    """Wait until the log has everything that was added."""
+    await until(lambda: all(p.is_acknowledged for p in publications), WITHIN_S, "all in the log", every_s=0.002)
 
 
 async def say(publication: Publication, *texts: str) -> None:
     """One event for each text; the next is added when the last one is in the log."""
     for text in texts:
         publication.add(Token(text))
-        await settled(publication)
+        await acknowledged(publication)
 
 
 async def completed(publication: Publication) -> None:
-    outbox = publication.outbox
-    await publication.close(Completed("stop", Usage(1, 1, 2), outbox.chars, outbox.events_with_terminal()))
+    await publication.close(Completed("stop", Usage(1, 1, 2), *publication.totals()))
 
 
 async def texts(redis: Redis, keys: Keys, generation_id: str) -> list[str]:

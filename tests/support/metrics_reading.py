@@ -10,7 +10,7 @@ from tests.support.raw_http import request
 
 def unread_worker_metrics() -> WorkerMetrics:
     """The metrics of a worker with one slot."""
-    return WorkerMetrics(slots=1, running=lambda: 0)
+    return WorkerMetrics(slots=1)
 
 
 class Scrape:

@@ -67,4 +67,4 @@ def test_a_choice_that_forces_a_call_forces_it_once(choice: Any, later: dict[str
 
 def test_calls_without_a_result_are_known() -> None:
     """They are run, or they are the caller's."""
-    assert Round("", [CALL, EMPTY], {"a": RESULTS["a"]}).unanswered == [EMPTY]
+    assert Round("", [CALL, EMPTY], {"a": RESULTS["a"]}).without_result == [EMPTY]

@@ -21,7 +21,7 @@ def documents(request: dict[str, Any], *, event_bytes: int = 16_384, most: int =
 def say(grown: Documents, *deltas: Delta, now_s: float = 0.0) -> list[Json]:
     for delta in deltas:
         grown.take(delta)
-    return list(grown.look(now_s))
+    return list(grown.read_due(now_s))
 
 
 def values(events: list[Json]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def test_answer_and_calls_grow_side_by_side() -> None:
 
     assert values(events) == {"output": {"a": "xy"}, "c0": {"a": 2, "b": 3}, "c1": []}
     assert grown.violations == []
-    assert [(each.target, each.value) for each in grown.judgeable] == [
+    assert [(each.target, each.value) for each in grown.checkable] == [
         ("output", {"a": "xy"}), ("c0", {"a": 2, "b": 3}),
     ]  # fmt: skip
 
@@ -68,7 +68,7 @@ def test_nothing_is_due_while_nothing_is_new() -> None:
     assert grown.due_s is None
     assert say(grown, Token('"a":1,'), now_s=5.01) == []
     assert grown.due_s == pytest.approx(5.075)
-    assert len(list(grown.look(5.075))) == 1
+    assert len(list(grown.read_due(5.075))) == 1
 
 
 @pytest.mark.rule("R31")
@@ -94,7 +94,7 @@ def test_a_whole_call_is_told_whole_while_the_answer_goes_on() -> None:
         ([ToolCall(0, "c", "f", "")], []),
         ([ToolCall(0, "c", "f", " ")], []),
         ([ToolCall(0, "c", "f", "{")], ["The text ends before the JSON does."]),
-        ([Token('{"a":1e999}')], ["A number is too large. What was told before stands; the text is whole."]),
+        ([Token('{"a":1e999}')], ["A number is too large. The value stays as it was before; the text is complete."]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(deltas: list[Delta], violations: list[str]) -> None:
@@ -154,7 +154,7 @@ def test_when_all_that_may_be_told_is_told_the_value_stands() -> None:
     assert told == [str(i) for i in range(len(told))]
     assert sum(len(encode(event)) for event in events) <= 2000
     assert grown.violations == [
-        Violation("output", "", "It is too large to be told as it grows; the text is whole."),
+        Violation("output", "", "The value is too large to be streamed as it grows; the text is complete."),
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ def _log(epoch: int, *events: Event) -> list[Logged]:
     return [Logged(Cursor(epoch, seq), event.type.encode(), encode(event)) for seq, event in enumerate(events)]
 
 
-def _attempt(epoch: int, *events: Event) -> list[Logged]:
+def attempt_log(epoch: int, *events: Event) -> list[Logged]:
     return _log(epoch, Attempt(1, "worker_lost"), *events)
 
 
@@ -41,35 +41,35 @@ TWO: list[Event] = [Token("b"), *_call(1), *_call(2), _result(2), _result(1)]
 @pytest.mark.rule("R43")
 def test_what_was_said_up_to_the_last_result_is_told_again() -> None:
     """Round by round; text begun after it is forgotten."""
-    one, two = _rounds(*_log(1, Queued("gen_x", "m", 1.0)), *_attempt(2, *ONE, *TWO, Reasoning("hm"), Token("c")))
+    one, two = _rounds(*_log(1, Queued("gen_x", "m", 1.0)), *attempt_log(2, *ONE, *TWO, Reasoning("hm"), Token("c")))
 
     assert one.events == ONE
-    assert (one.round.text, [call.id for call in one.round.calls], one.round.unanswered) == ("a", ["c0"], [])
+    assert (one.round.text, [call.id for call in one.round.calls], one.round.without_result) == ("a", ["c0"], [])
     assert two.events == TWO
-    assert (two.round.text, set(two.round.results), two.round.unanswered) == ("b", {"c1", "c2"}, [])
+    assert (two.round.text, set(two.round.results), two.round.without_result) == ("b", {"c1", "c2"}, [])
 
 
 @pytest.mark.rule("R43")
 def test_a_call_without_a_result_is_due_in_the_last_round() -> None:
     """All its calls are in the log before the first result, so none is missing."""
-    (one,) = _rounds(*_attempt(2, *_call(0), *_call(1), _result(1)))
-    assert [call.id for call in one.round.unanswered] == ["c0"]
+    (one,) = _rounds(*attempt_log(2, *_call(0), *_call(1), _result(1)))
+    assert [call.id for call in one.round.without_result] == ["c0"]
 
 
 @pytest.mark.rule("R43")
 @pytest.mark.parametrize("events", [[], [Token("a")], [*_call(0)], [*_call(0), Token("b")]], ids=len)
 def test_without_a_result_there_is_nothing_to_keep(events: list[Event]) -> None:
     """Whether all calls of the turn are there, nobody can tell."""
-    assert _rounds(*_attempt(2, *events)) == []
+    assert _rounds(*attempt_log(2, *events)) == []
 
 
 @pytest.mark.rule("R43")
 def test_an_attempt_that_died_while_it_was_told_does_not_count() -> None:
     """The one before it came further; of equals the latest is told."""
-    assert [told.events for told in _rounds(*_attempt(2, *ONE, *TWO), *_attempt(3, *ONE))] == [ONE, TWO]
-    assert [told.events for told in _rounds(*_attempt(2, *ONE), *_attempt(3, *ONE, *TWO))] == [ONE, TWO]
+    assert [told.events for told in _rounds(*attempt_log(2, *ONE, *TWO), *attempt_log(3, *ONE))] == [ONE, TWO]
+    assert [told.events for told in _rounds(*attempt_log(2, *ONE), *attempt_log(3, *ONE, *TWO))] == [ONE, TWO]
     again: list[Event] = [Token("other"), *ONE[1:]]
-    assert [told.events for told in _rounds(*_attempt(2, *ONE), *_attempt(3, *again))] == [again]
+    assert [told.events for told in _rounds(*attempt_log(2, *ONE), *attempt_log(3, *again))] == [again]
 
 
 @pytest.mark.rule("R43")
@@ -77,16 +77,16 @@ def test_repeatable_results_are_left_out_of_the_last_round_only() -> None:
     """The model has spoken on those of the rounds before."""
     first: list[Event] = [*_call(0, "again"), _result(0, "again")]
     last: list[Event] = [*_call(1, "again"), *_call(2), _result(1, "again"), _result(2)]
-    one, two = _rounds(*_attempt(2, *first, *last), repeatable="again")
+    one, two = _rounds(*attempt_log(2, *first, *last), repeatable="again")
 
     assert one.events == first
     assert two.events == [*_call(1, "again"), *_call(2), _result(2)]
-    assert [call.id for call in two.round.unanswered] == ["c1"]
+    assert [call.id for call in two.round.without_result] == ["c1"]
 
 
 @pytest.mark.rule("R12", "R43")
 def test_our_own_epoch_and_types_we_do_not_know_are_passed_over() -> None:
     """A newer worker may have written them; what is ours is not yet former."""
     unknown = Logged(Cursor(2, 9), b"unheard_of", b"{}")
-    (one,) = _rounds(*_attempt(2, *ONE), unknown, *_attempt(NOW, *ONE, *TWO))
+    (one,) = _rounds(*attempt_log(2, *ONE), unknown, *attempt_log(NOW, *ONE, *TWO))
     assert one.events == ONE

@@ -30,7 +30,7 @@ def measures() -> dict[str, Metrics]:
     """What each side has."""
     return {
         "API": ApiMetrics(),
-        "worker": WorkerMetrics(slots=1, running=lambda: 0),
+        "worker": WorkerMetrics(slots=1),
     }
 
 

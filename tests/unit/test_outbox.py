@@ -126,7 +126,7 @@ def test_pieces_fill_the_buffer_though_they_join() -> None:
     assert len(batch.entries) == 1
     outbox.acknowledge(1)
     assert not outbox.is_full
-    assert outbox.is_settled
+    assert outbox.is_acknowledged
 
 
 @pytest.mark.rule("R22")
@@ -155,8 +155,8 @@ def test_steps_of_a_value_wait_like_pieces_and_count_as_no_output() -> None:
     outbox = _outbox(OutboxLimits(4, 64, 2))
     step = Json("output", [{"op": "set", "path": "", "value": "x" * 50}])
     outbox.add(Token("a"))
-    outbox.tell(step)
-    outbox.tell(step)
+    outbox.add_json(step)
+    outbox.add_json(step)
     assert not outbox.is_full
     outbox.add(Token("b"))
     assert outbox.is_full
@@ -177,7 +177,7 @@ def test_the_terminal_goes_alone() -> None:
         EventType.COMPLETED,
         2,
     )
-    assert outbox.is_settled
+    assert outbox.is_acknowledged
     assert outbox.next_batch() is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from outlive.shared.model.codec import decode_json_exactly, encode_json
 from outlive.shared.model.json_ops import NOTHING, Op, apply
-from outlive.worker.json_stream.partial_json import LOOK_S, NotJson, NotStreamable, PartialJson
+from outlive.worker.json_stream.partial_json import READ_EVERY_S, NotJson, NotStreamable, PartialJson
 
 pytestmark = pytest.mark.rule("R30")
 
@@ -74,7 +74,7 @@ def test_all_ops_give_exactly_the_parsed_value(text: str, places: list[int], dat
     for now, piece in enumerate(cut(text, places)):
         growing.feed(piece)
         if data.draw(st.booleans()):
-            for op in growing.look(now):
+            for op in growing.read(now):
                 assert (op["op"], op["path"]) == ("set", "") if first else op["path"] or op["op"] == "append"
                 assert len(encode_json(op)) <= max(limit, 1024)
                 value, first = told(value, [op]), False
@@ -92,7 +92,7 @@ def test_what_was_told_only_grows(text: str, places: list[int]) -> None:
     for now, piece in enumerate(cut(text, places)):
         growing.feed(piece)
         before = value if value is NOTHING else copy.deepcopy(value)
-        value = told(value, list(growing.look(now)))
+        value = told(value, list(growing.read(now)))
         assert before is NOTHING or _extends(value, before)
 
 
@@ -112,7 +112,7 @@ def steps(*pieces: str) -> list[list[Op]]:
     found = []
     for now, piece in enumerate(pieces):
         growing.feed(piece)
-        found.append(list(growing.look(now)))
+        found.append(list(growing.read(now)))
     return found
 
 
@@ -150,7 +150,7 @@ def test_what_is_not_json_has_no_value(text: str) -> None:
     """Fences and prose before it included; and no more text would mend that."""
     growing = PartialJson(_LIMIT)
     growing.feed(text)
-    assert [op["value"] for op in growing.look(0)] == []
+    assert [op["value"] for op in growing.read(0)] == []
     with pytest.raises(NotJson) as refused:
         growing.end()
     assert not refused.value.is_cut
@@ -170,9 +170,9 @@ def test_a_doubled_key_is_told_at_the_end() -> None:
     """It may change what lies anywhere; till then what was told before it stands."""
     growing = PartialJson(_LIMIT)
     growing.feed('{"a":[1,2],"b":"x",')
-    assert list(growing.look(0)) == [{"op": "set", "path": "", "value": {"a": [1, 2], "b": "x"}}]
+    assert list(growing.read(0)) == [{"op": "set", "path": "", "value": {"a": [1, 2], "b": "x"}}]
     growing.feed('"a":"z","c":1}')
-    assert list(growing.look(1)) == []
+    assert list(growing.read(1)) == []
     assert list(growing.end()[1]) == [{"op": "set", "path": "", "value": {"a": "z", "b": "x", "c": 1}}]
 
 
@@ -191,7 +191,7 @@ def test_a_large_value_is_told_in_ops_below_the_limit() -> None:
     value = {"a": ["\x00" * 5000, {"b": "\U0001f600" * 5000}], "c": list(range(5000))}
     growing = PartialJson(1024)
     growing.feed(json.dumps(value))
-    ops = list(growing.look(0))
+    ops = list(growing.read(0))
 
     assert ops[0] == {"op": "set", "path": "", "value": {}}
     assert max(len(encode_json(op)) for op in ops) <= 1024
@@ -204,12 +204,12 @@ def test_looks_are_as_far_apart_as_they_cost() -> None:
     assert growing.due_s is None
     growing.feed("[")
     assert growing.due_s == 0
-    list(growing.look(7))
+    list(growing.read(7))
     assert growing.due_s is None
     growing.feed('"')
-    assert growing.due_s == 7 + LOOK_S
+    assert growing.due_s == 7 + READ_EVERY_S
     growing.feed("x" * 1_000_000)
-    list(growing.look(8))
+    list(growing.read(8))
     growing.feed('"]')
     assert growing.due_s == pytest.approx(8 + 1.5, rel=0.01)
 

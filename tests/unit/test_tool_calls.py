@@ -101,7 +101,7 @@ def test_a_round_goes_on_counting_and_gives_no_id_twice() -> None:
 def test_what_a_former_attempt_said_is_taken() -> None:
     """Its index and its id are another call's."""
     calls = ToolCalls()
-    calls.know(ToolCallDone(4, "a", "f", "{}"))
+    calls.reserve(ToolCallDone(4, "a", "f", "{}"))
     calls.add(CallPiece(0, "a", "g", ""))
     (call,) = calls.end_round()
     assert call.index == 5

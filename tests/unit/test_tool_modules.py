@@ -64,7 +64,7 @@ def test_a_marked_function_stays_what_it_was() -> None:
         ("from outlive import tool\n@tool(retries=3)\ndef one(): ...", "cannot be imported: TypeError"),
         ("from outlive import tool\n@tool\nclass One: ...", "@outlive.tool marks plain functions only"),
         ("from outlive import tool\n@tool(timeout_s=-1)\ndef one(): ...", "one cannot be a tool"),
-        ("from outlive import tool\n@tool\ndef one(a): ...", "a has no type hint"),
+        ("from outlive import tool\n@tool\ndef one(a): ...", "its parameter a needs a type hint"),
         ("from outlive import tool\n@tool\ndef one(): ...\nother = one\n@tool\ndef one(): ...", "two tools named one"),
     ],
 )

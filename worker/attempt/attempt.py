@@ -1,8 +1,8 @@
 """Owns one attempt: turns of the model and rounds of tools, until a last event is written.
 
-The model is asked; the calls it makes are run if the request offers tools of ours for them; it is
-shown their results and asked again, until it answers. Decides what an end means: only a
-`finish_reason` makes `completed` (R13). Knows neither Redis nor the SDK.
+The attempt asks the model, runs the calls that the model makes of tools offered by the request, shows the model their
+results and asks again, until the model answers. It decides what an end means: only a `finish_reason` makes `completed`
+(R13). Knows neither Redis nor the SDK.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from outlive.shared.model.events import Completed, Delta, Failed, Terminal, Tool
 from outlive.shared.model.usage import estimate_prompt, estimated, total
 from outlive.worker.attempt.conversation import Conversation, Round
 from outlive.worker.attempt.earlier_attempts import EarlierAttempts
-from outlive.worker.attempt.model_turn import ChooseUpstream, Clocks, ModelTurn, Upstream
-from outlive.worker.attempt.request_telemetry import OpenCall
+from outlive.worker.attempt.model import Model, Upstream
+from outlive.worker.attempt.model_turn import ModelTurn
 from outlive.worker.attempt.retry import Unanswered
 from outlive.worker.attempt.tool_calls import ToolCalls
 from outlive.worker.json_stream.json_stream import JsonStream
@@ -26,8 +26,8 @@ from outlive.worker.tools.tool_modules import offer
 from outlive.worker.tools.toolbox import Toolbox
 
 _CUT: Final = frozenset({"length", "content_filter"})
-"""Ends after which a call may lack its last piece. OpenAI says `stop` for calls that the request
-forced, and compatible servers use words of their own; so what is not one of these is whole."""
+"""After these finish reasons a call may lack its last piece. OpenAI sends `stop` for calls that the request forced, and
+compatible servers use words of their own; so after any other reason calls are complete."""
 
 
 class Attempt:
@@ -37,52 +37,46 @@ class Attempt:
         self,
         request: dict[str, Any],
         publication: Publication,
-        choose_upstream: ChooseUpstream,
-        clocks: Clocks,
+        model: Model,
         toolbox: Toolbox,
-        asking: OpenCall,
-        recall: Callable[[], Awaitable[EarlierAttempts]],
+        read_earlier: Callable[[], Awaitable[EarlierAttempts]],
     ) -> None:
-        """`asking` is told of each question to the provider; `recall` reads what former attempts left in the log."""
+        """`read_earlier` reads what earlier attempts left in the log."""
         self._request, self._offered = offer(request, toolbox.registry)
         self._publication = publication
-        self._telling = JsonStream(publication, self._request)
-        self._deadline = asyncio.get_running_loop().time() + publication.remaining_s
-        self._choose_upstream = choose_upstream
+        self._json = JsonStream(publication, self._request, model.timers)
+        self._model = model
+        self._toolbox = toolbox
+        self._read_earlier = read_earlier
+        self._calls = ToolCalls()
+        self._turns: list[ModelTurn] = []
+        self._pieces = 0
         self._max_output_tokens = 0
         """The chosen upstream's."""
-        self._pieces = 0
-        self._clocks = clocks
-        self._toolbox = toolbox
-        self._asking = asking
-        self._recall = recall
-        self._calls = ToolCalls()
-        self._turns: list[tuple[ModelTurn, int]] = []
-        """With the output tokens known before each."""
 
     async def run(self) -> None:
-        """Write the whole answer. Raises `Interrupted` when the upstream broke off in a way that
-        another attempt may mend, `LostPlace` when the log is no longer ours.
+        """Write the whole answer. Raises `Interrupted` when the upstream broke off in a way that another attempt may
+        mend, `OwnershipLost` when this worker may not write to the log any more.
 
-        The upstream's socket is closed before the last event is waited for, so whoever sees that
-        event knows that nothing is being paid for any more.
+        The upstream's socket is closed before the last event is waited for: a client that sees that event knows that
+        nothing is being paid for any more.
         """
         await self._publication.close(await self._terminal())
 
     def failed_by(self, error: UpstreamError) -> Failed:
+        """The last event for this error, with this attempt's totals."""
         return self.failed(error.failed_code, error.message, retryable=error.retryable)
 
     def failed(self, code: str, message: str, *, retryable: bool) -> Failed:
         """The last event for a failure, with this attempt's totals."""
-        outbox = self._publication.outbox
-        return Failed(code, message, retryable, self._usage(), outbox.chars, outbox.events_with_terminal())
+        return Failed(code, message, retryable, self._usage(), *self._publication.totals())
 
     async def _terminal(self) -> Terminal:
         try:
-            async with asyncio.timeout_at(self._deadline) as whole:
+            async with asyncio.timeout(self._remaining_s()) as deadline:
                 return await self._converse()
         except TimeoutError:
-            if not whole.expired():
+            if not deadline.expired():
                 raise
             return self.failed("deadline_exceeded", "The answer took longer than its deadline allows.", retryable=True)
         except OutputTooLarge:
@@ -92,92 +86,94 @@ class Attempt:
         except UpstreamRefused as error:
             return self.failed_by(error)
         finally:
-            self._telling.stop()
+            self._json.stop()
 
     async def _converse(self) -> Terminal:
         conversation = Conversation(self._request)
-        upstream = self._choose_upstream(self._request)
+        upstream = self._model.choose_upstream(self._request)
         self._max_output_tokens = upstream.max_output_tokens
-        left = await self._tell_again(conversation) if self._offered else None
+        unfinished = await self._repeat_earlier(conversation) if self._offered else None
         while True:
-            said = left or await self._ask(upstream, conversation.request)
-            left = None
-            due = [call for call in said.unanswered if call.name in self._offered]
+            latest = unfinished or await self._ask(upstream, conversation.request)
+            unfinished = None
+            due = [call for call in latest.without_result if call.name in self._offered]
             if due and conversation.rounds >= self._toolbox.limits.rounds:
                 return self.failed("too_many_rounds", "The model called tools too often.", retryable=False)
             if due:
-                said = replace(said, results=said.results | await self._run_tools(due))
-            if said.unanswered:
-                # Calls that are the caller's to run, whatever else was run beside them.
+                latest = replace(latest, results=latest.results | await self._run_tools(due))
+            if latest.without_result:
+                # The caller runs these calls, whatever else was run beside them.
                 return await self._completed("tool_calls")
-            if not said.calls:
-                return await self._completed(said.finish_reason)
-            conversation.add(said)
+            if not latest.calls:
+                return await self._completed(latest.finish_reason)
+            conversation.add(latest)
 
     async def _ask(self, upstream: Upstream, request: dict[str, Any]) -> Round:
-        # A provider counts also what it does not show, such as its reasoning.
-        if sum(turn.usage.completion_tokens for turn, _ in self._turns if turn.usage) >= self._max_output_tokens:
+        # A provider also counts tokens that it does not show, such as its reasoning.
+        if sum(turn.usage.completion_tokens for turn in self._turns if turn.usage) >= self._max_output_tokens:
             raise OutputTooLarge
-        turn = ModelTurn(request, self._calls, self._say, self._asking)
-        self._turns.append((turn, self._publication.outbox.output_tokens))
-        await turn.listen(upstream, self._clocks, self._deadline)
+        turn = ModelTurn(request, self._model, self._calls, self._emit, tokens_before=self._publication.output_tokens)
+        self._turns.append(turn)
+        await turn.run(upstream, self._remaining_s)
         calls = self._calls.end_round()
         if turn.finish_reason in _CUT:
             calls = []
         for call in calls:
-            await self._say(call)
+            await self._emit(call)
         return Round(turn.text, calls, {}, turn.finish_reason)
 
     async def _run_tools(self, due: Sequence[ToolCallDone]) -> dict[str, ToolResult]:
-        # Calls are in the log before they are run, so a worker that lost its place learns it here;
-        # results are there before the model hears them, so that no attempt has to guess.
-        await self._publication.settled()
-        results = await self._toolbox.run(due, self._offered, self._say)
-        await self._publication.settled()
+        # Calls are in the log before they are run, so a worker that lost its ownership learns it here; results are
+        # there before the model sees them, so no later attempt has to guess.
+        await self._publication.wait_until_acknowledged()
+        results = await self._toolbox.run(due, self._offered, self._emit)
+        await self._publication.wait_until_acknowledged()
         return results
 
-    async def _tell_again(self, conversation: Conversation) -> Round | None:
-        """Repeat the rounds of former attempts, and return the last: some of its calls may be due."""
+    async def _repeat_earlier(self, conversation: Conversation) -> Round | None:
+        """Write the rounds of earlier attempts again, and return the last: some of its calls may be due."""
         if self._publication.taken.attempt == 1:
             return None
-        former = await self._recall()
-        told = former.rounds(lambda name: name in self._offered and self._offered[name].options.repeatable)
-        for one in told:
-            for event in one.events:
+        earlier = await self._read_earlier()
+        kept = earlier.rounds(lambda name: name in self._offered and self._offered[name].options.repeatable)
+        for each in kept:
+            for event in each.events:
                 if isinstance(event, ToolCallDone):
-                    self._calls.know(event)
-                await self._say(event)
-        for one in told[:-1]:
-            conversation.add(one.round)
-        return told[-1].round if told else None
+                    self._calls.reserve(event)
+                await self._emit(event)
+        for each in kept[:-1]:
+            conversation.add(each.round)
+        return kept[-1].round if kept else None
 
-    async def _say(self, event: Delta | Whole) -> None:
-        """Everything an answer consists of goes out here, once its place in the outbox is free."""
+    async def _emit(self, event: Delta | Whole) -> None:
+        """Everything an answer consists of goes out here, as soon as the outbox has room."""
         if isinstance(event, ToolCallDone):
-            await self._telling.end_call(event)
+            await self._json.end_call(event)
         elif not isinstance(event, ToolResult):
-            # A piece is one token at least. By the estimate, which is by characters too, an answer that keeps
-            # to the very number its caller was allowed to ask for would often be over it.
+            # A piece is at least one token. The estimate also counts characters: by that, an answer that keeps to the
+            # number its caller was allowed to ask for would often be over it.
             self._pieces += 1
             if self._pieces > self._max_output_tokens:
                 raise OutputTooLarge
         if self._publication.is_full:
-            await self._publication.room()
+            await self._publication.wait_for_room()
         self._publication.add(event)
         if isinstance(event, Delta):
-            self._telling.take(event)
+            self._json.take(event)
 
     async def _completed(self, finish_reason: str) -> Completed:
-        violations = await self._telling.end()
-        outbox = self._publication.outbox
-        return Completed(finish_reason, self._usage(), outbox.chars, outbox.events_with_terminal(), violations)
+        violations = await self._json.end()
+        return Completed(finish_reason, self._usage(), *self._publication.totals(), violations)
 
     def _usage(self) -> Usage:
-        """Of all turns; what a provider did not say of one is guessed for that one."""
+        """The sum of all turns; where a provider did not count a turn, our estimate for it."""
         if not self._turns:
             return estimated(estimate_prompt(self._request), 0)
-        ends = [*(before for _, before in self._turns[1:]), self._publication.outbox.output_tokens]
+        ends = [*(turn.tokens_before for turn in self._turns[1:]), self._publication.output_tokens]
         return total(
-            turn.usage or estimated(estimate_prompt(turn.request), end - before)
-            for (turn, before), end in zip(self._turns, ends, strict=True)
+            turn.usage or estimated(estimate_prompt(turn.request), end - turn.tokens_before)
+            for turn, end in zip(self._turns, ends, strict=True)
         )
+
+    def _remaining_s(self) -> float:
+        return self._publication.remaining_s

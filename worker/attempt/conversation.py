@@ -1,7 +1,7 @@
-"""Owns the conversation of one attempt: the request's messages, and what was said since.
+"""Owns the conversation of one attempt: the request's messages, and the rounds that followed.
 
-Pure. A round is what the model said, the calls it made, and their results; the next request shows
-the model all rounds so far. Knows neither how calls come in nor how tools are run.
+Pure. A round is the model's text, the calls it made, and their results; the next request shows the model all rounds so
+far. Knows neither how calls come in nor how tools are run.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from outlive.shared.model.events import ToolCallDone, ToolResult
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One turn of the model, the calls it made, and the results known by call id."""
+    """One turn of the model: its text, its calls, and the results so far by call id."""
 
     text: str
     calls: Sequence[ToolCallDone]
@@ -21,32 +21,32 @@ class Round:
     finish_reason: str = "tool_calls"
 
     @property
-    def unanswered(self) -> list[ToolCallDone]:
-        """The calls without a result."""
+    def without_result(self) -> list[ToolCallDone]:
+        """The calls that have no result yet."""
         return [call for call in self.calls if call.id not in self.results]
 
 
 class Conversation:
-    """Grows by rounds; `request` is what the model is asked next."""
+    """Grows by rounds; `request` is the next one for the model."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
         self.rounds = 0
 
     def add(self, done: Round) -> None:
-        """The model is shown this round, all calls of which have results."""
+        """Show the model this round, all calls of which have results."""
         self.rounds += 1
-        said = {
+        turn = {
             "role": "assistant",
             "content": done.text or None,
             "tool_calls": [_as_sent(call) for call in done.calls],
         }
-        answers = [_as_message(done.results[call.id]) for call in done.calls]
-        self.request = _unforced(self.request) | {"messages": [*self.request["messages"], said, *answers]}
+        results = [_as_message(done.results[call.id]) for call in done.calls]
+        self.request = _unforced(self.request) | {"messages": [*self.request["messages"], turn, *results]}
 
 
 def _as_sent(call: ToolCallDone) -> dict[str, Any]:
-    # Some providers say nothing for no arguments, and refuse that when it comes back.
+    # Some providers send an empty text for no arguments, and refuse it when it comes back.
     function = {"name": call.name, "arguments": call.arguments or "{}"}
     return {"id": call.id, "type": "function", "function": function}
 
@@ -57,10 +57,10 @@ def _as_message(result: ToolResult) -> dict[str, Any]:
 
 
 def _unforced(request: dict[str, Any]) -> dict[str, Any]:
-    """A model that must call a tool in every round could never answer: it had to once."""
+    """Without a forced call: a model that must call a tool in every round could never answer."""
     choice = request.get("tool_choice")
     if isinstance(choice, dict) and isinstance(allowed := choice.get("allowed_tools"), dict):
-        # Which tools it may call still stands.
+        # Which tools it may call stays as it was.
         return request | {"tool_choice": choice | {"allowed_tools": allowed | {"mode": "auto"}}}
     if choice == "required" or isinstance(choice, dict):
         return {name: value for name, value in request.items() if name != "tool_choice"}

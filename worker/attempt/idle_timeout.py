@@ -1,66 +1,68 @@
-"""Owns how long a provider may say nothing: a clock that is wound up by what it says.
+"""Owns how long a provider may send nothing: a timeout that each piece of the answer starts anew.
 
-One timer that looks when the first wait could be over, and again when the latest could: a provider
-speaks fifty times a second, and a timer of the loop for each word costs more than reading it.
+It has one timer, which fires when the first wait could be over, and then when the latest one could: a provider sends
+fifty pieces a second, and a timer of the loop for each costs more than reading it.
 """
 
 import asyncio
 from types import TracebackType
 from typing import Final, Self
 
+from outlive.worker.clock import Timer, Timers
+
 _NEVER: Final = float("inf")
 
 
 class IdleTimeout:
-    """Around what is waited for, as `asyncio.timeout` is: when a wait is over, what is inside is
-    cancelled and `TimeoutError` raised."""
+    """Wraps what is waited for, as `asyncio.timeout` does: when a wait is over, it cancels what is inside and raises
+    `TimeoutError`."""
 
-    def __init__(self, within_s: float) -> None:
-        """The first wait."""
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, timers: Timers, within_s: float) -> None:
+        """`within_s`: the first wait, which begins on entering."""
+        self._timers = timers
         self._within_s = within_s
         self._due = _NEVER
-        self._looks_at = _NEVER
-        self._look_handle: asyncio.TimerHandle | None = None
+        self._check_due = _NEVER
+        self._timer: Timer | None = None
         self._timeout = asyncio.timeout(None)
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
-        self.wait(self._within_s)
+        self.restart(self._within_s)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._look_handle is not None:
-            self._look_handle.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         await self._timeout.__aexit__(kind, error, trace)
 
-    def wait(self, within_s: float) -> None:
-        """The next word must come within this time."""
+    def restart(self, within_s: float) -> None:
+        """The next piece must come within this time."""
         self._within_s = within_s
-        self._due = self._loop.time() + within_s
-        if self._due < self._looks_at:
-            self._look_at(self._due)
+        self._due = self._timers.time() + within_s
+        if self._due < self._check_due:
+            self._check_at(self._due)
 
-    def rest(self) -> None:
-        """Nothing is waited for, until `wait`."""
+    def pause(self) -> None:
+        """Nothing is waited for, until `restart`."""
         self._due = _NEVER
 
     def expired(self) -> bool:
         """Whether the `TimeoutError` is ours."""
         return self._timeout.expired()
 
-    def _look_at(self, when: float) -> None:
-        if self._look_handle is not None:
-            self._look_handle.cancel()
-        self._looks_at = when
-        self._look_handle = self._loop.call_at(when, self._look)
+    def _check_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._check_due = when
+        self._timer = self._timers.call_at(when, self._check)
 
-    def _look(self) -> None:
-        now = self._loop.time()
+    def _check(self) -> None:
+        now = self._timers.time()
         if self._due <= now:
-            self._timeout.reschedule(now)
+            self._timeout.reschedule(0.0)
         else:
-            # After a rest the next wait cannot be over sooner than this.
-            self._look_at(min(self._due, now + self._within_s))
+            # The next wait after a pause cannot be over sooner than this.
+            self._check_at(min(self._due, now + self._within_s))

@@ -1,9 +1,9 @@
-"""Owns which tool call a piece belongs to: pieces as providers send them into whole calls.
+"""Owns which tool call a piece belongs to: pieces as providers send them in, whole calls out.
 
-Pure, but for the ids it makes up. Providers interleave calls, repeat ids or names on every piece,
-send an index alone, an id alone or, after the first piece, neither; some give every call index 0,
-and some the same ids in every round. What comes out is one numbering and one id for each call of
-an attempt, because viewers and results name a call by them.
+Pure, except for the ids it makes up. Providers interleave calls, repeat ids or names on every piece, send only an
+index, only an id or, after the first piece, neither; some give every call index 0, and some give the same ids in every
+round. The result is one numbering and one id for each call of an attempt, because viewers and results name a call by
+them.
 """
 
 import uuid
@@ -15,12 +15,12 @@ from outlive.shared.model.events import ToolCall, ToolCallDone
 from outlive.worker.upstream.pieces import CallPiece
 
 MAX_CALLS: Final = 256
-"""In one round. Each costs memory and events even without a word of arguments; OpenAI takes 128 tools."""
+"""In one round. Each costs memory and events even without arguments; OpenAI accepts 128 tools."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """A call that grows; `given_id` is what the provider calls it."""
+    """A call that grows; `given_id` is the provider's id for it."""
 
     index: int
     id: str
@@ -30,8 +30,8 @@ class _Call:
 
 
 @dataclass(slots=True)
-class _Growing:
-    """The calls of the present round, by what the provider calls them."""
+class _OpenCalls:
+    """The calls of the present round, by the provider's index and id."""
 
     calls: list[_Call] = field(default_factory=list)
     by_index: dict[int, _Call] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class _Growing:
             return call if call and (given_id is None or call.given_id is None) else None
         if given_id is not None:
             return next((call for call in self.calls if call.given_id == given_id), None)
-        # A name alone begins a call; nothing at all goes on with the one that was being told.
+        # Only a name begins a call; a piece with none of the three continues the latest call.
         return None if piece.name else self.latest
 
     def add(self, call: _Call, piece: CallPiece) -> None:
@@ -64,37 +64,39 @@ class ToolCalls:
     """The tool calls of one attempt."""
 
     def __init__(self) -> None:
-        self._growing = _Growing()
+        self._open = _OpenCalls()
         self._ids: set[str] = set()
         self._count = 0
 
     def add(self, piece: CallPiece) -> ToolCall:
-        """The next piece as an event, with id and name where they are first known. Raises `UpstreamBroken`."""
-        found = self._growing.find(piece)
-        call = self._growing.latest = found or self._begin(piece)
+        """The next piece as an event, with id and name when they are first known. Raises `UpstreamBroken`."""
+        known = self._open.find(piece)
+        call = self._open.latest = known or self._begin(piece)
         name = piece.name if not call.name else None
         call.name = call.name or piece.name or ""
         call.arguments.append(piece.arguments)
-        return ToolCall(call.index, None if found else call.id, name, piece.arguments)
+        return ToolCall(call.index, None if known else call.id, name, piece.arguments)
 
     def end_round(self) -> list[ToolCallDone]:
-        """The whole calls of this round, in order. What comes next belongs to other calls."""
-        calls, self._growing = self._growing.calls, _Growing()
+        """The complete calls of this round, in order. The next pieces belong to other calls."""
+        calls, self._open = self._open.calls, _OpenCalls()
         return [ToolCallDone(call.index, call.id, call.name, "".join(call.arguments)) for call in calls]
 
-    def know(self, call: ToolCallDone) -> None:
-        """A former attempt's call, told again: its index and id are taken."""
+    def reserve(self, call: ToolCallDone) -> None:
+        """A call of an earlier attempt that is written again: its index and id are taken."""
         self._ids.add(call.id)
         self._count = max(self._count, call.index + 1)
 
     def _begin(self, piece: CallPiece) -> _Call:
-        if len(self._growing.calls) >= MAX_CALLS:
-            raise UpstreamBroken("upstream_protocol", "The provider called more tools at once than anybody could run.")
+        if len(self._open.calls) >= MAX_CALLS:
+            raise UpstreamBroken(
+                "upstream_protocol", f"The provider made more than {MAX_CALLS} tool calls in one turn."
+            )
         call_id = piece.id
         if call_id is None or call_id in self._ids:
             call_id = f"call_{uuid.uuid4().hex}"
         self._ids.add(call_id)
         call = _Call(self._count, call_id, piece.id)
         self._count += 1
-        self._growing.add(call, piece)
+        self._open.add(call, piece)
         return call

@@ -1,7 +1,7 @@
-"""Owns the JSON values of one attempt: what grows which, how much may be told, what came of them.
+"""Owns the JSON values of one attempt: which piece belongs to which, how much may be written, how they ended.
 
-Pure: time is handed in. The answer is one when `response_format` asks for JSON, and each tool
-call's arguments are one. Knows no log: what is to be told is handed back as events.
+Pure: time is handed in. The answer is a value when `response_format` asks for JSON, and so are the arguments of each
+tool call. Knows no log: it hands back events.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,15 +15,15 @@ from outlive.shared.model.schema_check import asked_schema
 from outlive.worker.json_stream.partial_json import NotJson, NotStreamable, PartialJson
 
 _EVENT_BYTES: Final = 64
-"""What an event holds besides its ops and its target, which may be a provider's long call id; and some room."""
+"""What an event holds besides its ops and its target (which may be a provider's long call id), and some room."""
 
-TELL_FACTOR: Final = 2
-"""`json` events may take so many times `max_output_bytes`, beside the text, and then no more are
-told. They repeat the text and add paths: at 20 events a second for an hour that is twice 4 MB."""
+MAX_JSON_FACTOR: Final = 2
+"""`json` events may take so many times `max_output_bytes`, beside the text; then no more are written. They repeat the
+text and add paths: at 20 events a second for an hour that is twice 4 MB."""
 
 
-class Judgeable(NamedTuple):
-    """A finished value, and the schema it was asked to keep."""
+class Checkable(NamedTuple):
+    """A complete value, and the schema it must keep."""
 
     target: str
     schema: Any
@@ -34,11 +34,11 @@ class Judgeable(NamedTuple):
 class _Document:
     target: str
     around_bytes: int
-    """What an event of it holds besides its ops."""
-    growing: PartialJson
+    """What an event of this value holds besides its ops."""
+    partial: PartialJson
     schema: Any = None
-    stands_because: str | None = None
-    """Why no more of it is told."""
+    stopped_because: str | None = None
+    """Why no more of it is written."""
     is_ended: bool = False
 
 
@@ -47,63 +47,63 @@ class Documents:
 
     def __init__(self, request: Mapping[str, Any], *, max_event_bytes: int, max_bytes: int) -> None:
         self.violations: list[Violation] = []
-        """What is known to be wrong without asking a schema."""
-        self.judgeable: list[Judgeable] = []
+        """What is wrong, as far as it is known without a schema."""
+        self.checkable: list[Checkable] = []
         self._event_bytes = max_event_bytes
         self._left_bytes = max_bytes
         self._all: dict[str, _Document] = {}
         self._calls: dict[int, _Document] = {}
         self._parameters = _parameters_of(request)
         self._output: _Document | None = None
-        self._said_otherwise = False
+        self._has_other_output = False
         schema = asked_schema(request)
         if schema is not None:
             self._output = self._begin(OUTPUT, schema)
 
     @property
     def due_s(self) -> float | None:
-        """When to `look` next; None while nothing is new."""
+        """When to call `read_due` next; None while nothing is new."""
         if not self._all:
             return None
-        return min((due for each in self._growing() if (due := each.growing.due_s) is not None), default=None)
+        return min((due for each in self._open() if (due := each.partial.due_s) is not None), default=None)
 
     def take(self, event: Delta) -> None:
         """The next piece of the answer."""
         match event:
             case Token() if self._output is not None:
-                self._output.growing.feed(event.text)
+                self._output.partial.feed(event.text)
             case ToolCall():
-                self._said_otherwise = True
+                self._has_other_output = True
                 self._take_call(event)
             case Refusal():
-                self._said_otherwise = True
+                self._has_other_output = True
 
-    def look(self, now_s: float) -> Iterator[Json]:
-        """Tell what is due."""
-        for document in list(self._growing()):
-            due_s = document.growing.due_s
+    def read_due(self, now_s: float) -> Iterator[Json]:
+        """Read the values that are due; the events for what is new in them."""
+        for document in list(self._open()):
+            due_s = document.partial.due_s
             if due_s is not None and due_s <= now_s:
-                yield from self._tell(document, document.growing.look(now_s))
+                yield from self._events(document, document.partial.read(now_s))
 
     def end_call(self, call_id: str) -> Iterator[Json]:
-        """These arguments are whole, long before the answer may be."""
+        """These arguments are complete, perhaps long before the answer."""
         document = self._all.get(call_id)
         if document is not None and not document.is_ended:
             yield from self._end(document)
 
     def end(self) -> Iterator[Json]:
-        """The answer is whole. Afterwards `violations` and `judgeable` say what came of it."""
+        """The answer is complete. Afterwards `violations` and `checkable` say how its values ended."""
         for document in self._all.values():
             if not document.is_ended:
                 yield from self._end(document)
 
     def _begin(self, target: str, schema: Any = None) -> _Document:
         around_bytes = _EVENT_BYTES + len(encode_json(target))
-        growing = PartialJson(self._event_bytes - around_bytes - _EVENT_BYTES)
-        return self._all.setdefault(target, _Document(target, around_bytes, growing, schema))
+        partial = PartialJson(self._event_bytes - around_bytes - _EVENT_BYTES)
+        return self._all.setdefault(target, _Document(target, around_bytes, partial, schema))
 
-    def _growing(self) -> Iterator[_Document]:
-        return (each for each in self._all.values() if not each.is_ended and each.stands_because is None)
+    def _open(self) -> Iterator[_Document]:
+        return (each for each in self._all.values() if not each.is_ended and each.stopped_because is None)
 
     def _take_call(self, piece: ToolCall) -> None:
         if piece.id is not None:
@@ -113,40 +113,42 @@ class Documents:
             return
         if piece.name is not None:
             document.schema = self._parameters.get(piece.name)
-        document.growing.feed(piece.arguments)
+        document.partial.feed(piece.arguments)
 
     def _end(self, document: _Document) -> Iterator[Json]:
         document.is_ended = True
-        if document.growing.is_empty and (document.target != OUTPUT or self._said_otherwise):
-            # Calls without arguments come as nothing, as often as `{}`; a refusal is no broken JSON.
+        if document.partial.is_empty and (document.target != OUTPUT or self._has_other_output):
+            # Calls without arguments come as an empty text as often as as `{}`; a refusal is not broken JSON.
             return
         try:
-            value, ops = document.growing.end()
+            value, ops = document.partial.end()
         except NotJson as error:
-            # Its time does not matter any more: there will not be another look.
-            yield from self._tell(document, document.growing.look(0.0))
+            # The time does not matter any more: it will not be read again.
+            yield from self._events(document, document.partial.read(0.0))
             message = "The text ends before the JSON does." if error.is_cut else "The text is not JSON."
             self.violations.append(Violation(document.target, "", message))
             return
-        yield from self._tell(document, ops)
-        if document.stands_because is not None:
-            self.violations.append(Violation(document.target, "", document.stands_because))
+        yield from self._events(document, ops)
+        if document.stopped_because is not None:
+            self.violations.append(Violation(document.target, "", document.stopped_because))
         if document.schema is not None:
-            self.judgeable.append(Judgeable(document.target, document.schema, value))
+            self.checkable.append(Checkable(document.target, document.schema, value))
 
-    def _tell(self, document: _Document, ops: Iterable[Op]) -> Iterator[Json]:
-        """These ops as events of bounded size, until all that may be told is told."""
-        if document.stands_because is not None:
+    def _events(self, document: _Document, ops: Iterable[Op]) -> Iterator[Json]:
+        """These ops as events of bounded size, until `max_bytes` are used up."""
+        if document.stopped_because is not None:
             return
         try:
             for packed, size in _packed(ops, document.around_bytes, self._event_bytes):
                 if size > self._left_bytes:
-                    document.stands_because = "It is too large to be told as it grows; the text is whole."
+                    document.stopped_because = (
+                        "The value is too large to be streamed as it grows; the text is complete."
+                    )
                     return
                 self._left_bytes -= size
                 yield Json(document.target, packed)
         except NotStreamable as error:
-            document.stands_because = f"{error} What was told before stands; the text is whole."
+            document.stopped_because = f"{error} The value stays as it was before; the text is complete."
 
 
 def _packed(ops: Iterable[Op], around_bytes: int, max_bytes: int) -> Iterator[tuple[list[Op], int]]:
@@ -164,7 +166,7 @@ def _packed(ops: Iterable[Op], around_bytes: int, max_bytes: int) -> Iterator[tu
 
 
 def _parameters_of(request: Mapping[str, Any]) -> dict[str, Any]:
-    """By tool, what its arguments must keep."""
+    """The schemas of the tools' arguments, by the tool's name."""
     functions = [tool.get("function") for tool in request.get("tools") or () if isinstance(tool, dict)]
     return {
         function["name"]: function.get("parameters")

@@ -1,8 +1,8 @@
-"""Owns when an attempt's JSON values are looked at, and what is said of them in its last event.
+"""Owns when an attempt's JSON values are read, and what its last event says of them.
 
-The rim of `documents.py`: it reads the clock and writes to the publication. A look comes with a
-piece, or from a timer when the provider is silent, so that a value never stays behind its text.
-While the log cannot take more there is no look: the value catches up in one step afterwards.
+The rim of `documents.py`: it reads the clock and writes to the publication. Values are read when a piece comes, or by a
+timer when the provider is silent, so that a value never stays behind its text. While the log cannot take more they are
+not read: the value catches up in one step afterwards.
 """
 
 import asyncio
@@ -12,79 +12,80 @@ from typing import Any
 from outlive.shared.errors import OwnershipLost
 from outlive.shared.model.events import Delta, Json, ToolCallDone, Violation
 from outlive.shared.model.schema_check import MAX, findings, schema_error
-from outlive.worker.json_stream.documents import TELL_FACTOR, Documents, Judgeable
+from outlive.worker.clock import Timer, Timers
+from outlive.worker.json_stream.documents import MAX_JSON_FACTOR, Checkable, Documents
 from outlive.worker.publishing.publication import Publication
 
 
 class JsonStream:
-    """The JSON values of one attempt, told in its publication. Give it back with `stop`."""
+    """The JSON values of one attempt, written to its publication. End it with `stop`."""
 
-    def __init__(self, publication: Publication, request: Mapping[str, Any]) -> None:
-        limits = publication.outbox.limits
+    def __init__(self, publication: Publication, request: Mapping[str, Any], timers: Timers) -> None:
+        limits = publication.limits
         self._documents = Documents(
-            request, max_event_bytes=limits.max_event_bytes, max_bytes=limits.max_output_bytes * TELL_FACTOR
+            request, max_event_bytes=limits.max_event_bytes, max_bytes=limits.max_output_bytes * MAX_JSON_FACTOR
         )
         self._publication = publication
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers = timers
+        self._timer: Timer | None = None
 
     def take(self, piece: Delta) -> None:
         """A piece that was added to the publication just now. Raises `OwnershipLost`."""
         self._documents.take(piece)
-        self._look()
+        self._write_due()
 
     async def end_call(self, call: ToolCallDone) -> None:
-        """A call's arguments are whole: tell the rest of them before they are run. Raises `OwnershipLost`."""
-        await self._tell(self._documents.end_call(call.id))
+        """A call's arguments are complete: write the rest of them before the call is run. Raises `OwnershipLost`."""
+        await self._write(self._documents.end_call(call.id))
 
     async def end(self) -> list[Violation] | None:
-        """The answer is whole: tell the rest, and say what is wrong with it. Raises `OwnershipLost`."""
+        """The answer is complete: write the rest, and return what is wrong with it. Raises `OwnershipLost`."""
         self.stop()
-        await self._tell(self._documents.end())
-        found = self._documents.violations
-        if self._documents.judgeable:
+        await self._write(self._documents.end())
+        violations = self._documents.violations
+        if self._documents.checkable:
             # A schema takes milliseconds, a bad one seconds: other generations must not wait for it.
-            found = found + await asyncio.to_thread(_judge, self._documents.judgeable)
-        return found[:MAX] or None
+            violations = violations + await asyncio.to_thread(_check, self._documents.checkable)
+        return violations[:MAX] or None
 
     def stop(self) -> None:
-        """Look no more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    async def _tell(self, steps: Iterable[Json]) -> None:
+    async def _write(self, steps: Iterable[Json]) -> None:
         for step in steps:
             if self._publication.is_full:
-                await self._publication.room()
-            self._publication.tell(step)
+                await self._publication.wait_for_room()
+            self._publication.add_json(step)
 
-    def _look(self) -> None:
+    def _write_due(self) -> None:
         self.stop()
         due_s = self._documents.due_s
         if due_s is None or self._publication.is_full:
             return
-        now_s = self._loop.time()
+        now_s = self._timers.time()
         if due_s <= now_s:
-            for event in self._documents.look(now_s):
-                self._publication.tell(event)
+            for step in self._documents.read_due(now_s):
+                self._publication.add_json(step)
             due_s = self._documents.due_s
         if due_s is not None:
-            self._timer = self._loop.call_at(due_s, self._look_late)
+            self._timer = self._timers.call_at(due_s, self._on_timer)
 
-    def _look_late(self) -> None:
+    def _on_timer(self) -> None:
         try:
-            self._look()
+            self._write_due()
         except OwnershipLost:
             # The attempt learns it by itself, with its next piece or from `lost`.
             self.stop()
 
 
-def _judge(judgeable: list[Judgeable]) -> list[Violation]:
-    """What finished values break. A tool's schema was not checked at create, and may be none."""
+def _check(values: list[Checkable]) -> list[Violation]:
+    """What complete values violate. A tool's schema was not checked at create, and may not be a schema at all."""
     return [
         Violation(target, *finding)
-        for target, schema, value in judgeable
+        for target, schema, value in values
         if schema_error(schema) is None
         for finding in findings(schema, value)
     ]

@@ -1,9 +1,8 @@
 """Owns one attempt's events on their way to the log: pending, sent, acknowledged.
 
-Pure: no I/O, no clock. Knows nothing of Redis; `publisher.py` carries its batches. The whole
-attempt stays in memory until it is closed (bounded by `max_output_bytes`), so that after a
-failover identical ids and bytes are appended again: `acknowledged` is a cursor into `_entries`,
-and going back is setting it lower.
+Pure: no I/O, no clock. Knows nothing of Redis; `publisher.py` carries its batches. The whole attempt stays in memory
+until it is closed (bounded by `max_output_bytes`), so that identical ids and bytes can be appended again after a
+failover: `acknowledged_seq` is a position in `_entries`, and going back means setting it lower.
 """
 
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ _BATCH_BYTES: Final = 524_288
 
 
 class OutputTooLarge(Exception):
-    """The attempt said more than it may, in bytes or in tokens."""
+    """The attempt produced more than it may, in bytes or in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,8 @@ class Outbox:
         self.epoch = taken.epoch
         self.chars = 0
         """Unicode code points of `token` text accepted so far."""
-        self.acknowledged = 0
+        self.acknowledged_seq = 0
+        """The last seq that the log is known to hold."""
         self.closed = False
         self.limits = limits
         self._entries: list[Entry] = [Entry(EventType.ATTEMPT, b"", 0, 0)]
@@ -47,26 +47,26 @@ class Outbox:
         self._pieces_pending = 0
         self._counted_chars = 0
         self._bytes = 0
-        self._torn = False
+        self._is_torn = False
         self._terminal: EventType | None = None
 
     @property
     def is_full(self) -> bool:
-        """Counts pieces, not coalesced events: or one pending event could grow without end."""
-        return self._pieces_pending + len(self._entries) - 1 - self.acknowledged >= self.limits.unflushed_events
+        """Pieces count, not joined events: otherwise one pending event could grow without end."""
+        return self._pieces_pending + len(self._entries) - 1 - self.acknowledged_seq >= self.limits.unflushed_events
 
     @property
-    def is_settled(self) -> bool:
-        """Everything said so far is in the log."""
-        return not self._pending and self.acknowledged == self._last
+    def is_acknowledged(self) -> bool:
+        """Everything added so far is in the log."""
+        return not self._pending and self.acknowledged_seq == self._last
 
     @property
     def output_tokens(self) -> int:
         return estimate_output(self._pieces, self._counted_chars)
 
     def add(self, delta: Delta) -> None:
-        """Accept one piece; it joins the pending one before it where that changes nothing for the
-        reader. Raises `OutputTooLarge`."""
+        """Accept one piece. It joins the pending piece before it if that changes nothing for the reader. Raises
+        `OutputTooLarge`."""
         text = _text(delta)
         size_bytes = _size_bytes(text)
         if size_bytes <= self.limits.max_event_bytes:
@@ -93,7 +93,7 @@ class Outbox:
         last.chars, last.tokens = self.chars, self.output_tokens
 
     def add_whole(self, event: Whole) -> None:
-        """Accept an event that is one whatever its size. Raises `OutputTooLarge`."""
+        """Accept an event that is never split, whatever its size. Raises `OutputTooLarge`."""
         data = encode(event)
         self._bytes += len(data)
         if self._bytes > self.limits.max_output_bytes:
@@ -101,30 +101,30 @@ class Outbox:
         self._seal()
         self._entries.append(Entry(event.type, data, self.chars, self.output_tokens))
 
-    def tell(self, step: Json) -> None:
-        """Accept one step of a JSON value as it is. It says nothing the text does not say, so it counts
-        as a piece that waits and not as output; whoever makes steps bounds their bytes."""
+    def add_json(self, step: Json) -> None:
+        """Accept one step of a JSON value as it is. It repeats what is in the text, so it counts as a piece that waits
+        and not as output; the caller bounds the bytes of all steps."""
         self._pieces_pending += 1
         pending = _Pending(step, "", 0)
         pending.chars, pending.tokens = self.chars, self.output_tokens
         self._pending.append(pending)
 
     def close(self, terminal: Terminal) -> None:
-        """Accept the last event, which must count itself (see `events_with_terminal`)."""
+        """Accept the last event. Its totals must include itself (`events_with_terminal`)."""
         self._seal()
         self._entries.append(Entry(terminal.type, encode(terminal), self.chars, self.output_tokens))
         self._terminal = terminal.type
         self.closed = True
 
     def events_with_terminal(self) -> int:
-        """How many entries the attempt will have in the log once it is closed now."""
+        """How many entries the attempt has in the log if it is closed now."""
         self._seal()
         return len(self._entries) + 1
 
     def next_batch(self) -> Batch | None:
-        """What to append next; None when all is acknowledged. Asking again gives the same events."""
+        """What to append next; None when everything is acknowledged. Asking again gives the same events."""
         self._seal()
-        first = self.acknowledged + 1
+        first = self.acknowledged_seq + 1
         end, size = first, 0
         while end < len(self._entries) and end - first < MAX_CALL_EVENTS and size < _BATCH_BYTES:
             size += len(self._entries[end].data)
@@ -139,15 +139,15 @@ class Outbox:
         return Batch(self.generation_id, self.epoch, first, entries, terminal)
 
     def acknowledge(self, seq: int) -> None:
-        """The log holds everything up to seq; lower than before means it lost a tail."""
-        self.acknowledged = min(seq, self._last)
+        """The log holds everything up to `seq`. A lower seq than before means that it lost its tail."""
+        self.acknowledged_seq = min(seq, self._last)
 
     def _completes_a_character(self, text: str) -> bool:
-        """Whether this begins with the second half of a character whose first half came last:
-        providers tear emoji apart, and whoever joins the text counts one code point, not two."""
-        completes = self._torn and "\udc00" <= text[0] <= "\udfff" if text else False
+        """Whether this text begins with the second half of a character whose first half came last. Providers tear
+        emoji apart, and readers who join the text count one code point, not two."""
+        completes = self._is_torn and "\udc00" <= text[0] <= "\udfff" if text else False
         if text:
-            self._torn = "\ud800" <= text[-1] <= "\udbff"
+            self._is_torn = "\ud800" <= text[-1] <= "\udbff"
         return completes
 
     @property
@@ -162,7 +162,7 @@ class Outbox:
 
 
 class _Pending:
-    """Pieces that will be one event, with the attempt's totals as of its end."""
+    """Pieces that will be one event, with the attempt's totals at its end."""
 
     __slots__ = ("_parts", "_size_bytes", "chars", "delta", "tokens")
 
@@ -174,7 +174,7 @@ class _Pending:
         self._size_bytes = size_bytes
 
     def join(self, piece: Delta, text: str, size_bytes: int, limit: int) -> bool:
-        """Take the piece in, if that changes nothing for the reader."""
+        """Take the piece in if that changes nothing for the reader; whether it was taken."""
         size_bytes += self._size_bytes
         mine = self.delta
         if type(piece) is not type(mine) or size_bytes > limit:
@@ -204,7 +204,7 @@ def _size_bytes(text: str) -> int:
 
 
 def _named_bytes(delta: Delta) -> int:
-    """Of the words around the text, which a provider chooses as well."""
+    """Bytes of the id and the name, which the provider chooses as well."""
     return _size_bytes((delta.id or "") + (delta.name or "")) if isinstance(delta, ToolCall) else 0
 
 

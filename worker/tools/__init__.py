@@ -1,1 +1,1 @@
-"""The tools a worker runs itself: plain functions, described to the model and run for it."""
+"""The tools that a worker runs itself: plain functions, described to the model and run for it."""

@@ -1,7 +1,7 @@
-"""Owns one tool: a plain function, what the model is told of it, and how its arguments are checked.
+"""Owns one tool: a plain function, its description for the model, and the check of its arguments.
 
-Pure. The schema comes from the type hints by way of pydantic, the words from the docstring. Knows
-neither how tools are chosen nor how long one may take.
+Pure. pydantic makes the schema from the type hints; the description comes from the docstring. Knows neither how tools
+are chosen nor how long one may take.
 """
 
 import inspect
@@ -18,42 +18,44 @@ from pydantic_core import to_json
 from outlive.shared.errors import SettingsError
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
-"""What providers accept; Python would allow more."""
+"""Providers accept these names; Python would allow more."""
 _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_SHOWN_FAULTS: Final = 10
+_MAX_SHOWN_ERRORS: Final = 10
 
 
 class ToolFailed(Exception):
-    """The call came to nothing; the text is what the model is told."""
+    """The call has no result; the message is shown to the model."""
 
 
 class Options(BaseModel):
-    """What `@outlive.tool` may say of a function."""
+    """The options of one function, as `@outlive.tool` takes them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     repeatable: bool = False
-    """Whether a new attempt may run it again although there is a result."""
+    """Whether a new attempt may run it again although it has a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function the model may call."""
+    """A function that the model may call."""
 
     name: str
     function: Callable[..., Any]
     options: Options
     declaration: dict[str, Any]
-    """`name`, `description` and `parameters`, as they stand in a request."""
+    """`name`, `description` and `parameters`, as in a request."""
     arguments: type[BaseModel]
 
     @classmethod
     def of(cls, function: Any, options: Any) -> Self:
-        """Read a function. Raises `SettingsError` when a model could not call it."""
+        """The tool that this function makes. Raises `SettingsError` when a model could not call it."""
         name = getattr(function, "__name__", repr(function))
         if not (inspect.isfunction(function) and _NAME.fullmatch(name)):
-            raise SettingsError(f"OUTLIVE_TOOLS: {name} is not a plain function with a name providers accept.")
+            raise SettingsError(
+                f"OUTLIVE_TOOLS: {name} must be a plain function, named with at most 64 ASCII letters, digits and `_`."
+            )
         try:
             chosen = Options.model_validate(options)
             arguments = _arguments_of(function)
@@ -69,18 +71,18 @@ class Tool:
     def validated(self, arguments: str) -> dict[str, Any]:
         """The call's arguments as the function takes them. Raises `ToolFailed`."""
         try:
-            # Some providers send nothing where a function takes nothing.
-            found = self.arguments.model_validate_json(arguments or "{}")
+            # Some providers send an empty text if a function takes no arguments.
+            valid = self.arguments.model_validate_json(arguments or "{}")
         except ValidationError as error:
-            faults = error.errors(include_url=False, include_input=False)[:_SHOWN_FAULTS]
-            raise ToolFailed(f"The arguments are not valid. {' '.join(map(_sentence, faults))}") from error
+            errors = error.errors(include_url=False, include_input=False)[:_MAX_SHOWN_ERRORS]
+            raise ToolFailed(f"The arguments are not valid. {' '.join(map(_sentence, errors))}") from error
         except ValueError as error:
-            raise ToolFailed("The arguments are not valid: half a character.") from error
-        return {name: getattr(found, name) for name in found.model_fields_set}
+            raise ToolFailed("The arguments are not valid: they contain half a character.") from error
+        return {name: getattr(valid, name) for name in valid.model_fields_set}
 
 
 def text_of(value: Any) -> str:
-    """What the model is shown of what a function returned: text as it is, all else as JSON."""
+    """A function's result as the model reads it: text as it is, anything else as JSON. Raises `ToolFailed`."""
     if isinstance(value, str):
         return value
     try:
@@ -90,7 +92,7 @@ def text_of(value: Any) -> str:
 
 
 class _Untitled(GenerateJsonSchema):
-    """A title that repeats a name costs tokens in every request and says nothing."""
+    """Without titles: a title that repeats a name costs tokens in every request and adds nothing."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -98,20 +100,22 @@ class _Untitled(GenerateJsonSchema):
 
 def _arguments_of(function: Callable[..., Any]) -> type[BaseModel]:
     hints = get_type_hints(function, include_extras=True)
-    words = {p.arg_name: p.description for p in docstring_parser.parse(inspect.getdoc(function) or "").params}
+    descriptions = {p.arg_name: p.description for p in docstring_parser.parse(inspect.getdoc(function) or "").params}
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in _NAMED:
-            raise TypeError(f"{name} cannot be given by name")
+            raise TypeError(f"its parameter {name} cannot be passed by name")
         if name not in hints:
-            raise TypeError(f"{name} has no type hint")
+            raise TypeError(f"its parameter {name} needs a type hint")
         default = ... if parameter.default is parameter.empty else parameter.default
-        described = Annotated[hints[name], Field(description=words[name])] if words.get(name) else hints[name]
-        fields[name] = (described, default)
+        hint = hints[name]
+        if description := descriptions.get(name):
+            hint = Annotated[hint, Field(description=description)]
+        fields[name] = (hint, default)
     config = ConfigDict(extra="forbid", protected_namespaces=())
     return create_model(function.__name__, __config__=config, **fields)
 
 
-def _sentence(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    return f"{place}: {fault['msg']}." if place else f"{fault['msg']}."
+def _sentence(error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    return f"{path}: {error['msg']}." if path else f"{error['msg']}."

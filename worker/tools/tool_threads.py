@@ -1,8 +1,7 @@
-"""Owns the threads that functions which are not async run in.
+"""Owns the threads that run functions which are not async.
 
-Not an executor's: Python waits for those at its end, and a function that hangs would keep a worker
-that was told to stop. A thread cannot be stopped either; what it still brings is dropped, and it
-counts against the bound until it ends.
+They are not an executor's: Python waits for those when it ends, so a function that hangs would keep a worker from
+stopping. A thread cannot be stopped either: its late result is dropped, and it counts against the bound until it ends.
 """
 
 import asyncio
@@ -16,8 +15,8 @@ from typing import Any
 class ToolThreads:
     """At most so many functions at once; the others wait."""
 
-    def __init__(self, most: int) -> None:
-        self._free = asyncio.Semaphore(most)
+    def __init__(self, max_threads: int) -> None:
+        self._free = asyncio.Semaphore(max_threads)
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """What `function` returns or raises, run in a thread of its own."""
@@ -25,7 +24,7 @@ class ToolThreads:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
 
-        def settle(value: Any, error: BaseException | None) -> None:
+        def finish(value: Any, error: BaseException | None) -> None:
             self._free.release()
             if not ended.done():
                 # Not as the future's exception: that refuses StopIteration.
@@ -36,11 +35,11 @@ class ToolThreads:
             try:
                 value = function()
             except BaseException as raised:
-                # Whatever it is, it belongs to whoever waits, and must free the place.
+                # Whatever it is, the caller gets it, and the semaphore must be released.
                 error = raised
             # The loop may have ended before the function did.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, value, error)
+                loop.call_soon_threadsafe(finish, value, error)
 
         context = contextvars.copy_context()
         try:

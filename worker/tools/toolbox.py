@@ -1,7 +1,7 @@
 """Owns running the tools: several at once, each within its time, and always to a result.
 
-Whatever a tool does, raise, hang or return too much, becomes an error that the model can read.
-Knows nothing of logs and providers.
+If a tool raises, hangs or returns too much, that becomes an error that the model can read. Knows nothing of logs and
+providers.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from outlive.shared.model.events import ToolCallDone, ToolResult
+from outlive.worker.clock import Clock
 from outlive.worker.tools.tool import Tool, ToolFailed, text_of
 from outlive.worker.tools.tool_modules import Registry
 from outlive.worker.tools.tool_threads import ToolThreads
@@ -19,9 +20,9 @@ from outlive.worker.tools.tool_threads import ToolThreads
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
-"""Of one answer: a model that asks for a thousand calls does not get a thousand tasks."""
+"""Of one answer: if a model makes a thousand calls, they do not all run at once."""
 _STOP_S: Final = 1.0
-"""How long a cancelled tool may take to clean up, before it is left to itself."""
+"""How long a cancelled tool may take to clean up, before we stop waiting for it."""
 _ERROR_CHARS: Final = 1_000
 
 
@@ -30,25 +31,26 @@ class ToolLimits:
     timeout_s: float
     result_bytes: int
     rounds: int
-    """How often one answer may run tools; whoever drives the rounds counts them."""
+    """How often one answer may run tools; the attempt counts."""
 
 
 class Toolbox:
     """All tools of this worker. One instance per process."""
 
-    def __init__(self, registry: Registry, threads: ToolThreads, limits: ToolLimits) -> None:
+    def __init__(self, registry: Registry, threads: ToolThreads, limits: ToolLimits, clock: Clock) -> None:
         self.registry = registry
         self.limits = limits
         self._threads = threads
+        self._clock = clock
         self._running: set[asyncio.Task[str]] = set()
-        """Holds what outlives its call, too: a task nobody holds may vanish in the middle."""
+        """Also tasks that outlive their call: asyncio may drop a task without a reference while it runs."""
 
     async def run(
-        self, calls: Sequence[ToolCallDone], tools: Registry, tell: Callable[[ToolResult], Awaitable[None]]
+        self, calls: Sequence[ToolCallDone], tools: Registry, emit: Callable[[ToolResult], Awaitable[None]]
     ) -> dict[str, ToolResult]:
-        """Run these calls of `tools` at the same time, `tell` each result when it comes. By call id.
+        """Run these calls of `tools` at the same time, `emit` each result when it comes, and return them by call id.
 
-        When cancelled, or when `tell` raises, what still runs is stopped.
+        When this is cancelled, or when `emit` raises, the tools that still run are stopped.
         """
         at_once = asyncio.Semaphore(_AT_ONCE)
 
@@ -62,7 +64,7 @@ class Toolbox:
             for coming in asyncio.as_completed(running):
                 result = await coming
                 results[result.id] = result
-                await tell(result)
+                await emit(result)
         finally:
             for task in running:
                 task.cancel()
@@ -70,8 +72,7 @@ class Toolbox:
         return results
 
     async def _result(self, tool: Tool, call: ToolCallDone) -> ToolResult:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self._clock()
         content = error = None
         try:
             content = await self._within_time(tool, tool.validated(call.arguments))
@@ -79,10 +80,10 @@ class Toolbox:
                 content, error = None, f"The result has {size} bytes; at most {self.limits.result_bytes} are allowed."
         except ToolFailed as failed:
             error = str(failed)[:_ERROR_CHARS]
-        return ToolResult(call.id, call.name, content, error, round((loop.time() - began) * 1000))
+        return ToolResult(call.id, call.name, content, error, round((self._clock() - began) * 1000))
 
     async def _within_time(self, tool: Tool, arguments: dict[str, Any]) -> str:
-        """A task of its own, because a tool may ignore that it is cancelled."""
+        """Run it in a task of its own, because a tool may ignore that it is cancelled."""
         timeout_s = tool.options.timeout_s or self.limits.timeout_s
         running = asyncio.create_task(self._call(tool, arguments), name=f"running {tool.name}")
         self._running.add(running)
@@ -90,15 +91,15 @@ class Toolbox:
         try:
             await asyncio.wait({running}, timeout=timeout_s)
             if not running.done():
-                raise ToolFailed(f"The tool did not answer within {timeout_s:g} s.")
+                raise ToolFailed(f"The tool did not finish within {timeout_s:g} s.")
             if running.cancelled():
-                raise ToolFailed("The tool gave up: it was cancelled from inside.")
+                raise ToolFailed("The tool cancelled itself.")
             return running.result()
         finally:
             running.cancel()
             await asyncio.wait({running}, timeout=_STOP_S)
             if not running.done():
-                log.warning("tool %s does not stop; what it still brings is dropped", tool.name)
+                log.warning("tool %s does not stop; its late result will be dropped", tool.name)
 
     async def _call(self, tool: Tool, arguments: dict[str, Any]) -> str:
         try:
@@ -115,5 +116,5 @@ class Toolbox:
     def _forget(self, ended: asyncio.Task[str]) -> None:
         self._running.discard(ended)
         if not ended.cancelled():
-            # Asked for, so that asyncio does not report what came too late as never looked at.
+            # Read it, so that asyncio does not report a late exception as never retrieved.
             ended.exception()

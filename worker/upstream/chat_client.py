@@ -1,7 +1,7 @@
 """Owns the call to one Chat Completions provider through the openai SDK, and its socket.
 
-Leaving `open` closes the socket, whatever the reason. Retries and clocks are not here: the SDK's
-own are off, because it retries only what comes before the first byte and then hides it.
+Leaving `open` closes the socket, whatever the reason. Retries and timeouts are not here: the SDK's own are off, because
+it retries only failures before the first byte, and hides them.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from outlive.worker.upstream.provider_errors import not_a_stream, translated_fai
 from outlive.worker.upstream.read_limits import PLAIN, bound, content_type, is_stream
 
 _CONNECT_S: Final = 5.0
-# Nothing else has a limit here: silence is measured by `model_turn.py`, where comments do not count.
+# Nothing else has a limit here: `model_turn.py` measures silence, and comments do not end it there.
 _TIMEOUT: Final = httpx2.Timeout(None)
 
 
 def connect_upstream(base_url: str | None, api_key: SecretStr | None, *, connections: int) -> AsyncOpenAI:
-    """One client per provider and process: its TLS context alone costs 20 ms."""
+    """One client per provider and process: the TLS context alone costs 20 ms."""
     transport = Transport(connections=connections, connect_s=_CONNECT_S)
     return AsyncOpenAI(
         base_url=base_url,
@@ -44,17 +44,16 @@ class ChatUpstream:
         self.name = name
         self._client = client
         self.max_output_tokens = max_output_tokens
-        self.place = asyncio.Semaphore(at_once)
-        """To be held while a question is open, and waited for before any clock of the provider's runs."""
+        self.permit = asyncio.Semaphore(at_once)
+        """Held while a request is open, and waited for before any timeout of the provider runs."""
 
     @asynccontextmanager
     async def open(self, request: dict[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AsyncIterator[Any]]:
         """Chunks as decoded JSON, while the context lasts. Raises `UpstreamError`.
 
-        `post` instead of `chat.completions.create`: the caller's request goes out as it came, fields
-        the SDK does not know and halves of characters included. What it finds out before the stream remains
-        its own (statuses, connections); the stream itself is ours, because the SDK's costs ten times as
-        much (`frames.py`).
+        `post` instead of `chat.completions.create`: the caller's request goes out as it came, including fields that the
+        SDK does not know and halves of characters. The SDK handles everything before the stream (statuses,
+        connections); we read the stream ourselves, because the SDK takes ten times as long (`sse_parser.py`).
         """
         body = {name: value for name, value in request.items() if name != NAME} | {"stream": True}
         body.setdefault("stream_options", {"include_usage": True})
@@ -68,7 +67,7 @@ class ChatUpstream:
                 stream_cls=AsyncStream[object],
             )
             async with stream:
-                # What is no event is skipped: a page of HTML would be an empty answer.
+                # The parser skips lines that are not events: a page of HTML would be an empty answer.
                 if not is_stream(stream.response):
                     raise not_a_stream(content_type(stream.response), await stream.response.aread())
                 yield chunks_of(body_of(stream.response).read)

@@ -1,5 +1,5 @@
-"""Owns the way from an answer's bytes to a provider's chunks: events cut out, JSON read, the
-errors that are told inside a stream raised. Knows nothing of what a chunk means.
+"""Owns the way from an answer's bytes to chunks: it cuts events, reads their JSON, and raises the errors that come
+inside a stream. Knows nothing of what a chunk means.
 """
 
 import asyncio
@@ -11,16 +11,16 @@ from typing import Any, Final
 import httpx2
 import orjson
 
-from outlive.worker.upstream.provider_errors import told_error, translate
+from outlive.worker.upstream.provider_errors import streamed_error, translate
 from outlive.worker.upstream.sse_parser import Frames
 
 _DONE: Final = b"[DONE]"
 _REST_S: Final = 0.1
-"""After its last word a provider's socket is read on for so long, to be used for the next question."""
+"""After the last event the socket is read for so long, so that the next request can use it."""
 
 
 Read = Callable[[], Awaitable[bytes]]
-"""The next bytes of a body, which must not be compressed (`bounds.py`); none at its end."""
+"""The next bytes of a body, which must not be compressed (`read_limits.py`); none at its end."""
 
 
 async def chunks_of(read: Read) -> AsyncIterator[Any]:
@@ -38,10 +38,10 @@ def _read(data: bytes) -> Any:
     try:
         chunk = _decoded(data)
     except (ValueError, RecursionError) as error:
-        # No JSON, no UTF-8; a number of too many digits; nested too deeply.
+        # Not JSON, not UTF-8, a number of too many digits, or nested too deeply.
         raise translate(error) from error
-    if isinstance(chunk, dict) and (told := chunk.get("error")):
-        raise told_error(told)
+    if isinstance(chunk, dict) and (failure := chunk.get("error")):
+        raise streamed_error(failure)
     return chunk
 
 
@@ -49,7 +49,7 @@ def _decoded(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        # Python's takes what orjson refuses and providers send: half an emoji, NaN among the logprobs.
+        # Python's reader takes what orjson refuses and providers send: half an emoji, NaN among the logprobs.
         return json.loads(data)
 
 

@@ -1,7 +1,7 @@
 """Owns the meaning of one Chat Completions chunk: which pieces of an answer it holds.
 
-Pure. Tolerant of what compatible servers leave out or add (R15); a chunk that cannot be
-understood raises `UpstreamBroken`. Knows nothing of HTTP.
+Pure. Tolerant of what compatible servers leave out or add (R15); a chunk that cannot be understood raises
+`UpstreamBroken`. Knows nothing of HTTP.
 """
 
 from dataclasses import dataclass
@@ -12,28 +12,27 @@ from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import Reasoning, Refusal, Token, Usage
 
 MAX_WORD_BYTES: Final = 4096
-"""Of JSON, in an id, a name or a finish reason: they stand in events that are not split. Gateways pack a
-signature into an id."""
+"""Of JSON, in an id, a name or a finish reason: such events are not split. Gateways pack a signature into an id."""
 
-_WIDEST: Final = 6
-"""Bytes of JSON one UTF-16 unit can take."""
+_MAX_UNIT_BYTES: Final = 6
+"""One UTF-16 unit can take so many bytes of JSON."""
 
 _MAX_COUNT: Final = 2**53 - 1
-"""Above it readers of JSON disagree about what a number is."""
+"""Above it JSON parsers disagree about a number's value."""
 
 _MAX_DETAILS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The provider says the answer is whole, and why it ends here."""
+    """The provider says that the answer is complete, and why it ends here."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallPiece:
-    """A piece of a tool call as the provider sent it: which call it belongs to is `tool_calls.py`'s to say."""
+    """A piece of a tool call as the provider sent it; `tool_calls.py` decides which call it belongs to."""
 
     index: int | None
     id: str | None
@@ -57,35 +56,35 @@ def pieces_of(chunk: Any) -> list[Piece]:
 def _read(chunk: Any) -> list[Piece]:
     if not isinstance(chunk, dict) or not ("choices" in chunk or "usage" in chunk):
         raise ValueError
-    found: list[Piece] = []
+    pieces: list[Piece] = []
     for choice in chunk.get("choices") or ():
-        # Only the first choice: more than one is refused at create.
+        # Only the first choice: a request for more is refused at create.
         if (choice.get("index") or 0) != 0:
             continue
-        _read_delta(choice.get("delta") or {}, found)
+        _read_delta(choice.get("delta") or {}, pieces)
         if reason := choice.get("finish_reason"):
-            found.append(Finish(_word(reason)))
+            pieces.append(Finish(_word(reason)))
     if usage := chunk.get("usage"):
-        found.append(_read_usage(usage))
-    return found
+        pieces.append(_read_usage(usage))
+    return pieces
 
 
-def _read_delta(delta: dict[str, Any], found: list[Piece]) -> None:
+def _read_delta(delta: dict[str, Any], pieces: list[Piece]) -> None:
     # Two spellings among compatible servers: DeepSeek's and vLLM's, then OpenRouter's.
     if text := delta.get("reasoning_content") or delta.get("reasoning"):
-        found.append(Reasoning(_str(text)))
+        pieces.append(Reasoning(_str(text)))
     if text := delta.get("content"):
-        found.append(Token(_str(text)))
+        pieces.append(Token(_str(text)))
     if text := delta.get("refusal"):
-        found.append(Refusal(_str(text)))
+        pieces.append(Refusal(_str(text)))
     calls = delta.get("tool_calls") or ()
     for position, call in enumerate(calls):
         function = call.get("function") or {}
         index = call.get("index")
         if index is None and len(calls) > 1:
-            # Alone it may belong to any call; among others, its place tells it from them.
+            # Alone it may belong to any call; among others, its position tells it from them.
             index = position
-        found.append(
+        pieces.append(
             CallPiece(
                 index=None if index is None else int(index),
                 id=_word(call.get("id") or "") or None,
@@ -114,22 +113,22 @@ def _count(value: Any) -> int:
 
 
 def _counts(details: Any) -> dict[str, Any] | None:
-    """What of it are counts; the rest, whatever it may be, is nothing that anybody could add up."""
+    """The counts among the details; anything else cannot be added up and is dropped."""
     if not isinstance(details, dict):
         return None
-    found = {
+    counts = {
         name: value
         for name, value in details.items()
-        if type(value) is int and 0 <= value <= _MAX_COUNT and len(name) <= MAX_WORD_BYTES // _WIDEST
+        if type(value) is int and 0 <= value <= _MAX_COUNT and len(name) <= MAX_WORD_BYTES // _MAX_UNIT_BYTES
     }
-    return dict(list(found.items())[:_MAX_DETAILS]) or None
+    return dict(list(counts.items())[:_MAX_DETAILS]) or None
 
 
 def _word(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     text = _str(value)
-    if len(text) * _WIDEST > MAX_WORD_BYTES and len(encode_json(text)) > MAX_WORD_BYTES:
+    if len(text) * _MAX_UNIT_BYTES > MAX_WORD_BYTES and len(encode_json(text)) > MAX_WORD_BYTES:
         raise ValueError
     return text
 

@@ -1,7 +1,7 @@
-"""Owns the upstreams of one worker process: a client each, and which of them a request is for.
+"""Owns the upstreams of one worker process: a client for each, and the choice between them.
 
-By the same rule as the API, from the same settings, so nothing of the choice has to be stored but the
-name a caller gave. A request that waited while the operator moved its model goes where it is now.
+The API chooses by the same rule from the same settings, so only the name that a caller gave has to be stored. If the
+operator moves a model while a request waits, the request goes to the model's new upstream.
 """
 
 from collections.abc import Mapping
@@ -24,19 +24,19 @@ class Upstreams:
 
     @classmethod
     def connect(cls, settings: Settings, environ: Mapping[str, str]) -> Self:
-        """One client for each; none of them is asked anything yet. Raises `SettingsError` for a key that is
-        not where it should be."""
+        """A client for each; nothing is sent yet. Raises `SettingsError` when a key is not where it should be."""
         keys = {name: key_of(name, upstream, environ) for name, upstream in settings.providers.items()}
         opened = {}
         for name, upstream in settings.providers.items():
             at_once = upstream.at_once or settings.slots
             client = connect_upstream(upstream.base_url, keys[name], connections=at_once)
-            most = upstream.max_output_tokens or settings.max_output_tokens
-            opened[name] = ChatUpstream(name, client, at_once=at_once, max_output_tokens=most)
+            max_tokens = upstream.max_output_tokens or settings.max_output_tokens
+            opened[name] = ChatUpstream(name, client, at_once=at_once, max_output_tokens=max_tokens)
         return cls(settings.providers, opened)
 
     def of(self, request: Mapping[str, Any]) -> ChatUpstream:
-        """Whom to ask. Raises `UpstreamRefused` where the API that took the request knew more than we."""
+        """The upstream for this request. Raises `UpstreamRefused` when the settings here do not know its model: the
+        API that took the request has others."""
         try:
             return self._opened[chosen(self._named, str(request.get("model", "")), request.get(NAME))]
         except ModelNotFound as error:

@@ -11,7 +11,6 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from outlive.shared.log.eventlog import Renewal
 from outlive.shared.log.reader import PAGE, Logged, LogReader
 from outlive.shared.log.replies import ReplyCode
 from outlive.shared.log.sweep import fail_lost
@@ -100,7 +99,7 @@ class Run:
         assert self.status != OPEN, "still open"
         await self._settle()
         for publication in self._ghosts:
-            if batch := late_batch(publication.outbox, self.rng):
+            if batch := late_batch(publication, self.rng):
                 await self.log.land(batch)
         for ask in (self._take, self._finish, self._requeue):
             await ask()
@@ -113,11 +112,11 @@ class Run:
     async def _settle(self) -> None:
         """Workers say all they have to say, and everything they hold reaches the log."""
         for worker in self._workers:
-            while worker.attempts and self.status == OPEN and not all(p.outbox.closed for p in worker.attempts):
+            while worker.attempts and self.status == OPEN and not all(p.terminal is not None for p in worker.attempts):
                 worker.say()
                 self._ghosts += await worker.flush()
             self._ghosts += await worker.renew()
-            while any(not p.outbox.is_settled for p in worker.attempts):
+            while any(not p.is_acknowledged for p in worker.attempts):
                 self._ghosts += await worker.flush()
 
     # -- what workers do ---------------------------------------------------------------------
@@ -142,8 +141,8 @@ class Run:
             return
         publication = self.rng.choice(known[-4:])
         if self.rng.random() < 0.2:
-            await self.log.land_renewal(Renewal(*publication.place, publication.remaining_s))
-        elif batch := late_batch(publication.outbox, self.rng):
+            await self.log.land_renewal(publication.renewal())
+        elif batch := late_batch(publication, self.rng):
             await self.log.land(batch)
 
     async def _renew(self) -> None:
@@ -152,13 +151,13 @@ class Run:
     async def _recover(self) -> None:
         """A renewal that nothing disturbs brings back what a failover took, however silent the upstream."""
         worker, loses, self.log.loses = self._some(), self.log.loses, 0.0
-        acknowledged = {p: p.outbox.acknowledged for p in worker.attempts}
+        acknowledged = {p: p._outbox.acknowledged_seq for p in worker.attempts}
         self._ghosts += await worker.renew()
-        while any(not p.outbox.is_settled for p in worker.attempts):
+        while any(not p.is_acknowledged for p in worker.attempts):
             self._ghosts += await worker.flush()
         last = self.log.known.last
         for publication in worker.attempts:
-            assert publication.outbox.epoch != last.epoch or acknowledged[publication] <= last.seq, "not brought back"
+            assert publication.epoch != last.epoch or acknowledged[publication] <= last.seq, "not brought back"
         self.log.loses = loses
 
     async def _interfere(self) -> None:

@@ -5,6 +5,7 @@ What it does on GAP, BEHIND or a low renewal is the publisher's own doing.
 """
 
 import random
+import time
 from typing import Final
 
 from outlive.shared.errors import LogUnavailable
@@ -12,7 +13,7 @@ from outlive.shared.log.eventlog import Batch
 from outlive.shared.log.replies import ReplyCode
 from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.events import Completed, Delta, Failed, Reasoning, Terminal, Token, Usage
-from outlive.worker.publishing.outbox import Outbox, OutboxLimits
+from outlive.worker.publishing.outbox import OutboxLimits
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
 from tests.integration.model.witness import LIMITS, Witness
@@ -56,7 +57,7 @@ class Worker:
         """Whatever the upstreams of its attempts say next."""
         for publication in self.attempts:
             for _ in range(self._rng.randint(0, 4)):
-                if not publication.outbox.closed:
+                if publication.terminal is None:
                     self._say(publication)
 
     async def flush(self) -> list[Publication]:
@@ -76,7 +77,7 @@ class Worker:
         for publication in self.attempts:
             while True:
                 try:
-                    await self._log.release(publication.outbox.generation_id, publication.outbox.epoch, reason)
+                    await self._log.release(publication.generation_id, publication.epoch, reason)
                     break
                 except LogUnavailable:
                     continue
@@ -84,7 +85,7 @@ class Worker:
 
     def forget(self, *, only_done: bool) -> list[Publication]:
         """Stop caring for attempts; with `only_done` for those whose terminal is in the log."""
-        over = [p for p in self.attempts if not only_done or (p.outbox.closed and p.outbox.is_settled)]
+        over = [p for p in self.attempts if not only_done or p.is_over]
         for publication in over:
             self.attempts.remove(publication)
             self._publisher.forget(publication)
@@ -97,34 +98,36 @@ class Worker:
         return over
 
     def _start(self) -> Publisher:
-        return Publisher(self._log, _OUTBOX, unread_worker_metrics(), lease_s=LIMITS.lease_s, full_s=LIMITS.lease_s)
+        return Publisher(
+            self._log, _OUTBOX, unread_worker_metrics(), time.monotonic, lease_s=LIMITS.lease_s, full_s=LIMITS.lease_s
+        )
 
     def _over(self) -> list[Publication]:
-        over = [p for p in self.attempts if p.answer is not None]
-        self.attempts = [p for p in self.attempts if p.answer is None]
+        over = [p for p in self.attempts if p.reply is not None]
+        self.attempts = [p for p in self.attempts if p.reply is None]
         return over
 
     def _say(self, publication: Publication) -> None:
-        outbox, rng = publication.outbox, self._rng
-        events = outbox.events_with_terminal()
+        rng = self._rng
+        chars, events = publication.totals()
         if events > _MAX_EVENTS or rng.random() < 0.015:
             usage = Usage(5, events, 5 + events)
-            last: Terminal = Completed("stop", usage, outbox.chars, events)
+            last: Terminal = Completed("stop", usage, chars, events)
             if rng.random() < 0.2:
-                last = Failed("upstream_error", "no", True, usage, outbox.chars, events)
-            outbox.close(last)
-            self._publisher.wake(publication)
+                last = Failed("upstream_error", "no", True, usage, chars, events)
+            publication.end(last)
         else:
             delta: Delta = (Token if rng.random() < 0.7 else Reasoning)(rng.choice(_TEXTS))
             publication.add(delta)
 
 
-def late_batch(outbox: Outbox, rng: random.Random) -> Batch | None:
+def late_batch(publication: Publication, rng: random.Random) -> Batch | None:
     """Any part of what the attempt ever had, as a command that was long under way."""
-    most = outbox.events_with_terminal() - 2
-    if most < 1:
+    outbox = publication._outbox
+    latest = outbox.events_with_terminal() - 2
+    if latest < 1:
         return None
-    first = rng.randint(max(1, min(outbox.acknowledged - 2, most)), most)
-    last = rng.randint(first, most)
-    terminal = outbox._terminal if last == most else None
+    first = rng.randint(max(1, min(outbox.acknowledged_seq - 2, latest)), latest)
+    last = rng.randint(first, latest)
+    terminal = outbox._terminal if last == latest else None
     return Batch(outbox.generation_id, outbox.epoch, first, outbox._entries[first : last + 1], terminal)

@@ -1,0 +1,73 @@
+"""Owns an upstream that answers by a script: the port that a model asks, without HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from outlive.worker.attempt.model import Model, Timeouts
+from tests.support.hand_clock import HandClock
+from tests.support.metrics_reading import unread_worker_metrics
+
+FIRST_S: Final = 30.0
+BETWEEN_S: Final = 10.0
+SILENCE: Final = "silence"
+"""In a script: nothing comes from here on."""
+
+
+def token(text: str) -> dict[str, Any]:
+    """A chunk with this text."""
+    return {"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {"content": text}}]}
+
+
+def call(call_id: str, name: str, arguments: str = "{}", index: int = 0) -> dict[str, Any]:
+    """A chunk with one whole call."""
+    piece = {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
+    return {"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]}
+
+
+def finish(reason: str = "stop") -> dict[str, Any]:
+    """The chunk that says that the answer is complete."""
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+def usage(prompt: int, completion: int) -> dict[str, Any]:
+    """The chunk that counts."""
+    return {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion}}
+
+
+class ScriptedUpstream:
+    """One script for each request: chunks, and errors to raise in their place."""
+
+    name = "scripted"
+
+    def __init__(self, *scripts: Sequence[Any], max_output_tokens: int = 1000) -> None:
+        self.permit = asyncio.Semaphore(1)
+        self.max_output_tokens = max_output_tokens
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.open_sockets = 0
+        self._scripts = list(scripts)
+
+    @asynccontextmanager
+    async def open(self, request: dict[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AsyncIterator[Any]]:
+        """The next script."""
+        self.requests.append(request)
+        self.headers.append(headers)
+        self.open_sockets += 1
+        try:
+            yield self._play(self._scripts.pop(0))
+        finally:
+            self.open_sockets -= 1
+
+    async def _play(self, script: Sequence[Any]) -> AsyncIterator[Any]:
+        for step in script:
+            if isinstance(step, Exception):
+                raise step
+            if step is SILENCE:
+                await asyncio.Event().wait()
+            yield step
+
+    def model(self, clock: HandClock) -> Model:
+        """The model that this upstream serves."""
+        return Model(lambda _: self, Timeouts(FIRST_S, BETWEEN_S), unread_worker_metrics(), clock)
