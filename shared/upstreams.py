@@ -69,7 +69,7 @@ class Upstream(BaseModel):
         return name
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _check_one_key_source(self) -> Self:
         if self.key_env is not None and self.key_file is not None:
             raise ValueError("both key_env and key_file are set; set one of them")
         return self
