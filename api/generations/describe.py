@@ -68,7 +68,7 @@ async def check_schema(body: dict[str, Any]) -> None:
     Raises `BadRequest`. In a thread, because a large schema takes time."""
     schema = asked_schema(body)
     if schema is not None and (fault := await asyncio.to_thread(schema_error, schema)):
-        raise BadRequest(f"The schema in `response_format` is not a JSON schema: {fault}", param="response_format")
+        raise BadRequest(f"The schema in `response_format` is not a JSON schema: {fault}")
 
 
 def canonical(value: Any) -> bytes:

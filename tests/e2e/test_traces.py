@@ -139,7 +139,8 @@ async def test_without_opentelemetry_the_callers_trace_still_reaches_the_provide
 
 def test_who_does_not_trace_imports_no_sdk() -> None:
     """It need not be installed; the API of OpenTelemetry comes with FastAPI."""
-    code = "import sys, api.app, worker.main; from shared.traces import traces_of; traces_of('x', recorded=False)\n"
+    code = "import sys, outlive.api.app, outlive.worker.main; from outlive.shared.telemetry.traces import traces_of\n"
+    code += "traces_of('x', recorded=False)\n"
     code += "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
@@ -147,7 +148,7 @@ def test_who_does_not_trace_imports_no_sdk() -> None:
 
 def test_tracing_without_the_extra_is_said_in_one_sentence() -> None:
     """Here by hiding the SDK, which tests have installed."""
-    code = "import sys; sys.modules['opentelemetry.sdk'] = None; from api.__main__ import main; main()"
+    code = "import sys; sys.modules['opentelemetry.sdk'] = None; from outlive.cli import main; main(['api'])"
     environ = dict(os.environ) | {"OUTLIVE_TRACES": "true", "OUTLIVE_REDIS_URL": "redis://127.0.0.1:1"}
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
