@@ -147,6 +147,8 @@ async def test_how_many_watch_is_not_told_to_other_tenants() -> None:
 @pytest.mark.parametrize(
     ("name", "after", "refusal"),
     [("x", None, GenerationNotFound), (ID, "$", MalformedCursor), (ID, "01-0", MalformedCursor)],
+    # The id is another one in every process, and pytest-xdist needs the same names in all of them.
+    ids=["no_id", "no_cursor", "leading_zero"],
 )
 async def test_nonsense_costs_redis_nothing(name: str, after: str | None, refusal: type[OutliveError]) -> None:
     """Neither an id nor a cursor that cannot be one."""
