@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from outlive.api.fanout.clock import Clock
 from outlive.api.fanout.ending import Ending
 from outlive.api.fanout.feed import Feed
 from outlive.api.fanout.feeds import Feeds, OpenFeed
+from outlive.api.fanout.loop_clock import Clock
 from outlive.api.metrics import ApiMetrics
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.reader import LogReader

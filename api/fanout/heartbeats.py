@@ -1,7 +1,7 @@
 """Owns the rhythm of heartbeats. Which viewer is quiet enough for one is decided in `viewer.py`."""
 
-from outlive.api.fanout.clock import Clock
 from outlive.api.fanout.feeds import Feeds
+from outlive.api.fanout.loop_clock import Clock
 
 
 async def beat_until_cancelled(feeds: Feeds, heartbeat_s: float, clock: Clock) -> None:

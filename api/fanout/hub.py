@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from outlive.api.fanout.clock import LoopClock
 from outlive.api.fanout.encode import encode
 from outlive.api.fanout.end_waiter import EndWaiter
 from outlive.api.fanout.ending import Ending
@@ -19,6 +18,7 @@ from outlive.api.fanout.feed_checks import FeedChecks
 from outlive.api.fanout.feeds import Feeds, OpenFeed, Watcher
 from outlive.api.fanout.heartbeats import beat_until_cancelled
 from outlive.api.fanout.idle_feeds import close_idle_until_cancelled
+from outlive.api.fanout.loop_clock import LoopClock
 from outlive.api.fanout.pages import Pages
 from outlive.api.fanout.resume import resume
 from outlive.api.fanout.sink import Sink

@@ -1,7 +1,7 @@
 """Owns the end of feeds without watchers: they stay warm for viewers that reconnect, then they are dropped."""
 
-from outlive.api.fanout.clock import Clock
 from outlive.api.fanout.feeds import Feeds
+from outlive.api.fanout.loop_clock import Clock
 
 
 async def close_idle_until_cancelled(feeds: Feeds, linger_s: float, clock: Clock) -> None:

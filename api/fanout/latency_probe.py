@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from outlive.api.fanout.clock import Clock, LoopClock
 from outlive.api.fanout.hub import Hub
+from outlive.api.fanout.loop_clock import Clock, LoopClock
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.probe import ProbeLog
 from outlive.shared.model.cursor import START

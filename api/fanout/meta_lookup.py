@@ -8,7 +8,7 @@ least 50 ms apart. Knows nothing of viewers or HTTP.
 import asyncio
 from typing import Final
 
-from outlive.api.fanout.clock import Clock, LoopClock
+from outlive.api.fanout.loop_clock import Clock, LoopClock
 from outlive.shared.log.reader import LogReader, shown_to
 from outlive.shared.model.generation import Meta
 

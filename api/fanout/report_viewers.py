@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from outlive.api.fanout.clock import Clock, LoopClock
+from outlive.api.fanout.loop_clock import Clock, LoopClock
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.viewer_counts import EXPIRY_S, ViewerCounts
 

@@ -6,8 +6,8 @@ and its worker is about to write it again. How a point is found in a window: `en
 
 from typing import Final
 
-from outlive.api.fanout.clock import Clock
 from outlive.api.fanout.feed import Feed
+from outlive.api.fanout.loop_clock import Clock
 from outlive.api.fanout.viewer import Viewer
 from outlive.api.formats.format import Format, ResumePoint
 from outlive.shared.log.reader import LogReader

@@ -6,9 +6,9 @@ stalled is the sink's knowledge (`sink.py`).
 
 from typing import Final
 
-from outlive.api.fanout.clock import Clock
 from outlive.api.fanout.ending import Ending
 from outlive.api.fanout.feeds import Feeds
+from outlive.api.fanout.loop_clock import Clock
 
 _CHECKS: Final = 5
 """In `stall_s`, so that a viewer is cut after at most 1.2 of it."""

@@ -22,7 +22,7 @@ unchanged: `demo`, or `demo;tokens=500;pace_s=0;seed=7`. The same request always
     tools=K         if the request has tools, K parallel calls; content only if `tokens` is given.
                     When it gets their results, it answers in text and repeats them
     turns=N         N turns with tool calls (default 1) before it answers
-    told=HOW        how calls are streamed: `apart`, one after the other (default); `mixed`, one piece
+    calls_as=HOW    how calls are streamed: `apart`, one after the other (default); `mixed`, one piece
                     of each by turns; `named`, as mixed, with id and name on every piece; `numbered`,
                     as mixed, without any id; `bare`, apart, without index; `zero`, apart, all of
                     them with index 0

@@ -61,7 +61,7 @@ class Wish:
     times: int = _count(1_000, None)
     retry_after_s: float | None = _number(3600.0, None)
     retry_after_date_s: float | None = _number(3600.0, None)
-    told: str = "apart"
+    calls_as: str = "apart"
 
     @classmethod
     def parse(cls, model: str) -> Self:
@@ -84,8 +84,8 @@ class Wish:
             raise _bad_model(f"`finish={wish.finish}` is not one of {', '.join(FINISH_REASONS)}.")
         if wish.fault is not None and wish.fault not in FAULTS:
             raise _bad_model(f"`fault={wish.fault}` is not one of {', '.join(FAULTS)}.")
-        if wish.told not in CALL_STYLES:
-            raise _bad_model(f"`told={wish.told}` is not one of {', '.join(CALL_STYLES)}.")
+        if wish.calls_as not in CALL_STYLES:
+            raise _bad_model(f"`calls_as={wish.calls_as}` is not one of {', '.join(CALL_STYLES)}.")
         if wish.chars == 0:
             raise _bad_model("`chars=0` would never end; use 1 or more.")
         return wish

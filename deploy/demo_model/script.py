@@ -161,7 +161,7 @@ def _calls(request: Request, voice: Voice) -> Iterator[Call]:
     """All calls, in one of the styles in which compatible servers are known to stream them."""
     calls = [list(_call(request, voice, index)) for index in range(request.calls)]
     # A body that is not streamed does not show the style.
-    style = request.wish.told if request.stream else "apart"
+    style = request.wish.calls_as if request.stream else "apart"
     if style == "apart":
         yield from chain.from_iterable(calls)
     elif style in ("bare", "zero"):

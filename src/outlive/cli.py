@@ -95,7 +95,7 @@ def up(port: int, data: Path, apis: int, workers: int, *, end_with_parent: bool)
 def api(host: str, port: int, workers: int) -> None:
     """Serve the HTTP API. Settings come from the environment (OUTLIVE_*)."""
     with _server_parts():
-        from outlive.api.process import run
+        from outlive.api.api_process import run
     with _one_sentence(SettingsError, UnfitRedis):
         run(host, port, os.environ, processes=workers)
 
@@ -107,7 +107,7 @@ def worker() -> None:
     OUTLIVE_TOOLS may name a module in the current folder.
     """
     with _server_parts():
-        from outlive.worker.process import run
+        from outlive.worker.worker_process import run
     with _one_sentence(SettingsError, UnfitRedis):
         run(os.environ)
 
@@ -184,7 +184,7 @@ def demo_model(host: str, port: int, fd: int | None, key: str | None) -> int:
     It is an OpenAI-compatible provider that needs no key and makes its answers up.
     """
     with _server_parts():
-        from outlive.deploy.demo_model.process import run
+        from outlive.deploy.demo_model.model_process import run
     return run(host, port, fd, key)
 
 

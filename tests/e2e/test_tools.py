@@ -213,7 +213,7 @@ async def test_calls_come_whole_however_a_provider_tells_them(stack: Stack, styl
         calling("add", a=2, b=20),
         calling("theirs", who="me"),
     ]
-    transcript, snapshot = await _watch(stack, tools, told=style, pace_s=0.003)
+    transcript, snapshot = await _watch(stack, tools, calls_as=style, pace_s=0.003)
 
     assert [call["name"] for call in snapshot["tool_calls"]] == ["add", "add", "theirs"]
     assert [call["arguments"] for call in snapshot["tool_calls"]] == [

@@ -8,7 +8,7 @@ import asyncio
 from types import TracebackType
 from typing import Final, Self
 
-from outlive.worker.clock import Timer, Timers
+from outlive.worker.timers import Timer, Timers
 
 _NEVER: Final = float("inf")
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol, Self
 
 from outlive.shared.telemetry.traces import Span
 from outlive.worker.attempt.request_telemetry import UpstreamCall, span_attributes, span_name
-from outlive.worker.clock import Timers
 from outlive.worker.metrics import WorkerMetrics
+from outlive.worker.timers import Timers
 
 
 class Upstream(Protocol):

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from outlive.shared.model.events import Usage
 from outlive.shared.telemetry.traces import Span, Value
-from outlive.worker.clock import Clock
 from outlive.worker.metrics import WorkerMetrics
+from outlive.worker.timers import Clock
 
 _NUMBERS: Final = {
     "max_tokens": "gen_ai.request.max_tokens",

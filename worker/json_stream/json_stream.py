@@ -12,9 +12,9 @@ from typing import Any
 from outlive.shared.errors import OwnershipLost
 from outlive.shared.model.events import Delta, Json, ToolCallDone, Violation
 from outlive.shared.model.schema_check import MAX, findings, schema_error
-from outlive.worker.clock import Timer, Timers
 from outlive.worker.json_stream.documents import MAX_JSON_FACTOR, Checkable, Documents
 from outlive.worker.publishing.publication import Publication
+from outlive.worker.timers import Timer, Timers
 
 
 class JsonStream:

@@ -12,9 +12,9 @@ from outlive.shared.errors import OwnershipLost
 from outlive.shared.log.eventlog import Batch, Renewal
 from outlive.shared.log.replies import LOST, ReplyCode, SeqReply, TakeReply
 from outlive.shared.model.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
-from outlive.worker.clock import Clock
 from outlive.worker.publishing.append_metrics import AppendMetrics
 from outlive.worker.publishing.outbox import Outbox, OutboxLimits
+from outlive.worker.timers import Clock
 
 Key = tuple[str, int]
 """Generation and epoch. Not the generation alone: a worker that was stopped for longer than a lease may take its own

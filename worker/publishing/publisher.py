@@ -17,13 +17,13 @@ from outlive.shared.errors import LogFull, LogUnavailable, OutliveError
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.replies import LOST, ReplyCode, SeqReply, TakeReply
 from outlive.shared.runtime.pacing import Pace
-from outlive.worker.clock import Clock
 from outlive.worker.metrics import WorkerMetrics
 from outlive.worker.publishing.append_metrics import AppendMetrics
 from outlive.worker.publishing.flush_pacing import FlushPacing
 from outlive.worker.publishing.outbox import Outbox, OutboxLimits
 from outlive.worker.publishing.publication import Key, Publication
 from outlive.worker.publishing.redis_health import RedisHealth
+from outlive.worker.timers import Clock
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from outlive.worker.clock import Clock
+from outlive.worker.timers import Clock
 
 _RETRY_FIRST_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0

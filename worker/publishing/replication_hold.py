@@ -11,9 +11,9 @@ import random
 from typing import Final
 
 from outlive.shared.store.replicas import Replicas, Standing
-from outlive.worker.clock import Clock
 from outlive.worker.publishing.publication import Publication
 from outlive.worker.publishing.publisher import Publisher
+from outlive.worker.timers import Clock
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from outlive.shared.model.events import ToolCallDone, ToolResult
-from outlive.worker.clock import Clock
+from outlive.worker.timers import Clock
 from outlive.worker.tools.tool import Tool, ToolFailed, text_of
 from outlive.worker.tools.tool_modules import Registry
 from outlive.worker.tools.tool_threads import ToolThreads
