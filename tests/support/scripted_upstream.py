@@ -1,11 +1,11 @@
 """Owns an upstream that answers by a script: the port that a model asks, without HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from outlive.worker.attempt.model import Model, Timeouts
+from outlive.worker.attempt.model import Model
 from tests.support.hand_clock import HandClock
 from tests.support.metrics_reading import unread_worker_metrics
 
@@ -40,6 +40,8 @@ class ScriptedUpstream:
     """One script for each request: chunks, and errors to raise in their place."""
 
     name = "scripted"
+    first_token_s = FIRST_S
+    between_tokens_s = BETWEEN_S
 
     def __init__(self, *scripts: Sequence[Any], max_output_tokens: int = 1000) -> None:
         self.permit = asyncio.Semaphore(1)
@@ -50,7 +52,9 @@ class ScriptedUpstream:
         self._scripts = list(scripts)
 
     @asynccontextmanager
-    async def open(self, request: dict[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AsyncIterator[Any]]:
+    async def open(
+        self, request: dict[str, Any], headers: Mapping[str, str], alive: Callable[[], None]
+    ) -> AsyncIterator[AsyncIterator[Any]]:
         """The next script."""
         self.requests.append(request)
         self.headers.append(headers)
@@ -70,4 +74,4 @@ class ScriptedUpstream:
 
     def model(self, clock: HandClock) -> Model:
         """The model that this upstream serves."""
-        return Model(lambda _: self, Timeouts(FIRST_S, BETWEEN_S), unread_worker_metrics(), clock)
+        return Model(lambda _: [self], unread_worker_metrics(), clock)

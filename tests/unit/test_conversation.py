@@ -40,7 +40,7 @@ def test_rounds_are_counted_and_follow_each_other() -> None:
     assert conversation.rounds == 2
     roles = [message["role"] for message in conversation.request["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "tool"]
-    assert conversation.request["messages"][1]["content"] is None
+    assert conversation.request["messages"][1]["content"] == ""
 
 
 @pytest.mark.rule("R41")

@@ -43,7 +43,7 @@ class _Turn:
         self.events.append(event)
 
     async def run(self) -> ModelTurn:
-        await self.turn.run(self.upstream, lambda: self._remaining_s)
+        await self.turn.run([self.upstream], lambda: self._remaining_s)
         assert self.upstream.open_sockets == 0
         return self.turn
 
@@ -130,7 +130,7 @@ async def test_our_own_slowness_is_not_the_providers_silence() -> None:
         await may_go_on.wait()
 
     turn = ModelTurn({}, upstream.model(clock), ToolCalls(), emit, tokens_before=0)
-    running = asyncio.create_task(turn.run(upstream, lambda: 0.0))
+    running = asyncio.create_task(turn.run([upstream], lambda: 0.0))
     for _ in range(20):
         await asyncio.sleep(0)
     clock.advance(100 * BETWEEN_S)
