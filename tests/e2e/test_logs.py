@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.processes import ROOT, OsProcess
+from tests.support.processes import OsProcess
 from tests.support.raw_http import request
 from tests.support.redis_server import RedisServer
 from tests.support.sse import open_events
@@ -118,7 +118,7 @@ def test_an_exception_is_told_without_its_words(tmp_path: Path) -> None:
     """Its message may repeat its input; type and line say where to look. Our own exceptions keep their messages."""
     script = tmp_path / "raises.py"
     script.write_text(
-        "import logging\nfrom shared import logs\nfrom shared.errors import LogUnavailable\n"
+        "import logging\nfrom outlive.shared.errors import LogUnavailable\nfrom outlive.shared.telemetry import logs\n"
         "logs.configure('worker', 'json')\n"
         "try:\n    try:\n        {}['canary-in-a-key']\n    except KeyError as error:\n"
         "        raise LogUnavailable from error\n"
@@ -134,8 +134,7 @@ def test_an_exception_is_told_without_its_words(tmp_path: Path) -> None:
 
 def run(script: Path) -> dict[str, Any]:
     """The one line that it logs."""
-    environ = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
-    ran = subprocess.run([sys.executable, str(script)], env=environ, capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     (line,) = ran.stderr.splitlines()
     records: dict[str, Any] = json.loads(line)
     return records
