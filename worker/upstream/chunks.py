@@ -159,7 +159,8 @@ def _chunks(value: Any) -> Iterator[dict[str, Any]]:
     """The chunks in one value. Errors in it are raised; what only shows life is passed over."""
     for one in value if isinstance(value, list) else (value,):
         if not isinstance(one, dict):
-            if one is None or isinstance(one, str | int | float | bool):
+            if one is value:
+                # A lone null or word shows life.
                 continue
             raise UpstreamBroken(
                 "upstream_protocol", "The provider sent something that is not a chat completion chunk."

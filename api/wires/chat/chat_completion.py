@@ -39,9 +39,8 @@ def _message(reduced: Reduced, parts: ProviderParts) -> dict[str, Any]:
     if reduced["reasoning"]:
         message["reasoning_content"] = reduced["reasoning"]
     done = {result["id"] for result in reduced["tool_results"]}
-    calls = [
-        parts.calls.get(call["id"] or "", {}) | _call(call) for call in reduced["tool_calls"] if call["id"] not in done
-    ]
+    due = [call for call in reduced["tool_calls"] if call["id"] not in done]
+    calls = [parts.calls.get(call["id"] or "", {}) | _call(call) for call in due]
     return message | {"tool_calls": calls} if calls else message
 
 

@@ -80,7 +80,9 @@ def _add_reasoning(messages: Messages, item: dict[str, Any]) -> None:
         turn[name] = turn[_THOUGHT]
     if isinstance(members := state.get("message"), dict):
         turn |= {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
-    calls = state.get("calls") if isinstance(state.get("calls"), dict) else {}
+    calls = state.get("calls")
+    if not isinstance(calls, dict):
+        return
     for call in turn.get("tool_calls", ()):
         if isinstance(members := calls.get(call["id"]), dict):
             call |= {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
