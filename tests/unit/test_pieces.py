@@ -140,13 +140,13 @@ def test_what_is_no_chunk_breaks_the_upstream(chunk: Any) -> None:
 @pytest.mark.rule("R67")
 def test_words_of_a_provider_are_bounded_as_they_are_written(letter: str) -> None:
     """They stand in events that are not split; a signature packed into an id goes through."""
-    for most, word in ((True, "s" * 4_000), (False, letter * 4_096)):
+    for fits, word in ((True, "s" * 4_000), (False, letter * 4_096)):
         for chunk in (
             _chunk({}, finish_reason=word),
             _chunk({"tool_calls": [{"id": word}]}),
             _chunk({"tool_calls": [{"function": {"name": word}}]}),
         ):
-            if most:
+            if fits:
                 assert len(list(pieces_of(chunk))) == 1
             else:
                 with pytest.raises(UpstreamBroken):

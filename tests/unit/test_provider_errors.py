@@ -70,7 +70,7 @@ def test_who_cannot_be_reached_in_time_was_not_reached() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "word", "told"),
+    ("body", "word", "message"),
     [
         (b'{"error": {"message": "no credit for sk-abcdef"}}', "upstream_error", "no credit for [key]"),
         (b'{"error": "said"}', "upstream_error", "said"),
@@ -81,11 +81,11 @@ def test_who_cannot_be_reached_in_time_was_not_reached() -> None:
         (b"", "upstream_protocol", "application/json"),
     ],
 )
-def test_a_body_that_is_no_stream_may_say_why(body: bytes, word: str, told: str) -> None:
+def test_a_body_that_is_no_stream_may_say_why(body: bytes, word: str, message: str) -> None:
     """Some providers answer 200 and put the error into the body."""
     error = not_a_stream("application/json", body)
     assert error.failed_code == word
-    assert told in error.message
+    assert message in error.message
 
 
 def test_our_own_mistakes_are_not_the_providers() -> None:
@@ -160,8 +160,8 @@ def test_retry_after_is_a_date() -> None:
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ (Jan|Feb|Nov) \d+ \d+:\d+:\d+ [+-]?\w*"))
 def test_any_retry_after_is_a_time_or_nothing(value: str) -> None:
     """A provider's header cannot break an attempt."""
-    found = retry_after_s({"retry-after": value})
-    assert found is None or found >= 0
+    wait_s = retry_after_s({"retry-after": value})
+    assert wait_s is None or wait_s >= 0
 
 
 @pytest.mark.parametrize("code", [429, 503])
