@@ -104,7 +104,8 @@ class EventLog:
         self._redis = redis
         self._keys = keys
         self._groups = groups_of(redis)
-        self._key_of_group = {self._groups.of(key): key for key in map(keys.written, range(PARTITIONS))}
+        self._group_of_partition = [self._groups.of(keys.written(partition)) for partition in range(PARTITIONS)]
+        self._key_of_group = dict(zip(self._group_of_partition, map(keys.written, range(PARTITIONS)), strict=True))
         self._lease_ms = _ms(limits.lease_s)
         self.max_attempts = limits.max_attempts
         self._horizon_ms = _ms(limits.max_deadline_s + limits.max_retention_s + _TOMBSTONE_S)
@@ -116,7 +117,7 @@ class EventLog:
 
     def group_of(self, generation_id: str) -> str:
         """The group that has this generation's log."""
-        return self._groups.of(self._keys.meta(generation_id))
+        return self._group_of_partition[partition_of(generation_id)]
 
     async def check(self, group: str) -> None:
         """Ask this group's server for a reply. Raises `LogUnavailable`."""

@@ -190,15 +190,15 @@ async def test_a_delivery_whose_job_is_gone_is_run_all_the_same(
     redis_server: RedisServer, redis: Redis, queue: Queue, deliveries: Deliveries
 ) -> None:
     """Expired, or lost with a failover's tail: its id says whose it is, and arq's books are only beside it."""
-    lost, found = fresh_id(), fresh_id()
+    lost, fresh = fresh_id(), fresh_id()
     await queue.enqueue(lost, 1)
     await redis.delete(f"{job_key_prefix}{lost}:1")
     async with working(redis_server, queue, deliveries) as worker:
-        await queue.enqueue(found, 1)
+        await queue.enqueue(fresh, 1)
         await until(lambda: len(deliveries.ended) == 2, WITHIN_S, "end of both deliveries")
         await until(lambda: worker.job_counter == 0, WITHIN_S, "free slots")
         assert await arq_keys(redis, lost) == []
-    assert Counter(deliveries.begun) == Counter([lost, found])
+    assert Counter(deliveries.begun) == Counter([lost, fresh])
 
 
 async def test_a_delivery_that_arq_has_done_with_keeps_its_slot(

@@ -13,6 +13,8 @@ FIRST_S: Final = 30.0
 BETWEEN_S: Final = 10.0
 SILENCE: Final = "silence"
 """In a script: nothing comes from here on."""
+PING: Final = "ping"
+"""In a script: bytes that are not a chunk."""
 
 
 def token(text: str) -> dict[str, Any]:
@@ -60,18 +62,22 @@ class ScriptedUpstream:
         self.headers.append(headers)
         self.open_sockets += 1
         try:
-            yield self._play(self._scripts.pop(0))
+            yield self._play(self._scripts.pop(0), alive)
         finally:
             self.open_sockets -= 1
 
-    async def _play(self, script: Sequence[Any]) -> AsyncIterator[Any]:
+    async def _play(self, script: Sequence[Any], alive: Callable[[], None]) -> AsyncIterator[Any]:
         for step in script:
             if isinstance(step, Exception):
                 raise step
+            if step is PING:
+                alive()
+                await asyncio.sleep(0)
+                continue
             if step is SILENCE:
                 await asyncio.Event().wait()
             yield step
 
-    def model(self, clock: HandClock) -> Model:
-        """The model that this upstream serves."""
-        return Model(lambda _: [self], unread_worker_metrics(), clock)
+    def model(self, clock: HandClock, *others: "ScriptedUpstream") -> Model:
+        """The model that this upstream serves, and those after it."""
+        return Model(lambda _: [self, *others], unread_worker_metrics(), clock)

@@ -14,8 +14,8 @@ _JSON = {"response_format": {"type": "json_object"}}
 _TOOLS = {"tools": [{"function": {"name": "f", "parameters": {"required": ["a"]}}}]}
 
 
-def documents(request: dict[str, Any], *, event_bytes: int = 16_384, most: int = 1_000_000) -> Documents:
-    return Documents(request, max_event_bytes=event_bytes, max_bytes=most)
+def documents(request: dict[str, Any], *, event_bytes: int = 16_384, max_bytes: int = 1_000_000) -> Documents:
+    return Documents(request, max_event_bytes=event_bytes, max_bytes=max_bytes)
 
 
 def say(grown: Documents, *deltas: Delta, now_s: float = 0.0) -> list[Json]:
@@ -25,10 +25,10 @@ def say(grown: Documents, *deltas: Delta, now_s: float = 0.0) -> list[Json]:
 
 
 def values(events: list[Json]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    by_target: dict[str, Any] = {}
     for event in events:
-        found[event.target] = apply(found.get(event.target, NOTHING), json.loads(encode(event))["ops"])
-    return found
+        by_target[event.target] = apply(by_target.get(event.target, NOTHING), json.loads(encode(event))["ops"])
+    return by_target
 
 
 @pytest.mark.rule("R30")
@@ -75,10 +75,10 @@ def test_nothing_is_due_while_nothing_is_new() -> None:
 def test_a_whole_call_is_told_whole_while_the_answer_goes_on() -> None:
     """Its tool may run for long: nobody waits for the next look, and it is told once."""
     grown = documents(_TOOLS)
-    told = say(grown, ToolCall(0, "c", "f", '{"a":1'), ToolCall(0, None, None, "2}"))
+    events = say(grown, ToolCall(0, "c", "f", '{"a":1'), ToolCall(0, None, None, "2}"))
     late = say(grown, ToolCall(1, "d", "f", "7"))
-    told += [*late, *grown.end_call("c"), *grown.end_call("d"), *grown.end_call("unheard of")]
-    assert values(told) == {"c": {"a": 12}, "d": 7}
+    events += [*late, *grown.end_call("c"), *grown.end_call("d"), *grown.end_call("unheard of")]
+    assert values(events) == {"c": {"a": 12}, "d": 7}
     assert list(grown.end()) == []
 
 
@@ -131,7 +131,7 @@ def test_events_are_bounded() -> None:
 @pytest.mark.rule("R32")
 def test_a_long_call_id_makes_no_larger_events() -> None:
     """It stands in each of them, and in what all of them may take."""
-    grown = documents({}, event_bytes=16_384, most=100_000)
+    grown = documents({}, event_bytes=16_384, max_bytes=100_000)
     call_id = "\x01" * 600
     events = say(grown, ToolCall(0, call_id, "f", json.dumps([{"i": i} for i in range(5000)])))
     assert len(events) > 5
@@ -142,17 +142,17 @@ def test_a_long_call_id_makes_no_larger_events() -> None:
 @pytest.mark.rule("R32")
 def test_when_all_that_may_be_told_is_told_the_value_stands() -> None:
     """Told so far, it is a value; the end says why it is no more."""
-    grown = documents(_JSON, most=2000)
+    grown = documents(_JSON, max_bytes=2000)
     events: list[Json] = []
     pieces = ['{"list": [', *(f'"{i}", ' for i in range(1000)), "0]}"]
     for now_s, piece in enumerate(pieces):
         events += say(grown, Token(piece), now_s=now_s)
     assert grown.due_s is None
     assert list(grown.end()) == []
-    told = values(events)["output"]["list"]
+    elements = values(events)["output"]["list"]
 
-    assert 0 < len(told) < 100
-    assert told == [str(i) for i in range(len(told))]
+    assert 0 < len(elements) < 100
+    assert elements == [str(i) for i in range(len(elements))]
     assert sum(len(encode(event)) for event in events) <= 2000
     assert grown.violations == [
         Violation("output", "", "The value is too large to be streamed as it grows; the text is complete."),
@@ -162,7 +162,7 @@ def test_when_all_that_may_be_told_is_told_the_value_stands() -> None:
 @pytest.mark.rule("R32")
 def test_long_paths_cannot_make_more_of_a_text_than_may_be_told() -> None:
     """Each of many elements repeats the way to it."""
-    grown = documents(_JSON, most=100_000)
+    grown = documents(_JSON, max_bytes=100_000)
     events = say(grown, Token('{"' + "k" * 3000 + '":['))
     events += say(grown, Token("1," * 100_000), now_s=9)
     assert sum(len(encode(event)) for event in events) <= 100_000

@@ -66,10 +66,10 @@ def test_without_a_result_there_is_nothing_to_keep(events: list[Event]) -> None:
 @pytest.mark.rule("R43")
 def test_an_attempt_that_died_while_it_was_told_does_not_count() -> None:
     """The one before it came further; of equals the latest is told."""
-    assert [told.events for told in _rounds(*attempt_log(2, *ONE, *TWO), *attempt_log(3, *ONE))] == [ONE, TWO]
-    assert [told.events for told in _rounds(*attempt_log(2, *ONE), *attempt_log(3, *ONE, *TWO))] == [ONE, TWO]
+    assert [kept.events for kept in _rounds(*attempt_log(2, *ONE, *TWO), *attempt_log(3, *ONE))] == [ONE, TWO]
+    assert [kept.events for kept in _rounds(*attempt_log(2, *ONE), *attempt_log(3, *ONE, *TWO))] == [ONE, TWO]
     again: list[Event] = [Token("other"), *ONE[1:]]
-    assert [told.events for told in _rounds(*attempt_log(2, *ONE), *attempt_log(3, *again))] == [again]
+    assert [kept.events for kept in _rounds(*attempt_log(2, *ONE), *attempt_log(3, *again))] == [again]
 
 
 @pytest.mark.rule("R43")

@@ -4,6 +4,8 @@ import pytest
 
 from outlive.worker.upstream.key_censor import cut_key
 
+pytestmark = pytest.mark.rule("R72")
+
 KEY = "sk-proj-ab12cdEFgh34ijKLmn56yz12"
 
 

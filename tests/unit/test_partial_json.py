@@ -56,7 +56,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def told(value: Any, ops: list[Op]) -> Any:
+def applied(value: Any, ops: list[Op]) -> Any:
     """The value after ops that have been over the wire."""
     return apply(value, decode_json_exactly(encode_json(ops)))
 
@@ -77,9 +77,9 @@ def test_all_ops_give_exactly_the_parsed_value(text: str, places: list[int], dat
             for op in growing.read(now):
                 assert (op["op"], op["path"]) == ("set", "") if first else op["path"] or op["op"] == "append"
                 assert len(encode_json(op)) <= max(limit, 1024)
-                value, first = told(value, [op]), False
+                value, first = applied(value, [op]), False
     whole, ops = growing.end()
-    value = told(value, list(ops))
+    value = applied(value, list(ops))
 
     assert same(whole, json.loads(text))
     assert same(value, json.loads(text))
@@ -92,7 +92,7 @@ def test_what_was_told_only_grows(text: str, places: list[int]) -> None:
     for now, piece in enumerate(cut(text, places)):
         growing.feed(piece)
         before = value if value is NOTHING else copy.deepcopy(value)
-        value = told(value, list(growing.read(now)))
+        value = applied(value, list(growing.read(now)))
         assert before is NOTHING or _extends(value, before)
 
 
@@ -109,11 +109,11 @@ def _extends(now: Any, before: Any) -> bool:
 def steps(*pieces: str) -> list[list[Op]]:
     """The ops after each piece."""
     growing = PartialJson(_LIMIT)
-    found = []
+    ops = []
     for now, piece in enumerate(pieces):
         growing.feed(piece)
-        found.append(list(growing.read(now)))
-    return found
+        ops.append(list(growing.read(now)))
+    return ops
 
 
 def test_only_what_is_new_is_told() -> None:
@@ -195,7 +195,7 @@ def test_a_large_value_is_told_in_ops_below_the_limit() -> None:
 
     assert ops[0] == {"op": "set", "path": "", "value": {}}
     assert max(len(encode_json(op)) for op in ops) <= 1024
-    assert told(NOTHING, ops) == value
+    assert applied(NOTHING, ops) == value
 
 
 def test_looks_are_as_far_apart_as_they_cost() -> None:

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from outlive.worker.upstream.request_shape import RequestShape
+
+pytestmark = pytest.mark.rule("R70")
 
 ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "developer", "content": "Be short."}], "temperature": None}
 

@@ -8,6 +8,8 @@ import pytest
 from outlive.shared.errors import SettingsError
 from outlive.shared.stored_values import StoredValue
 
+pytestmark = pytest.mark.rule("R70")
+
 
 def test_a_value_is_a_literal_a_variable_or_a_file(tmp_path: Path) -> None:
     """The same everywhere; text may stand around a variable."""

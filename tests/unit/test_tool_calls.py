@@ -15,14 +15,14 @@ Said = tuple[int | None, str | None, str | None, str]
 """index, id, name, arguments."""
 
 
-def _told(*pieces: Said) -> tuple[list[ToolCall], list[ToolCallDone]]:
+def _events(*pieces: Said) -> tuple[list[ToolCall], list[ToolCallDone]]:
     calls = ToolCalls()
     return [calls.add(CallPiece(*piece)) for piece in pieces], calls.end_round()
 
 
 def _whole(*pieces: Said) -> list[tuple[str, str]]:
     """Names and arguments of the whole calls."""
-    return [(call.name, call.arguments) for call in _told(*pieces)[1]]
+    return [(call.name, call.arguments) for call in _events(*pieces)[1]]
 
 
 @pytest.mark.rule("R67")
@@ -56,21 +56,24 @@ def test_a_round_has_no_more_calls_than_anybody_could_run() -> None:
         [(0, "a", "f", "{1"), (None, None, None, "}"), (1, "b", "g", "{2"), (None, "b", None, "}")],
         [(5, "a", "f", "{1}"), (3, "b", "g", "{2}")],
         [(0, None, None, "{1"), (0, "late", "f", "}"), (1, None, "g", "{2}")],
+        [(3, "a", "f", ""), (0, None, None, "{1"), (0, None, None, "}"), (4, "b", "g", ""), (1, None, None, "{2}")],
+        [(0, None, "f", "{1}"), (0, None, "g", "{2"), (0, None, None, "}")],
     ],
     ids=[
         "as OpenAI does", "interleaved", "all repeated", "no id", "one id for all", "index 0 for all",
         "index 0 for all, interleaved", "no index", "no index, interleaved", "neither", "left out later",
         "other numbers", "id and name come late",
+        "the first piece has another index", "index 0 for all, no ids",
     ],
 )  # fmt: skip
 def test_two_calls_are_two_calls_however_they_are_told(pieces: list[Said]) -> None:
     """With one index and one id each, both new, which stand on their first events."""
-    told, done = _told(*pieces)
+    events, done = _events(*pieces)
 
     assert [(call.index, call.name, call.arguments) for call in done] == [(0, "f", "{1}"), (1, "g", "{2}")]
     assert len({call.id for call in done}) == 2
     for call in done:
-        mine = [event for event in told if event.index == call.index]
+        mine = [event for event in events if event.index == call.index]
         assert "".join(event.arguments for event in mine) == call.arguments
         assert [event.id for event in mine] == [call.id, *[None] * (len(mine) - 1)]
         assert [event.name for event in mine if event.name] == [call.name]
@@ -79,7 +82,7 @@ def test_two_calls_are_two_calls_however_they_are_told(pieces: list[Said]) -> No
 @pytest.mark.rule("R39")
 def test_an_id_is_kept_where_the_provider_gave_one() -> None:
     """And made where it did not."""
-    _, (given_id, made_id) = _told((0, "a", "f", ""), (1, None, "g", ""))
+    _, (given_id, made_id) = _events((0, "a", "f", ""), (1, None, "g", ""))
     assert given_id.id == "a"
     assert made_id.id.startswith("call_")
 
@@ -121,9 +124,38 @@ _word: Any = st.none() | st.sampled_from(["a", "b"])
 @pytest.mark.rule("R39")
 def test_no_piece_is_lost_or_told_twice(pieces: list[Said]) -> None:
     """Whatever they are: each goes to one call, and whole calls are what their pieces make."""
-    told, done = _told(*pieces)
+    events, done = _events(*pieces)
     assert [call.index for call in done] == list(range(len(done)))
     assert len({call.id for call in done}) == len(done)
     for call in done:
-        assert "".join(event.arguments for event in told if event.index == call.index) == call.arguments
-        assert [event.id for event in told if event.index == call.index and event.id] == [call.id]
+        assert "".join(event.arguments for event in events if event.index == call.index) == call.arguments
+        assert [event.id for event in events if event.index == call.index and event.id] == [call.id]
+
+
+@pytest.mark.rule("R39")
+def test_a_name_may_come_in_parts_before_the_arguments() -> None:
+    """Or whole on every piece."""
+    assert _whole((0, "a", "get_", ""), (0, None, "weather", ""), (0, None, None, "{}")) == [("get_weather", "{}")]
+    assert _whole((0, "a", "f", ""), (0, "a", "f", "{"), (0, "a", "f", "}")) == [("f", "{}")]
+
+
+@pytest.mark.rule("R39")
+@pytest.mark.parametrize("arguments", [[], [""], [" ", "\n"]])
+def test_calls_without_arguments_get_an_empty_object(arguments: list[str]) -> None:
+    """As their last piece, because clients parse what they were sent."""
+    calls = ToolCalls()
+    for text in ["", *arguments]:
+        calls.add(CallPiece(0, "a", "f", text))
+    calls.add(CallPiece(1, "b", "g", "{}"))
+    assert calls.complete_arguments() == [ToolCall(0, None, None, "{}")]
+    assert [call.arguments.strip() for call in calls.end_round()] == ["{}", "{}"]
+
+
+@pytest.mark.rule("R69")
+def test_members_that_only_the_provider_understands_stay_with_their_call() -> None:
+    """Also when they come in a piece of their own."""
+    calls = ToolCalls()
+    calls.add(CallPiece(0, "a", "f", "{}"))
+    calls.add(CallPiece(0, None, None, "", {"extra_content": {"google": {"thought_signature": "c2ln"}}}))
+    (call,) = calls.end_round()
+    assert call.provider == {"extra_content": {"google": {"thought_signature": "c2ln"}}}

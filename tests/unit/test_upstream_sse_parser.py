@@ -60,8 +60,8 @@ def test_cuts_change_nothing(words: list[bytes], random: st.DataObject) -> None:
 def test_events_of_any_number_pass(end: bytes, cut: int) -> None:
     """However their ends are spelled, and wherever the network cuts them."""
     events = (EVENT + end) * 8
-    found = _all(events[:cut], *[events[cut:] + events[:cut]] * 300, events[cut:])
-    assert sum(map(len, found)) == 301 * 8 * 1024 > 2 * MAX_BYTES
+    events_data = _all(events[:cut], *[events[cut:] + events[:cut]] * 300, events[cut:])
+    assert sum(map(len, events_data)) == 301 * 8 * 1024 > 2 * MAX_BYTES
 
 
 @pytest.mark.parametrize("line", [KILOBYTE, EVENT + b"\n", b": comment\r\n" * 100])

@@ -15,7 +15,7 @@ from typing import Final
 
 from outlive.shared.errors import LogFull, LogUnavailable, OutliveError
 from outlive.shared.log.eventlog import EventLog
-from outlive.shared.log.replies import LOST, ReplyCode, SeqReply, TakeReply
+from outlive.shared.log.replies import ReplyCode, SeqReply, TakeReply
 from outlive.shared.runtime.pacing import Pace
 from outlive.worker.metrics import WorkerMetrics
 from outlive.worker.publishing.append_metrics import AppendMetrics
@@ -114,6 +114,8 @@ class Publisher:
     # -- flushing ----------------------------------------------------------------------------
 
     def _wake(self, publication: Publication) -> None:
+        if publication.key in self._waiting:
+            return
         self._waiting[publication.key] = publication
         if self._health[publication.group].is_up:
             self._work.set()
@@ -152,16 +154,19 @@ class Publisher:
             self._metrics.flushed(sum(len(batch.entries) for _, batch in batches), self._clock() - began)
         except LogUnavailable as error:
             replies = [error] * len(batches)
-        self._mark_down({p.group for (p, _), reply in zip(batches, replies, strict=True) if _is_refusal(reply)})
+        refused = {p.group for (p, _), reply in zip(batches, replies, strict=True) if isinstance(reply, OutliveError)}
+        self._mark_down(refused)
+        written = set()
         for (publication, batch), reply in zip(batches, replies, strict=True):
             if isinstance(reply, OutliveError):
                 await self._on_refusal(publication, reply)
-            else:
-                if reply.code is ReplyCode.OK:
-                    publication.on_append(batch)
-                if reply.code not in LOST:
-                    self._health[publication.group].reset_backoff()
-                await self._act_on(publication, reply)
+                continue
+            if reply.code is ReplyCode.OK:
+                publication.on_append(batch)
+                written.add(publication.group)
+            await self._act_on(publication, reply)
+        for group in written - refused:
+            self._health[group].reset_backoff()
 
     async def _on_refusal(self, publication: Publication, error: OutliveError) -> None:
         """Refused for now (full, read-only, no quorum): renewals find out when that is over."""
@@ -233,7 +238,7 @@ class Publisher:
             replies = await self._log.renew([p.renewal() for p in publications])
         except LogUnavailable as error:
             replies = [error] * len(publications)
-        refused = {p.group for p, reply in zip(publications, replies, strict=True) if _is_refusal(reply)}
+        refused = {p.group for p, reply in zip(publications, replies, strict=True) if isinstance(reply, OutliveError)}
         self._mark_down(refused)
         for publication, reply in zip(publications, replies, strict=True):
             if not isinstance(reply, OutliveError) and not publication.is_confirmed_by(reply):
@@ -260,7 +265,3 @@ class Publisher:
             log.warning("redis is back; the attempts that waited go on")
         if self._waiting:
             self._work.set()
-
-
-def _is_refusal(reply: SeqReply | OutliveError) -> bool:
-    return isinstance(reply, OutliveError)
