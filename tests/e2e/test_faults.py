@@ -87,7 +87,7 @@ FAULTS: Final = [
     _after("a chunk that is not JSON", "upstream_protocol", "bad_json"),
     _after("a chunk that is no chunk", "upstream_protocol", "not_a_chunk"),
     _after("bad UTF-8", "upstream_protocol", "bad_utf8"),
-    _after("a line without end", "upstream_protocol", "endless_line"),
+    Fault("a line without end", "after", 1, 1, "upstream_protocol", False, {"fault": "endless_line", "after": 3}),
     Fault("an event over 1 MiB", "after", 1, 1, "upstream_protocol", False, {"fault": "large_event", "after": 3}),
     Fault("output over the limit", "after", 1, 1, "output_too_large", False, {"tokens": 200, "chars": 1000}),
     _completed("a piece over the event limit: split", "after", tokens=1, chars=40_000),
@@ -130,7 +130,8 @@ def fault_table() -> str:
 async def stacks(redis_server: RedisServer) -> AsyncIterator[dict[str, Stack]]:
     """One stack with the demo model, and one for each provider that cannot be reached."""
     nobody = claim_port()
-    demo_stack = Stack(redis=redis_server, settings=SETTINGS)
+    # The key that the demo model's 401 repeats in its message.
+    demo_stack = Stack(redis=redis_server, settings=SETTINGS, environ={"OPENAI_API_KEY": "sk-proj-demo1234secretwxyz"})
     unreachable = {
         "refused": f"http://127.0.0.1:{nobody}/v1",
         "unknown": "http://no-such-provider.invalid/v1",

@@ -26,6 +26,7 @@ _ALIVE: Final = re.compile(rb"\W*(ping|pong|keep-?_?alive|heartbeat|processing|w
 """Data that only shows life, as gateways send it outside the protocol."""
 _SIDE_EVENTS: Final = frozenset({b"", b"message", b"error", b"chunk", b"data", b"completion"})
 """Events of other names may hold what is not a chunk: they belong to another protocol, and are passed over."""
+_JSON_BEGINS: Final = "{[\"-0123456789"
 _FIELDS: Final = (b"data:", b"event:")
 _BLANK: Final = b" \t\r\n"
 _BOM: Final = b"\xef\xbb\xbf"
@@ -93,7 +94,11 @@ async def _events(first: bytes, read: Read) -> AsyncIterator[Any]:
             plain += piece
     for event in parser.end():
         has_events = True
-        for value in _values(event):
+        try:
+            values = list(_values(event))
+        except UpstreamError as error:
+            raise UpstreamBroken("upstream_truncated", "The provider's stream ended inside an event.") from error
+        for value in values:
             yield value
     if not has_events:
         # Some gateways answer with the head of an event stream, and then a plain error.
@@ -159,7 +164,7 @@ def _chunks(value: Any) -> Iterator[dict[str, Any]]:
     """The chunks in one value. Errors in it are raised; what only shows life is passed over."""
     for one in value if isinstance(value, list) else (value,):
         if not isinstance(one, dict):
-            if one is value:
+            if one is value and (one is None or isinstance(one, str | bool)):
                 # A lone null or word shows life.
                 continue
             raise UpstreamBroken(
@@ -174,7 +179,7 @@ def _chunks(value: Any) -> Iterator[dict[str, Any]]:
 def _not_json(data: bytes) -> UpstreamError:
     """Plain text where a chunk belongs is most often an error of a server that died."""
     text = data.decode("utf-8", "replace").strip()
-    if text[:1] in "{[" or not text.isprintable():
+    if text[:1] in _JSON_BEGINS or not text.isprintable():
         return UpstreamBroken("upstream_protocol", "The provider sent something that is not a chat completion stream.")
     return failure_of(read_error(text))
 

@@ -8,6 +8,7 @@ import re
 from enum import Enum
 from typing import Any, Final
 
+from outlive.shared.errors import UpstreamBroken
 from outlive.worker.upstream.json_values import literal
 
 _WORDS: Final = {
@@ -50,6 +51,8 @@ def read_reason(value: Any) -> str | None:
     """The provider's own word, or None where there is no reason yet. Some servers send an object around it."""
     if isinstance(value, dict):
         value = next((value[key] for key in ("type", "reason", "value", "name") if value.get(key)), None)
+        if value is None:
+            raise UpstreamBroken("upstream_protocol", "The provider's finish reason is an object without a reason.")
     if not value:
         return None
     word = literal(value)
