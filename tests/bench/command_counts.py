@@ -53,9 +53,10 @@ def count(lines: Iterable[bytes], names: Mapping[str, str]) -> dict[str, Count]:
         if head.endswith(b" lua"):
             inside[script] += 1
             continue
-        command, digest = (word.strip(b'" \r\n').decode().lower() for word in words.split(b" ", 2)[:2])
+        command, _, rest = words.decode(errors="replace").partition('"')
+        command = command.lower()
         if command == "evalsha":
-            script = command = names.get(digest, "another script")
+            script = command = names.get(rest.split('"')[1], "another script")
         sent[command] += 1
     return {name: Count(sent[name], inside[name]) for name in sent}
 

@@ -30,7 +30,8 @@ TOKENS_PER_S: Final = 200
 _OPENED_PER_S: Final = 80
 _SETTLE_S: Final = 8.0
 _WATCHED_S: Final = 12.0
-_COUNTED_S: Final = 15.0
+_COUNTED_S: Final = 30.0
+"""Long, because renewals and checks come in rounds of some seconds."""
 _WITHIN_S: Final = 120.0
 _FILES: Final = 20_000
 _MIN_KIND: Final = 0.02
