@@ -43,7 +43,7 @@ help:
 	@echo "make pictures    take the pictures of the page that README.md and docs/ show"
 	@echo "make types       write the client's .d.ts files"
 	@echo "make bench       measure what one core carries, beside the alternatives; PARTS='A C' selects some"
-	@echo "make bench-details   measure overhead, pick-up, growing JSON, OpenAI's wires, scaling, writing"
+	@echo "make bench-details   measure overhead, pick-up, growing JSON, OpenAI's wires, scaling, writing, open answers"
 	@echo "make bench-pictures  copy the pictures of the last make bench to docs/pictures"
 	@echo "make fmt         format, and repair what can be repaired automatically"
 	@echo "make clean       remove environments and caches, not ./data"
@@ -139,6 +139,9 @@ bench-details: $(SYNCED)
 	$(BIN)/python -m tests.bench.wires
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.writing
+	$(BIN)/python -m tests.bench.growth
+	$(BIN)/python -m tests.bench.burst
+	$(BIN)/python -m tests.bench.answer_memory
 
 # The load must cost far less than what it measures, so it is written in C.
 .build/%: tests/bench/programs/%.c tests/bench/programs/clock.h

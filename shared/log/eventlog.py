@@ -47,7 +47,7 @@ _DELETE: Final = scripts.load("delete", allow_oom=True)
 MAX_CALL_EVENTS: Final = 256
 """Events in one append. One call must not hold Redis for longer than about a millisecond."""
 _MAX_CALL_GENERATIONS: Final = 64
-"""Generations in one append, for the same reason."""
+"""Generations in one append or renewal, for the same reason."""
 
 # If a failover lost two takes and the promoted server's clock is behind, this keeps their epochs apart.
 _EPOCH_NOISE: Final = 65_536
@@ -162,22 +162,13 @@ class EventLog:
         Raises `LogUnavailable` when the pipeline broke: then any part of it may be in the log.
         """
         calls = list(_calls_of(batches, self.group_of))
-        results = await scripts.run_many(self._redis, [self._append_call([batches[i] for i in call]) for call in calls])
-        replies: dict[int, SeqReply | OutliveError] = {}
-        for call, result in zip(calls, results, strict=True):
-            each = [result] * len(call) if isinstance(result, OutliveError) else map(SeqReply.parse, result)
-            replies.update(zip(call, each, strict=True))
-        return [replies[i] for i in range(len(batches))]
+        return await self._run_each(calls, [self._append_call([batches[i] for i in call]) for call in calls])
 
     async def renew(self, renewals: Sequence[Renewal]) -> list[SeqReply | OutliveError]:
-        """Renew these leases in one pipeline; one reply each, in order. An error in place of a reply means that Redis
-        refused this renewal."""
-        calls = [
-            scripts.Call(_RENEW, self._keys.of_script(i), (i, epoch, self._lease_ms, _ms(remaining_s)))
-            for i, epoch, remaining_s in renewals
-        ]
-        replies = await scripts.run_many(self._redis, calls)
-        return [reply if isinstance(reply, OutliveError) else SeqReply.parse(reply) for reply in replies]
+        """Renew these leases, up to 64 of a group in one call and all calls in one pipeline; one reply each, in order.
+        An error in place of a reply means that Redis refused the call of this renewal, and renewed none of it."""
+        calls = list(_renewal_calls_of(renewals, self.group_of))
+        return await self._run_each(calls, [self._renewal_call([renewals[i] for i in call]) for call in calls])
 
     async def release(self, generation_id: str, epoch: int, reason: str) -> DeliveryReply:
         """Hand over: the next take begins a new attempt for `reason`."""
@@ -226,6 +217,24 @@ class EventLog:
         head = encode_json(data)[:-1] + b","
         return FinishReply.parse(await self._run(_FINISH, generation_id, _noise(), status.value, head))
 
+    async def _run_each(
+        self, indexes: Sequence[Sequence[int]], calls: Sequence[scripts.Call]
+    ) -> list[SeqReply | OutliveError]:
+        """One reply for each index that the calls are about, in the order of the indexes."""
+        replies: dict[int, SeqReply | OutliveError] = {}
+        for call, result in zip(indexes, await scripts.run_many(self._redis, calls), strict=True):
+            each = [result] * len(call) if isinstance(result, OutliveError) else map(SeqReply.parse, result)
+            replies.update(zip(call, each, strict=True))
+        return [replies[i] for i in range(len(replies))]
+
+    def _renewal_call(self, renewals: Sequence[Renewal]) -> scripts.Call:
+        keys: list[str] = []
+        args: list[scripts.Word] = [self._lease_ms]
+        for generation_id, epoch, remaining_s in renewals:
+            keys += (self._keys.meta(generation_id), self._keys.deadlines(partition_of(generation_id)))
+            args += (generation_id, epoch, _ms(remaining_s))
+        return scripts.Call(_RENEW, keys, args)
+
     def _append_call(self, batches: Sequence[Batch]) -> scripts.Call:
         terminal = batches[0].terminal
         args: list[scripts.Word] = [self._lease_ms, terminal or ""]
@@ -265,6 +274,17 @@ def _calls_of(batches: Sequence[Batch], group_of: Callable[[str], str]) -> Itera
         else:
             calls.setdefault(group, []).append(i)
             events[group] += len(batch.entries)
+    yield from calls.values()
+
+
+def _renewal_calls_of(renewals: Sequence[Renewal], group_of: Callable[[str], str]) -> Iterator[list[int]]:
+    """Which renewals, by index, share one script call: as many of a group as fit."""
+    calls: dict[str, list[int]] = {}
+    for i, renewal in enumerate(renewals):
+        call = calls.setdefault(group_of(renewal.generation_id), [])
+        call.append(i)
+        if len(call) == _MAX_CALL_GENERATIONS:
+            yield calls.pop(group_of(renewal.generation_id))
     yield from calls.values()
 
 

@@ -1,12 +1,16 @@
--- watched: one API process reports its number of viewers. A count expires when its process stops reporting it. The
--- field carries its own expiry, because a hash has only one for all fields. Replies with OK or GONE.
-local process, count, expiry_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+-- watched: one API process reports its number of viewers of each of these generations. A count expires when its process
+-- stops repeating it. The field carries its own expiry, because a hash has only one for all fields.
+-- KEYS are the log and the viewers of each generation. ARGV: process, expiry, then the count of each.
+local process, expiry_ms = ARGV[1], tonumber(ARGV[2])
+local expiry = int(now_ms() + expiry_ms)
 
-if redis.call('EXISTS', LOG) == 0 then return { 'GONE' } end
-if count == 0 then
-  redis.call('HDEL', VIEWERS, process)
-else
-  redis.call('HSET', VIEWERS, process, int(count) .. ':' .. int(now_ms() + expiry_ms))
-  redis.call('PEXPIRE', VIEWERS, expiry_ms)
+for i = 1, #KEYS / 2 do
+  local log, viewers, count = KEYS[2 * i - 1], KEYS[2 * i], ARGV[2 + i]
+  if count == '0' then
+    redis.call('HDEL', viewers, process)
+  elseif redis.call('EXISTS', log) == 1 then
+    redis.call('HSET', viewers, process, count .. ':' .. expiry)
+    redis.call('PEXPIRE', viewers, expiry_ms)
+  end
 end
 return { 'OK' }

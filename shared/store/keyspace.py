@@ -53,6 +53,10 @@ class Keys:
         """Hash: API process -> its number of viewers."""
         return self._of(generation_id, "viewers")
 
+    def processes(self, partition: int) -> str:
+        """Sorted set: API process with viewers in this partition -> until when it is believed to live, in Redis ms."""
+        return f"{self.prefix}:{{{partition:02d}}}:processes"
+
     def probe(self, process: str) -> str:
         """Stream: one API process writes it to measure how late it reads. Its id decides the partition."""
         return self._of(process, "probe")

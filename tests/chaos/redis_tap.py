@@ -42,7 +42,8 @@ class Command(NamedTuple):
 
     verb: str
     args: tuple[bytes, ...]
-    """Of a script, without its keys. Of an append, one batch: id, epoch, first seq, terminal, totals, events."""
+    """Of a script, without its keys. Of an append, one batch: id, epoch, first seq, terminal, totals, events. Of a
+    renewal, one generation: id, epoch, time left."""
 
     @property
     def generation_id(self) -> str:
@@ -182,9 +183,9 @@ class TappedConnection:
                 if self._tap.drops_reply is not None and self._tap.drops_reply(command):
                     passes = False
                 if tapped is not None:
-                    # An append has one reply a batch, unless Redis refuses it as a whole.
-                    is_batch_reply = command.verb == "append" and isinstance(reply, list)
-                    _record_reply(tapped, reply[index] if is_batch_reply else reply)
+                    # These have one reply a generation, unless Redis refuses the call as a whole.
+                    is_of_many = command.verb in ("append", "renew") and isinstance(reply, list)
+                    _record_reply(tapped, reply[index] if is_of_many else reply)
                 trap = self._tap.trap_for(command, after=True)
                 if trap is not None and not await trap.hold():
                     return False
@@ -192,12 +193,16 @@ class TappedConnection:
 
 
 def _commands(words: list[bytes]) -> Iterator[Command]:
-    """One command; several if it is an append, which may carry batches of many generations."""
+    """One command; several if it is an append or a renewal, which may be of many generations."""
     name = words[0].decode().lower()
     if name != "evalsha" or words[1] not in _VERBS:
         yield Command(name, tuple(words[1:]))
         return
     keys, args = words[3 : 3 + int(words[2])], words[3 + int(words[2]) :]
+    if _VERBS[words[1]] == "renew":
+        for at in range(1, len(args), 3):
+            yield Command("renew", tuple(args[at : at + 3]))
+        return
     if _VERBS[words[1]] != "append":
         yield Command(_VERBS[words[1]], tuple(args))
         return

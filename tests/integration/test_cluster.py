@@ -115,7 +115,9 @@ async def test_the_list_and_the_viewers_are_of_all_nodes(plane: LogPlane, keys: 
     rest = await listing.page(logs.TENANT, first[-1], 20)
     assert [*first, *rest] == sorted([*first, *rest], reverse=True)
     assert {place.id for place in [*first, *rest]} == set(made)
-    await ViewerCounts(plane.client, keys).tell(dict.fromkeys(made, 2))
+    counts = ViewerCounts(plane.client, keys)
+    await counts.stay_alive({partition_of(generation_id) for generation_id in made})
+    assert await counts.tell(dict.fromkeys(made, 2)) == set()
     assert [await ViewerCounts(plane.client, keys).elsewhere(i) for i in made] == [2] * 30
 
 

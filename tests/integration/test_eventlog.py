@@ -258,6 +258,35 @@ async def test_one_pipeline_answers_for_each(eventlog: EventLog) -> None:
     await eventlog.check(eventlog.groups[0])
 
 
+@pytest.mark.rule("R80")
+async def test_renewals_of_many_generations_are_judged_one_by_one(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
+    """Sent together, answered in order: what is wrong with one takes no lease from another."""
+    attempts = [await logs.running(eventlog) for _ in range(200)]
+    (lost, _), (gone, _), (done, _), (released, its) = attempts[:4]
+    await logs.expire_lease(redis, keys, lost)
+    await eventlog.take(lost, "two")
+    await eventlog.delete(gone, logs.TENANT)
+    await eventlog.cancel(done)
+    await eventlog.release(released, its.epoch, "worker_shutdown")
+    for generation_id, _ in attempts[4:]:
+        await logs.expire_lease(redis, keys, generation_id)
+    before, calls = await logs.server_ms(redis), await _calls(redis)
+    replies = await eventlog.renew([Renewal(generation_id, taken.epoch, 60.0) for generation_id, taken in attempts])
+    sent = await _calls(redis) - calls
+
+    codes = [getattr(reply, "code", reply) for reply in replies]
+    assert codes == [ReplyCode.FENCED, ReplyCode.GONE, ReplyCode.CLOSED, *[ReplyCode.OK] * 197]
+    assert sent <= 2 * 4
+    assert (await logs.meta_fields(redis, keys, released))["lease"] == "0"
+    for generation_id, _ in attempts[4:]:
+        assert int((await logs.meta_fields(redis, keys, generation_id))["lease"]) >= before + _LEASE_MS
+
+
+async def _calls(redis: Redis) -> int:
+    """Scripts that clients have called so far. The first call of a script is sent twice, because it must be loaded."""
+    return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])
+
+
 @pytest.mark.rule("R16")
 async def test_release_hands_over_at_once(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """The lease ends and stays ended; what is still in flight may land until the next take."""

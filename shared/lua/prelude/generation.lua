@@ -1,5 +1,5 @@
 -- Before every script on the log plane, after helpers.lua: the keys of one generation, always these five in this
--- order and all in one slot. Only an append of several generations passes other keys.
+-- order and all in one slot. Only scripts on several generations (append, renew) are passed other keys.
 local META, LOG, DEADLINES, REQUEST, VIEWERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local TOMBSTONE_MS = 86400000
 
