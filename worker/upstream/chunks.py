@@ -26,7 +26,7 @@ _ALIVE: Final = re.compile(rb"\W*(ping|pong|keep-?_?alive|heartbeat|processing|w
 """Data that only shows life, as gateways send it outside the protocol."""
 _SIDE_EVENTS: Final = frozenset({b"", b"message", b"error", b"chunk", b"data", b"completion"})
 """Events of other names may hold what is not a chunk: they belong to another protocol, and are passed over."""
-_JSON_BEGINS: Final = "{[\"-0123456789"
+_JSON_BEGINS: Final = '{["-0123456789'
 _FIELDS: Final = (b"data:", b"event:")
 _BLANK: Final = b" \t\r\n"
 _BOM: Final = b"\xef\xbb\xbf"
@@ -164,8 +164,8 @@ def _chunks(value: Any) -> Iterator[dict[str, Any]]:
     """The chunks in one value. Errors in it are raised; what only shows life is passed over."""
     for one in value if isinstance(value, list) else (value,):
         if not isinstance(one, dict):
-            if one is value and (one is None or isinstance(one, str | bool)):
-                # A lone null or word shows life.
+            if one is value and not isinstance(one, float):
+                # A lone null, word or whole number shows life; NaN is a broken chunk.
                 continue
             raise UpstreamBroken(
                 "upstream_protocol", "The provider sent something that is not a chat completion chunk."

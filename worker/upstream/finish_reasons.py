@@ -50,9 +50,10 @@ class Verdict(Enum):
 def read_reason(value: Any) -> str | None:
     """The provider's own word, or None where there is no reason yet. Some servers send an object around it."""
     if isinstance(value, dict):
-        value = next((value[key] for key in ("type", "reason", "value", "name") if value.get(key)), None)
-        if value is None:
+        inside = next((value[key] for key in ("type", "reason", "value", "name") if value.get(key)), None)
+        if value and inside is None:
             raise UpstreamBroken("upstream_protocol", "The provider's finish reason is an object without a reason.")
+        value = inside
     if not value:
         return None
     word = literal(value)
