@@ -4,22 +4,34 @@ Pure. Responses are dicts because `json_bodies.py` writes them, which can write 
 and the OpenAPI document. The shapes of events are in `shared/model/events.py`.
 """
 
-from typing import Annotated, Any, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import ECHO, OnInterrupt
-from outlive.shared.upstreams import NAME
+from outlive.shared.upstreams import BETWEEN_TOKENS_S, FIRST_TOKEN_S, NAME
 
-OUR_FIELDS: Final = frozenset({"deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO, NAME})
+OUR_FIELDS: Final = frozenset({
+    "deadline_s", "retention_s", "on_interrupt", "metadata", "token", ECHO, NAME, FIRST_TOKEN_S, BETWEEN_TOKENS_S,
+})  # fmt: skip
 """Fields for Outlive; the provider never gets them."""
 
 STREAM_FIELDS: Final = frozenset({"stream", "stream_options"})
 """Accepted because existing code sends them, and dropped: the worker streams every generation."""
 
 _MAX_METADATA_BYTES: Final = 4096
+
+_WITHOUT_A_WIRE: Final = {
+    "modalities": "asks for an answer that is not text, which no wire of this server can send",
+    "audio": "asks for an answer that is sound, which no wire of this server can send",
+    "logprobs": "cannot be sent by any wire of this server",
+    "top_logprobs": "cannot be sent by any wire of this server",
+}
+"""Fields that ask for what no wire can send: refused here, or the caller would pay for what nobody sees."""
+_NOTHING: Final[tuple[Any, ...]] = (None, False, 0, [], {})
+_TOOL_TYPES: Final = frozenset({"function", "custom"})
 
 _MIN_S: Final = 0.1
 """Redis keeps time in ms, and a worker needs some time to start."""
@@ -63,6 +75,8 @@ class GenerationRequest(BaseModel):
     stream_options: Any = Field(None, description="Accepted and ignored.")
     deadline_s: Limit = Field(None, description="Seconds for the whole answer, including the time in the queue.")
     retention_s: Limit = Field(None, description="Seconds for which the answer can be read after its end.")
+    first_token_s: Limit = Field(None, description="Seconds that the provider may be silent before its first piece.")
+    between_tokens_s: Limit = Field(None, description="The same between its pieces.")
     on_interrupt: OnInterrupt = Field("restart", description="When the provider breaks off or a worker is lost.")
     metadata: dict[str, Any] | None = Field(None, description="Data of the caller's own, up to 4 kB of JSON.")
     token: RightsName | None = Field(None, description="Return a token for this generation with these rights.")
@@ -74,6 +88,22 @@ class GenerationRequest(BaseModel):
             if not isinstance(message.get("role"), str) or not message["role"]:
                 raise ValueError(f"message {i} needs a `role`, a text that is not empty")
         return messages
+
+    @model_validator(mode="after")
+    def _has_a_wire(self) -> Self:
+        for name, value in (self.model_extra or {}).items():
+            if (
+                (reason := _WITHOUT_A_WIRE.get(name)) is not None
+                and value not in _NOTHING
+                and not _is_text_only(name, value)
+            ):
+                raise ValueError(f"`{name}` {reason}; remove it from the request")
+        for i, tool in enumerate(self.tools or ()):
+            if (kind := tool.get("type", "function")) not in _TOOL_TYPES:
+                raise ValueError(
+                    f"tools[{i}] has the type `{kind}`, which no wire of this server can send; use `function`"
+                )
+        return self
 
     @field_validator("n")
     @classmethod
@@ -274,3 +304,7 @@ def _sentence(error: dict[str, Any]) -> str:
     field = ".".join(str(part) for part in error["loc"])
     message = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
     return f"`{field}`: {message}." if field else f"{message}."
+
+
+def _is_text_only(name: str, value: Any) -> bool:
+    return name == "modalities" and value == ["text"]

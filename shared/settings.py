@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     # -- The life of a generation --------------------------------------------------------------
     lease_s: Seconds = 10.0
     """How long a silent worker keeps its generation. A worker renews three times per lease."""
-    deadline_s: Seconds = 600.0
+    deadline_s: Seconds = 1800.0
     """Time for the whole answer, queue included, when the request names none."""
     max_deadline_s: Seconds = 3600.0
     """The longest deadline that a request may ask for."""
@@ -65,10 +65,11 @@ class Settings(BaseSettings):
     """On SIGTERM: how long running generations may go on before the worker hands them over."""
     full_s: Seconds = 30.0
     """How long a generation waits while Redis is full, before it fails with `capacity`."""
-    first_token_s: Seconds = 30.0
-    """How long the provider may take to send its first piece."""
-    between_tokens_s: Seconds = 30.0
-    """How long it may be silent after that. SSE comments do not count as pieces."""
+    first_token_s: Seconds = 300.0
+    """How long the provider may send no byte at all before the first piece of an answer: models think, load and
+    queue."""
+    between_tokens_s: Seconds = 120.0
+    """The same between pieces. Anything it sends, a comment too, shows that it lives; then only the deadline runs."""
     unflushed_events: Count = 128
     """Per generation: pieces not yet in the log. At this many the worker stops reading the provider's socket."""
     max_event_bytes: Count = 16_384
@@ -168,8 +169,17 @@ class Settings(BaseSettings):
     def providers(self) -> Upstreams:
         """The upstreams that the operator named, or the one of the openai SDK's two variables."""
         key_env = None if self.openai_api_key is None else KEY_ENV
-        only = Upstream(base_url=self.openai_base_url, key_env=key_env, models=("*",))
+        only = Upstream(base_url=self.openai_base_url or None, key_env=key_env, models=("*",))
         return self.upstreams or {ONLY: only}
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _check_base_url(cls, url: str | None) -> str | None:
+        try:
+            return Upstream(base_url=url or None, models=("*",)).base_url
+        except ValidationError as error:
+            # One sentence, as of any other setting, before anything is started.
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
     @property
     def origins(self) -> list[str]:

@@ -1,26 +1,39 @@
 """Owns reading an upstream's key from the variable or file that the operator named.
 
-For the worker and the doctor; the API needs no key. A process reads it once, at start: a new key needs a new process,
-as every setting does.
+For the worker and the doctor; the API needs no key. A file is read again when it changes, so a rotated key needs no
+restart.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from pydantic import SecretStr
+from collections.abc import Callable, Mapping
 
 from outlive.shared.errors import SettingsError
+from outlive.shared.stored_values import StoredFile
 from outlive.shared.upstreams import Upstream
 
+CurrentKey = Callable[[], str | None]
+"""The key as it is now; None for an upstream without one. Raises `SettingsError`."""
 
-def key_of(name: str, upstream: Upstream, environ: Mapping[str, str]) -> SecretStr | None:
-    """The key, or None for an upstream without one. Raises `SettingsError`, which names the upstream."""
+
+def key_of(name: str, upstream: Upstream, environ: Mapping[str, str]) -> CurrentKey:
+    """Where the key of this upstream comes from, read once now. Raises `SettingsError`, which names the upstream."""
     if upstream.key_env is not None:
-        key, source = environ.get(upstream.key_env, ""), f"the variable {upstream.key_env}"
-    elif upstream.key_file is not None:
-        key, source = _read(name, upstream.key_file), f"the file {upstream.key_file}"
-    else:
-        return None
+        key = _checked(name, environ.get(upstream.key_env, ""), f"the variable {upstream.key_env}")
+        return lambda: key
+    if upstream.key_file is None:
+        return lambda: None
+    path, file = upstream.key_file, StoredFile(upstream.key_file)
+
+    def current() -> str:
+        try:
+            return _checked(name, file.read(), f"the file {path}")
+        except SettingsError as error:
+            raise SettingsError(f"The key of the upstream `{name}` is not there: {error.message}") from error
+
+    current()
+    return current
+
+
+def _checked(name: str, key: str, source: str) -> str:
     if not (key := key.strip()).isprintable() or not key.isascii():
         raise SettingsError(
             f"The key of the upstream `{name}` in {source} holds characters that an HTTP header cannot carry; "
@@ -28,15 +41,4 @@ def key_of(name: str, upstream: Upstream, environ: Mapping[str, str]) -> SecretS
         )
     if not key:
         raise SettingsError(f"The upstream `{name}` has no key: {source} is missing or empty; put the key there.")
-    return SecretStr(key)
-
-
-def _read(name: str, path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SettingsError(
-            f"The key of the upstream `{name}` cannot be read from the file {path}: {reason}; "
-            "correct the file or `key_file`."
-        ) from error
+    return key

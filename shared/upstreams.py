@@ -18,12 +18,20 @@ from outlive.shared.errors import ModelNotFound
 NAME: Final = "upstream"
 """The member of a request, and of a stored one, that names an upstream. No provider gets it."""
 
+FIRST_TOKEN_S: Final = "first_token_s"
+BETWEEN_TOKENS_S: Final = "between_tokens_s"
+OURS: Final = frozenset({NAME, FIRST_TOKEN_S, BETWEEN_TOKENS_S})
+"""Members of a stored request that are for the worker. No provider gets them."""
+
 _NOT_THAT_ONE: Final = (
     "This server has no upstream of this name, or that one does not serve this model; name another, or none."
 )
 
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+_Value = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\r\n\x00]*$")]
+_HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -45,6 +53,28 @@ class Upstream(BaseModel):
     are slots."""
     max_output_tokens: Annotated[int, Field(gt=0)] | None = None
     """Instead of `OUTLIVE_MAX_OUTPUT_TOKENS`."""
+    headers: Mapping[_HeaderName, _Value] = {}
+    """Sent with each request. A value is a literal, `${VARIABLE}`, or `file:PATH`, which is read again when it
+    changes."""
+    query: Mapping[_Text, _Value] = {}
+    """Put behind the address of each request, such as Azure's `api-version`. Values as in `headers`."""
+    drop: tuple[_Text, ...] = ()
+    """Members of a request that this provider refuses."""
+    rename: Mapping[_Text, _Text] = {}
+    """Members of a request that this provider calls otherwise: our name, then its name."""
+    roles: Mapping[_Text, _Text] = {}
+    """Roles of messages that this provider calls otherwise, such as `developer`: `system`."""
+    stream_options: bool = True
+    """Whether to ask for usage by `stream_options`. A provider that refuses it by name is asked without it anyway."""
+    first_token_s: _Seconds | None = None
+    """Instead of `OUTLIVE_FIRST_TOKEN_S`."""
+    between_tokens_s: _Seconds | None = None
+    """Instead of `OUTLIVE_BETWEEN_TOKENS_S`."""
+    connect_s: _Seconds = 10.0
+    """How long to wait for a connection, TLS included."""
+    failover: bool = False
+    """Whether the next upstream that serves the model is asked when this one cannot be reached, or refuses with 429 or
+    5xx before the first piece of an answer."""
 
     def serves(self, model: str) -> bool:
         """Whether one of `models` matches."""
@@ -53,11 +83,24 @@ class Upstream(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _is_address(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "http://none")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("is not an http:// or https:// URL with a host; write one")
-        if parts.username is not None or parts.query or parts.fragment:
-            raise ValueError("holds a password, or a query or fragment behind its path; leave it out")
+        if url is None:
+            return None
+        url = url.strip()
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError("is not a URL; write http:// or https://, a host, and the path up to /v1") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+            raise ValueError("is not an http:// or https:// URL with a host; write one, without quotes")
+        if parts.username is not None:
+            raise ValueError("holds a login; put it into `headers` of an upstream in OUTLIVE_UPSTREAMS")
+        if parts.query or parts.fragment:
+            raise ValueError(
+                "has a query or fragment behind its path; put it into `query` of an upstream in OUTLIVE_UPSTREAMS"
+            )
+        if parts.path.rstrip("/").endswith("/chat/completions"):
+            raise ValueError("ends with /chat/completions; write it without that")
         return url
 
     @field_validator("key_env")
@@ -77,6 +120,17 @@ class Upstream(BaseModel):
 
 Upstreams = Mapping[str, Upstream]
 """By name. The first that serves a model gets the request."""
+
+
+def candidates(upstreams: Upstreams, model: str, name: str | None = None) -> list[str]:
+    """The upstreams to ask for this model, in order: the chosen one, and behind each that has `failover` the next
+    one that serves the model. An upstream that the caller named is asked alone. Raises `ModelNotFound`."""
+    first = chosen(upstreams, model, name)
+    if name is not None:
+        return [first]
+    serving = [each for each, upstream in upstreams.items() if upstream.serves(model)]
+    last = next((n for n, each in enumerate(serving) if not upstreams[each].failover), len(serving) - 1)
+    return serving[: last + 1]
 
 
 def chosen(upstreams: Upstreams, model: str, name: str | None = None) -> str:

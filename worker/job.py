@@ -67,6 +67,8 @@ class Job:
         self._toolbox = toolbox
         self._metrics = metrics
         self._traces = traces
+        self._silent: set[str] = set()
+        """Generations of this process whose last attempt ended in the provider's silence."""
         self.draining = asyncio.Event()
         """Set when the drain time is over: attempts that still run are handed over."""
 
@@ -77,6 +79,7 @@ class Job:
             token = uuid.uuid4().hex
             taken = await self._take(generation_id, token)
             again = taken.code is ReplyCode.OK and await self._trace_attempt(generation_id, token, taken)
+        self._silent.discard(generation_id)
         if taken.code not in (ReplyCode.OK, ReplyCode.HELD):
             await self._leave(generation_id)
 
@@ -178,7 +181,12 @@ class Job:
 
     async def _restart_or_fail(self, attempt: Attempt, publication: Publication, interrupted: Interrupted) -> bool:
         taken = publication.taken
-        if not may_restart(taken, self._log.max_attempts):
+        is_silent = interrupted.cause.failed_code == "upstream_timeout"
+        # A silence that came twice in the same way is no reason for a third attempt: each costs the whole clock.
+        was_silent = is_silent and publication.generation_id in self._silent
+        if is_silent:
+            self._silent.add(publication.generation_id)
+        if was_silent or not may_restart(taken, self._log.max_attempts):
             await publication.close(attempt.failed_by(interrupted.cause))
             return False
         # The code and not the message: a provider may repeat the prompt in it.

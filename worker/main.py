@@ -25,7 +25,7 @@ from outlive.shared.store.replicas import Replicas
 from outlive.shared.store.requirements import require_fit
 from outlive.shared.telemetry.traces import traces_of
 from outlive.worker.arqworker import ArqWorker
-from outlive.worker.attempt.model import Model, Timeouts
+from outlive.worker.attempt.model import Model
 from outlive.worker.health import serving
 from outlive.worker.job import Job
 from outlive.worker.metrics import WorkerMetrics
@@ -66,8 +66,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
         full_s=settings.full_s,
     )
     hold = ReplicationHold(replicas, publisher, time.monotonic, limit=settings.slots)
-    timeouts = Timeouts(settings.first_token_s, settings.between_tokens_s)
-    model = Model(upstreams.of, timeouts, metrics, asyncio.get_running_loop())
+    model = Model(upstreams.for_request, metrics, asyncio.get_running_loop())
     tool_limits = ToolLimits(settings.tool_timeout_s, settings.tool_result_bytes, settings.tool_rounds)
     toolbox = Toolbox(tools, ToolThreads(settings.tool_threads), tool_limits, time.monotonic)
     reader = LogReader(planes.log.client, keys)

@@ -8,7 +8,7 @@ import json
 import re
 import time
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,8 +20,9 @@ from outlive.shared.model.schema_check import asked_schema, schema_error
 from outlive.shared.model.usage import estimate_prompt
 from outlive.shared.settings import Settings
 from outlive.shared.telemetry.traces import checked
-from outlive.shared.upstreams import NAME, chosen
+from outlive.shared.upstreams import BETWEEN_TOKENS_S, FIRST_TOKEN_S, NAME, chosen
 
+_Default = TypeVar("_Default", float, None)
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 
 
@@ -46,7 +47,12 @@ def describe(
     _check_upstream(request, settings)
     # Taken from the body, not from the model: the provider gets every value exactly as it was sent.
     upstream = {name: value for name, value in body.items() if name not in OUR_FIELDS | STREAM_FIELDS}
-    beside = {ECHO: echo, NAME: request.upstream}
+    beside = {
+        ECHO: echo,
+        NAME: request.upstream,
+        FIRST_TOKEN_S: _limited(FIRST_TOKEN_S, request.first_token_s, None, settings.max_deadline_s),
+        BETWEEN_TOKENS_S: _limited(BETWEEN_TOKENS_S, request.between_tokens_s, None, settings.max_deadline_s),
+    }
     stored = upstream | {name: value for name, value in beside.items() if value is not None}
     return NewGeneration(
         id=new_id(time.time_ns() // 1_000_000) if idempotency_key is None else derived_id(tenant, idempotency_key),
@@ -89,7 +95,7 @@ def _check_upstream(request: GenerationRequest, settings: Settings) -> None:
             raise BadRequest(f"`{name}` is {wanted}, but this server allows at most {max_tokens} tokens.", param=name)
 
 
-def _limited(name: str, wanted: float | None, default: float, limit: float) -> float:
+def _limited(name: str, wanted: float | None, default: _Default, limit: float) -> float | _Default:
     if wanted is None:
         return default
     if wanted > limit:

@@ -53,7 +53,9 @@ async def replace_stream(
             body = "<html><body><h1>Welcome to our network</h1></body></html>"
         case "whole":
             message = {"role": "assistant", "content": "All at once."}
-            body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+            usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            body = json.dumps({"choices": [choice], "usage": usage})
     content = body.encode()
     if fault == "gzip":
         headers = [(b"content-type", b"text/event-stream"), (b"content-encoding", b"gzip")]

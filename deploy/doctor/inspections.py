@@ -18,6 +18,7 @@ from outlive.shared.errors import LogUnavailable, SettingsError
 from outlive.shared.settings import Settings
 from outlive.shared.store.connect import translated
 from outlive.shared.store.plane import open_log_plane
+from outlive.shared.stored_values import StoredValue
 from outlive.shared.upstream_keys import key_of
 from outlive.shared.upstreams import Upstream
 
@@ -83,18 +84,22 @@ async def inspect_upstreams(settings: Settings, environ: Mapping[str, str]) -> l
 async def _inspect_upstream(name: str, upstream: Upstream, environ: Mapping[str, str]) -> Finding:
     """One `GET /models`: it costs nothing, and most providers answer it only to a valid key."""
     try:
-        key = key_of(name, upstream, environ)
+        key = key_of(name, upstream, environ)()
+        headers = {name: StoredValue(value, environ).current() for name, value in upstream.headers.items()}
+        query = {name: StoredValue(value, environ).current() for name, value in upstream.query.items()}
     except SettingsError as error:
         return Finding(Grade.WRONG, "provider", error.message, "Workers do not start before that.")
-    if key is None and upstream.base_url is None:
+    if key is None and upstream.base_url is None and not headers:
         return Finding(
             Grade.WRONG, "provider", "There is no key.", "Set OPENAI_API_KEY: OpenAI refuses requests without one."
         )
     async with AsyncOpenAI(
-        api_key="none" if key is None else key.get_secret_value(),
+        api_key=key or "none",
         base_url=upstream.base_url,
         max_retries=0,
         timeout=_UPSTREAM_S,
+        default_headers=headers,
+        default_query=query,
     ) as client:
         try:
             page = await client.models.list()

@@ -12,7 +12,7 @@ from typing import Any, Final, cast, get_args
 
 import orjson
 
-from outlive.shared.model.events import Delta, Event, Whole
+from outlive.shared.model.events import Delta, Event, Turn, Usage, Whole
 
 
 def encode(event: Event) -> bytes:
@@ -26,11 +26,16 @@ def decode_output(kind: bytes, data: bytes) -> Delta | Whole | None:
     shape = _OUTPUT.get(kind)
     if shape is None:
         return None
-    values = decode_json(data)
-    try:
-        return cast(Delta | Whole, shape(**{name: values.get(name) for name in _names(shape)}))
-    except AttributeError as error:
-        raise ValueError(f"the data of a {kind!r} event is not a JSON object") from error
+    return cast(Delta | Whole, _build(shape, kind, decode_json(data)))
+
+
+def _build(shape: type, kind: bytes, values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(f"the data of a {kind!r} event is not a JSON object")
+    named = {name: values.get(name) for name in _names(shape)}
+    if shape is Turn:
+        named["usage"] = _build(Usage, kind, named["usage"])
+    return shape(**named)
 
 
 def encode_json(value: Any) -> bytes:

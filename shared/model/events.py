@@ -22,6 +22,7 @@ class EventType(StrEnum):
     TOOL_CALL = "tool_call"
     TOOL_CALL_DONE = "tool_call_done"
     TOOL_RESULT = "tool_result"
+    TURN = "turn"
     JSON = "json"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -141,6 +142,8 @@ class ToolCallDone:
     id: str
     name: str
     arguments: str
+    provider: dict[str, Any] | None = None
+    """Members of the call that only the provider understands, such as a signature. They go back to it as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,23 @@ class ToolResult:
     content: str | None
     error: str | None
     duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the model is complete: who answered, what it cost, and what only the provider understands of it.
+    `chars` and `tokens` are the attempt's totals so far."""
+
+    type: ClassVar = EventType.TURN
+    upstream: str
+    served_model: str | None
+    usage: Usage
+    chars: int
+    tokens: int
+    provider: dict[str, Any] | None = None
+    """`message`: members of the message, which go back to the provider; `response`: members beside it, such as
+    citations; `reasoning_as`: its name for reasoning; `finish_reason`: its own word, where OpenAI has another;
+    `finish_reason_missing`; `left_out`: names of what was too large to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +216,7 @@ class Cancelled:
 Delta = Token | Reasoning | Refusal | ToolCall
 """A model's output, piece by piece."""
 
-Whole = ToolCallDone | ToolResult
+Whole = ToolCallDone | ToolResult | Turn
 """Events that are neither split nor joined."""
 
 Terminal = Completed | Failed | Cancelled

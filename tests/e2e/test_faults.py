@@ -33,6 +33,7 @@ class Fault:
     retryable: bool | None
     wishes: dict[str, object] | str
     """For the demo model; or the name of another provider, which cannot count how often it is asked."""
+    deadline_s: float | None = None
 
 
 def _before(name: str, asked: int, ends: str, wishes: dict[str, object] | str, *, retryable: bool = True) -> Fault:
@@ -52,7 +53,7 @@ FAULTS: Final = [
     _before("host name unknown", 4, "upstream_connection", "unknown"),
     _before("TLS fails", 4, "upstream_connection", "tls"),
     _before("silence", 2, "upstream_timeout", {"fault": "stall"}),
-    _before("comments only", 2, "upstream_timeout", {"fault": "comments"}),
+    Fault("comments only, until the deadline", "before", 1, 1, "deadline_exceeded", True, {"fault": "comments"}, 5),
     _before("401", 1, "upstream_auth", {"fault": 401}, retryable=False),
     _before("404", 1, "upstream_refused", {"fault": 404}, retryable=False),
     _before("408", 4, "upstream_unavailable", {"fault": 408}),
@@ -66,13 +67,16 @@ FAULTS: Final = [
     _before("503", 4, "upstream_unavailable", {"fault": 503}),
     _before("200 with HTML", 4, "upstream_protocol", {"fault": "html"}),
     _before("200 with a JSON error", 4, "upstream_error", {"fault": "json_error"}),
-    _before("200 with a whole completion", 4, "upstream_protocol", {"fault": "whole"}),
+    _completed("200 with a whole completion", fault="whole"),
     _before("compressed, though asked not to", 4, "upstream_protocol", {"fault": "gzip"}),
     _before("an error told in the stream, first", 4, "upstream_error", {"fault": "error"}),
     _before("reset before any token", 4, "upstream_connection", {"fault": "reset"}),
     _before("an end before any token", 4, "upstream_truncated", {"fault": "cut"}),
-    _after("silence between tokens", "upstream_timeout", "stall"),
-    _after("comments only between tokens", "upstream_timeout", "comments"),
+    Fault("silence between tokens", "after", 2, 1, "upstream_timeout", True, {"fault": "stall", "after": 3}),
+    Fault(
+        "comments only between tokens, until the deadline",
+        *("after", 1, 1, "deadline_exceeded", True, {"fault": "comments", "after": 3}, 5),
+    ),
     _after("reset inside an HTTP chunk", "upstream_connection", "reset"),
     _after("half-closed inside an HTTP chunk", "upstream_connection", "half_close"),
     # Apart from the tokens: the client would not see what arrives in one read with the head of the response.
@@ -83,8 +87,8 @@ FAULTS: Final = [
     _after("a chunk that is not JSON", "upstream_protocol", "bad_json"),
     _after("a chunk that is no chunk", "upstream_protocol", "not_a_chunk"),
     _after("bad UTF-8", "upstream_protocol", "bad_utf8"),
-    _after("a line without end", "upstream_protocol", "endless_line"),
-    _after("an event over 1 MiB", "upstream_protocol", "large_event"),
+    Fault("a line without end", "after", 1, 1, "upstream_protocol", False, {"fault": "endless_line", "after": 3}),
+    Fault("an event over 1 MiB", "after", 1, 1, "upstream_protocol", False, {"fault": "large_event", "after": 3}),
     Fault("output over the limit", "after", 1, 1, "output_too_large", False, {"tokens": 200, "chars": 1000}),
     _completed("a piece over the event limit: split", "after", tokens=1, chars=40_000),
     _completed("empty choices: ignored", "after", fault="empty_choices", after=3),
@@ -126,7 +130,8 @@ def fault_table() -> str:
 async def stacks(redis_server: RedisServer) -> AsyncIterator[dict[str, Stack]]:
     """One stack with the demo model, and one for each provider that cannot be reached."""
     nobody = claim_port()
-    demo_stack = Stack(redis=redis_server, settings=SETTINGS)
+    # The key that the demo model's 401 repeats in its message.
+    demo_stack = Stack(redis=redis_server, settings=SETTINGS, environ={"OPENAI_API_KEY": "sk-proj-demo1234secretwxyz"})
     unreachable = {
         "refused": f"http://127.0.0.1:{nobody}/v1",
         "unknown": "http://no-such-provider.invalid/v1",
@@ -156,7 +161,8 @@ async def _end(stacks: dict[str, Stack], fault: Fault, policy: OnInterrupt, seed
     wishes = {} if isinstance(fault.wishes, str) else fault.wishes
     # With the seed no other case has this name.
     model = demo(seed=seed, **{"pace_s": 0, "tokens": 6} | wishes)
-    generation_id = await stack.create(model, on_interrupt=policy)
+    limits: dict[str, Any] = {} if fault.deadline_s is None else {"deadline_s": fault.deadline_s}
+    generation_id = await stack.create(model, on_interrupt=policy, **limits)
     transcript = await Viewer(generation_id, stack.urls).follow()
     snapshot = await stack.closed(generation_id)
     asked = None if other else len(await stack.model.requests(model))

@@ -38,7 +38,7 @@ async def _begun(stack: Stack, file: Path, tool: str, **fields: Any) -> str:
 async def test_a_call_is_in_the_log_when_it_is_run(stack: Stack, tmp_path: Path) -> None:
     """Viewers see it before the tool can have any effect."""
     generation_id = await _begun(stack, tmp_path / "notes", "wait")
-    assert [kind for _, kind, _ in await stack.log(generation_id)][-1] == "tool_call_done"
+    assert [kind for _, kind, _ in await stack.log(generation_id)][-2:] == ["tool_call_done", "turn"]
     (tmp_path / "gate").touch()
     await stack.closed(generation_id)
 

@@ -1,11 +1,11 @@
 """Owns an upstream that answers by a script: the port that a model asks, without HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from outlive.worker.attempt.model import Model, Timeouts
+from outlive.worker.attempt.model import Model
 from tests.support.hand_clock import HandClock
 from tests.support.metrics_reading import unread_worker_metrics
 
@@ -13,6 +13,8 @@ FIRST_S: Final = 30.0
 BETWEEN_S: Final = 10.0
 SILENCE: Final = "silence"
 """In a script: nothing comes from here on."""
+PING: Final = "ping"
+"""In a script: bytes that are not a chunk."""
 
 
 def token(text: str) -> dict[str, Any]:
@@ -40,6 +42,8 @@ class ScriptedUpstream:
     """One script for each request: chunks, and errors to raise in their place."""
 
     name = "scripted"
+    first_token_s = FIRST_S
+    between_tokens_s = BETWEEN_S
 
     def __init__(self, *scripts: Sequence[Any], max_output_tokens: int = 1000) -> None:
         self.permit = asyncio.Semaphore(1)
@@ -50,24 +54,30 @@ class ScriptedUpstream:
         self._scripts = list(scripts)
 
     @asynccontextmanager
-    async def open(self, request: dict[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AsyncIterator[Any]]:
+    async def open(
+        self, request: dict[str, Any], headers: Mapping[str, str], alive: Callable[[], None]
+    ) -> AsyncIterator[AsyncIterator[Any]]:
         """The next script."""
         self.requests.append(request)
         self.headers.append(headers)
         self.open_sockets += 1
         try:
-            yield self._play(self._scripts.pop(0))
+            yield self._play(self._scripts.pop(0), alive)
         finally:
             self.open_sockets -= 1
 
-    async def _play(self, script: Sequence[Any]) -> AsyncIterator[Any]:
+    async def _play(self, script: Sequence[Any], alive: Callable[[], None]) -> AsyncIterator[Any]:
         for step in script:
             if isinstance(step, Exception):
                 raise step
+            if step is PING:
+                alive()
+                await asyncio.sleep(0)
+                continue
             if step is SILENCE:
                 await asyncio.Event().wait()
             yield step
 
-    def model(self, clock: HandClock) -> Model:
-        """The model that this upstream serves."""
-        return Model(lambda _: self, Timeouts(FIRST_S, BETWEEN_S), unread_worker_metrics(), clock)
+    def model(self, clock: HandClock, *others: "ScriptedUpstream") -> Model:
+        """The model that this upstream serves, and those after it."""
+        return Model(lambda _: [self, *others], unread_worker_metrics(), clock)

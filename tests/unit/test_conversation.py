@@ -40,7 +40,7 @@ def test_rounds_are_counted_and_follow_each_other() -> None:
     assert conversation.rounds == 2
     roles = [message["role"] for message in conversation.request["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "tool"]
-    assert conversation.request["messages"][1]["content"] is None
+    assert conversation.request["messages"][1]["content"] == ""
 
 
 @pytest.mark.rule("R41")
@@ -68,3 +68,31 @@ def test_a_choice_that_forces_a_call_forces_it_once(choice: Any, later: dict[str
 def test_calls_without_a_result_are_known() -> None:
     """They are run, or they are the caller's."""
     assert Round("", [CALL, EMPTY], {"a": RESULTS["a"]}).without_result == [EMPTY]
+
+
+@pytest.mark.rule("R69")
+def test_the_provider_gets_back_what_only_it_understands() -> None:
+    """Its reasoning under its own name, members of the message and of each call; and nothing else, because strict
+    servers refuse what they do not know."""
+    conversation = Conversation({"messages": []})
+    call = ToolCallDone(0, "a", "weather", "{}", {"extra_content": {"x": 1}})
+    provider = {
+        "message": {"reasoning_details": [1]},
+        "response": {"citations": [2]},
+        "reasoning_as": "reasoning_content",
+    }
+    conversation.add(Round("", [call], RESULTS, reasoning="hm", provider=provider))
+    assert conversation.request["messages"][0] == {
+        "role": "assistant",
+        "content": "",
+        "reasoning_content": "hm",
+        "reasoning_details": [1],
+        "tool_calls": [
+            {
+                "id": "a",
+                "type": "function",
+                "function": {"name": "weather", "arguments": "{}"},
+                "extra_content": {"x": 1},
+            }
+        ],
+    }

@@ -87,7 +87,8 @@ def test_a_whole_call_is_told_whole_while_the_answer_goes_on() -> None:
     ("deltas", "violations"),
     [
         ([Token('{"a":[1')], ["The text ends before the JSON does."]),
-        ([Token("```json\n{}\n```")], ["The text is not JSON."]),
+        ([Token("```json\n{}\n```")], ["The JSON is inside a code fence."]),
+        ([Token("Here:\n```json\n{}\n```")], ["The text is not JSON."]),
         ([Token("{} and more")], ["The text is not JSON."]),
         ([], ["The text ends before the JSON does."]),
         ([Refusal("no")], []),

@@ -11,10 +11,12 @@ from outlive.shared.model.events import Delta, Reasoning, Token, ToolCall, Usage
 from outlive.worker.attempt.model_turn import Interrupted, ModelTurn
 from outlive.worker.attempt.retry import Unanswered
 from outlive.worker.attempt.tool_calls import ToolCalls
+from outlive.worker.upstream.chunks import DONE
 from tests.support.hand_clock import HandClock
 from tests.support.scripted_upstream import (
     BETWEEN_S,
     FIRST_S,
+    PING,
     SILENCE,
     ScriptedUpstream,
     call,
@@ -43,7 +45,7 @@ class _Turn:
         self.events.append(event)
 
     async def run(self) -> ModelTurn:
-        await self.turn.run(self.upstream, lambda: self._remaining_s)
+        await self.turn.run([self.upstream], lambda: self._remaining_s)
         assert self.upstream.open_sockets == 0
         return self.turn
 
@@ -130,7 +132,7 @@ async def test_our_own_slowness_is_not_the_providers_silence() -> None:
         await may_go_on.wait()
 
     turn = ModelTurn({}, upstream.model(clock), ToolCalls(), emit, tokens_before=0)
-    running = asyncio.create_task(turn.run(upstream, lambda: 0.0))
+    running = asyncio.create_task(turn.run([upstream], lambda: 0.0))
     for _ in range(20):
         await asyncio.sleep(0)
     clock.advance(100 * BETWEEN_S)
@@ -157,3 +159,70 @@ async def test_the_wait_for_a_permit_is_not_the_providers_silence() -> None:
         turn.upstream.permit.release()
 
     assert (await turn.run_until(passes)).text == "a"
+
+
+@pytest.mark.rule("R27")
+async def test_anything_that_a_provider_sends_shows_that_it_lives() -> None:
+    """Models think for minutes behind comments and empty chunks; the first clock begins anew with each."""
+    turn = _Turn([PING, SILENCE])
+    running = asyncio.create_task(turn.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    turn.clock.advance(FIRST_S - 1)
+    assert not running.done()
+    turn.clock.advance(2)
+    with pytest.raises(Unanswered):
+        await running
+
+
+@pytest.mark.rule("R13")
+async def test_a_finish_reason_before_the_end_ends_nothing() -> None:
+    """On every chunk, or behind the reasoning alone, for which the longer clock runs."""
+    thought = {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}, "finish_reason": "stop"}]}
+    turn = _Turn([thought, token("a"), finish("stop"), token("b"), finish("length")])
+    done = await turn.run()
+    assert (done.text, done.reasoning, done.finish_reason) == ("ab", "hm", "length")
+
+
+@pytest.mark.rule("R13")
+async def test_a_word_for_a_failure_is_an_interruption() -> None:
+    """No tool runs on such a turn, and half a text is not `completed`."""
+    with pytest.raises(Interrupted, match="abort"):
+        await _Turn([token("a"), finish("abort"), usage(1, 1), DONE]).run()
+
+
+@pytest.mark.rule("R71")
+@pytest.mark.parametrize(
+    ("code", "fails_over"),
+    [
+        ("upstream_connection", True), ("upstream_unavailable", True), ("upstream_rate_limited", True),
+        ("upstream_timeout", False), ("upstream_truncated", False),
+    ],
+)  # fmt: skip
+async def test_the_next_upstream_is_asked_when_one_refuses_for_now(code: str, fails_over: bool) -> None:
+    """At once, and before the first piece only. The turn says which one answered."""
+    first, second = ScriptedUpstream([UpstreamBroken(code, "no")]), ScriptedUpstream([token("a"), finish()])
+    second.name = "second"
+
+    async def emit(_: Delta) -> None:
+        """Nothing is kept."""
+
+    turn = ModelTurn({}, first.model(HandClock(), second), ToolCalls(), emit, tokens_before=0)
+    if fails_over:
+        await turn.run([first, second], lambda: 0.0)
+        assert turn.upstream is second
+    else:
+        with pytest.raises(Unanswered):
+            await turn.run([first, second], lambda: 0.0)
+    assert (len(first.requests), len(second.requests)) == (1, int(fails_over))
+
+
+async def test_what_the_provider_alone_understands_is_kept() -> None:
+    """With its own word for the reason, and its name for reasoning."""
+    thought = {"choices": [{"index": 0, "delta": {"reasoning": "hm", "reasoning_details": [{"data": "x"}]}}]}
+    done = await _Turn([thought, token("a"), finish("end_turn")]).run()
+    assert done.provider() == {
+        "message": {"reasoning_details": [{"data": "x"}]},
+        "reasoning_as": "reasoning",
+        "finish_reason": "end_turn",
+    }

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlive.shared.errors import UpstreamBroken
-from outlive.shared.model.events import Reasoning, Refusal, Token, Usage
-from outlive.worker.upstream.pieces import CallPiece, Finish, Piece, pieces_of
+from outlive.shared.model.events import Reasoning, Refusal, Token
+from outlive.worker.upstream.pieces import CallPiece, ChunkReader, Finish, Piece
+
+
+def pieces_of(chunk: Any) -> list[Piece]:
+    return ChunkReader().pieces_of(chunk)
 
 
 def _chunk(delta: Any, **more: Any) -> dict[str, Any]:
@@ -48,13 +52,39 @@ def test_a_chunk_holds_its_pieces_in_order(chunk: Any, pieces: list[Piece]) -> N
         ({"choices": [{"delta": {"content": "no index"}}]}, [Token("no index")]),
         ({"choices": [{"index": None, "delta": {"content": "null index"}}]}, [Token("null index")]),
         ({"choices": [{"index": 0}]}, []),
-        ({"choices": [{"index": 1, "delta": {"content": "another choice"}}]}, []),
+        ({"choices": [{"index": 1, "delta": {"content": "counted from one"}}]}, [Token("counted from one")]),
+        (
+            {"choices": [{"index": 0, "delta": {}}, {"index": 1, "delta": {"content": "another choice"}}]},
+            [],
+        ),
+        ({"choices": [{"index": "0", "delta": {"content": "text index"}}]}, [Token("text index")]),
+        ({"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]}, [Token("whole"), Finish("stop")]),
+        ({"choices": [{"text": "older", "finish_reason": "stop"}]}, [Token("older"), Finish("stop")]),
+        (_chunk({"content": 7}), [Token("7")]),
+        (_chunk({"content": 0}), [Token("0")]),
+        (_chunk({"content": False}), [Token("false")]),
+        (_chunk({"content": ["a", {"type": "text", "text": "b"}]}), [Token("a"), Token("b")]),
+        (
+            _chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}),
+            [Reasoning("hm")],
+        ),
+        (
+            _chunk({"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}]}),
+            [Reasoning("hm")],
+        ),
+        (_chunk({"reasoning_content": {"text": "hm", "signature": "x"}}), [Reasoning("hm")]),
+        (_chunk({"reasoning": "hm", "reasoning_content": "hm"}), [Reasoning("hm")]),
+        (_chunk({"reasoning_text": "hm"}), [Reasoning("hm")]),
+        (_chunk({"reasoning_details": [{"type": "reasoning.text", "text": "hm", "index": 0}]}), [Reasoning("hm")]),
+        (_chunk({"content": {"a": 1}}), [Token('{"a":1}')]),
+        (_chunk({"content": "x"}, finish_reason="null"), [Token("x")]),
         (
             {"choices": [{"index": 0, "delta": {"content": "x", "unheard_of": {"of": 1}}, "logprobs": None}]},
             [Token("x")],
         ),
         ({"usage": None, "choices": [{"delta": {}}]}, []),
         ({"usage": {}, "choices": []}, []),
+        ({"usage": [1], "choices": []}, []),
         (_chunk({"tool_calls": None}), []),
         (_chunk({"content": "x"}, finish_reason=""), [Token("x")]),
     ],
@@ -77,6 +107,17 @@ def test_what_compatible_servers_leave_out_or_add_is_tolerated(chunk: Any, piece
         ),
         ([{"id": "a", "function": {"arguments": "{"}}], [CallPiece(None, "a", None, "{")]),
         ([{"index": 0, "id": "", "function": {"name": "", "arguments": None}}], [CallPiece(0, None, None, "")]),
+        ([{"function": {"arguments": 0}}], [CallPiece(None, None, None, "0")]),
+        ([{"function": {"arguments": {"a": 1}}}], [CallPiece(None, None, None, '{"a":1}')]),
+        ([{"index": "0", "id": 17, "function": {"name": "f"}}], [CallPiece(0, "17", "f", "")]),
+        (
+            [{"index": 0, "type": "custom", "custom": {"name": "shell", "input": "echo"}}],
+            [CallPiece(0, None, "shell", "echo", None, "custom")],
+        ),
+        (
+            [{"index": 0, "extra_content": {"google": {"thought_signature": "c2ln"}}}],
+            [CallPiece(0, None, None, "", {"extra_content": {"google": {"thought_signature": "c2ln"}}})],
+        ),
     ],
     ids=str,
 )
@@ -87,43 +128,12 @@ def test_tool_calls_come_in_pieces(calls: list[Any], pieces: list[Piece]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("usage", "expected"),
-    [
-        ({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 9}, Usage(1, 2, 9)),
-        ({"prompt_tokens": 1, "completion_tokens": None}, Usage(1, 0, 1)),
-        (
-            {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}, "cost": 0.1},
-            Usage(1, 2, 3, None, {"cached_tokens": 1}),
-        ),
-        (
-            {
-                "prompt_tokens": 1,
-                "prompt_tokens_details": {"a": 1e300, "b": [1], "c": -1, "d": True, "e": 10**30, "f": 6},
-            },
-            Usage(1, 0, 1, None, {"f": 6}),
-        ),
-        ({"prompt_tokens": 1, "prompt_tokens_details": [1], "completion_tokens_details": "many"}, Usage(1, 0, 1)),
-        (
-            {"prompt_tokens": 1, "prompt_tokens_details": {str(n): n for n in range(100)}},
-            Usage(1, 0, 1, None, {str(n): n for n in range(16)}),
-        ),
-    ],
-)
-@pytest.mark.rule("R14")
-def test_usage_is_the_providers_own(usage: Any, expected: Usage) -> None:
-    """Its total stands; a missing one is the sum; nothing is marked as a guess. Of details only counts are kept."""
-    assert list(pieces_of({"choices": [], "usage": usage})) == [expected]
-
-
-@pytest.mark.parametrize(
     "chunk",
     [
-        None, [], "text", 7, {}, {"error": {"message": "x"}}, {"choices": "x"}, {"choices": [7]}, {"choices": {"a": 1}},
-        _chunk("x"), _chunk([1]), _chunk({"content": 7}), _chunk({"content": ["parts"]}), _chunk({"tool_calls": [7]}),
-        _chunk({"tool_calls": [{"index": "x"}]}), _chunk({"tool_calls": [{"function": {"arguments": 7}}]}),
-        {"usage": 7}, {"usage": {"prompt_tokens": "many"}}, {"usage": {"prompt_tokens": float("inf")}},
-        {"usage": {"completion_tokens": -1}}, {"usage": {"total_tokens": 2**53}},
-        _chunk({"tool_calls": [{"index": float("inf")}]}), _chunk({"tool_calls": [{"id": ["a"]}]}),
+        {"choices": "x"}, {"choices": [7]}, {"choices": {"a": 1}}, _chunk("x"), _chunk([1]),
+        _chunk({"tool_calls": [7]}),
+        _chunk({"tool_calls": [{"index": "x"}]}), _chunk({"tool_calls": [{"index": float("inf")}]}),
+        _chunk({"tool_calls": [{"id": ["a"]}]}),
         _chunk({"tool_calls": [{"function": {"name": {}, "arguments": ""}}, {"id": {"a": 1}}]}),
     ],
     ids=str,
@@ -139,18 +149,44 @@ def test_what_is_no_chunk_breaks_the_upstream(chunk: Any) -> None:
 @pytest.mark.parametrize("letter", ["x", "\0", "\ud800", "\U0001f30a"])
 @pytest.mark.rule("R67")
 def test_words_of_a_provider_are_bounded_as_they_are_written(letter: str) -> None:
-    """They stand in events that are not split; a signature packed into an id goes through."""
-    for fits, word in ((True, "s" * 4_000), (False, letter * 4_096)):
+    """They are in events that are not split. A signature packed into an id goes through: it grows with the thought."""
+    for fits, name, call_id in ((True, "s" * 4_000, "s" * 60_000), (False, letter * 4_096, letter * 65_536)):
         for chunk in (
-            _chunk({}, finish_reason=word),
-            _chunk({"tool_calls": [{"id": word}]}),
-            _chunk({"tool_calls": [{"function": {"name": word}}]}),
+            _chunk({}, finish_reason=name),
+            _chunk({"tool_calls": [{"id": call_id}]}),
+            _chunk({"tool_calls": [{"function": {"name": name}}]}),
         ):
             if fits:
-                assert len(list(pieces_of(chunk))) == 1
+                assert len(pieces_of(chunk)) == 1
             else:
                 with pytest.raises(UpstreamBroken):
-                    list(pieces_of(chunk))
+                    pieces_of(chunk)
+
+
+def test_one_choice_is_followed_through_the_stream() -> None:
+    """The first one seen, however servers number it."""
+    reader = ChunkReader()
+    first = {"choices": [{"index": 1, "delta": {"content": "a"}}]}
+    other = {"choices": [{"index": 0, "delta": {"content": "b"}}]}
+    assert [*reader.pieces_of(first), *reader.pieces_of(other), *reader.pieces_of(first)] == [Token("a"), Token("a")]
+
+
+def test_what_is_not_understood_is_kept_for_the_provider() -> None:
+    """Signatures, details of reasoning, citations: merged over the pieces of a turn. An image may be the answer
+    itself."""
+    reader = ChunkReader()
+    for text in ("Hm", "m."):
+        details = [{"type": "reasoning.text", "text": text, "index": 0}]
+        reader.pieces_of(_chunk({"reasoning": text, "reasoning_details": details}))
+    reader.pieces_of({"choices": [], "citations": ["https://a"]} | {"service_tier": "default"})
+    assert reader.provider() == {
+        "message": {"reasoning_details": [{"type": "reasoning.text", "text": "Hmm.", "index": 0}]},
+        "response": {"citations": ["https://a"], "service_tier": "default"},
+        "reasoning_as": "reasoning",
+    }
+    assert not reader.unread
+    reader.pieces_of(_chunk({"content": "", "images": [{"url": "data:"}]}))
+    assert reader.unread == {"images"}
 
 
 _keys = st.sampled_from(

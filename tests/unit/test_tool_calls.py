@@ -56,11 +56,14 @@ def test_a_round_has_no_more_calls_than_anybody_could_run() -> None:
         [(0, "a", "f", "{1"), (None, None, None, "}"), (1, "b", "g", "{2"), (None, "b", None, "}")],
         [(5, "a", "f", "{1}"), (3, "b", "g", "{2}")],
         [(0, None, None, "{1"), (0, "late", "f", "}"), (1, None, "g", "{2}")],
+        [(3, "a", "f", ""), (0, None, None, "{1"), (0, None, None, "}"), (4, "b", "g", ""), (1, None, None, "{2}")],
+        [(0, None, "f", "{1}"), (0, None, "g", "{2"), (0, None, None, "}")],
     ],
     ids=[
         "as OpenAI does", "interleaved", "all repeated", "no id", "one id for all", "index 0 for all",
         "index 0 for all, interleaved", "no index", "no index, interleaved", "neither", "left out later",
         "other numbers", "id and name come late",
+        "the first piece has another index", "index 0 for all, no ids",
     ],
 )  # fmt: skip
 def test_two_calls_are_two_calls_however_they_are_told(pieces: list[Said]) -> None:
@@ -127,3 +130,32 @@ def test_no_piece_is_lost_or_told_twice(pieces: list[Said]) -> None:
     for call in done:
         assert "".join(event.arguments for event in events if event.index == call.index) == call.arguments
         assert [event.id for event in events if event.index == call.index and event.id] == [call.id]
+
+
+@pytest.mark.rule("R39")
+def test_a_name_may_come_in_parts_before_the_arguments() -> None:
+    """Or whole on every piece."""
+    assert _whole((0, "a", "get_", ""), (0, None, "weather", ""), (0, None, None, "{}")) == [("get_weather", "{}")]
+    assert _whole((0, "a", "f", ""), (0, "a", "f", "{"), (0, "a", "f", "}")) == [("f", "{}")]
+
+
+@pytest.mark.rule("R39")
+@pytest.mark.parametrize("arguments", [[], [""], [" ", "\n"]])
+def test_calls_without_arguments_get_an_empty_object(arguments: list[str]) -> None:
+    """As their last piece, because clients parse what they were sent."""
+    calls = ToolCalls()
+    for text in ["", *arguments]:
+        calls.add(CallPiece(0, "a", "f", text))
+    calls.add(CallPiece(1, "b", "g", "{}"))
+    assert calls.complete_arguments() == [ToolCall(0, None, None, "{}")]
+    assert [call.arguments.strip() for call in calls.end_round()] == ["{}", "{}"]
+
+
+@pytest.mark.rule("R69")
+def test_members_that_only_the_provider_understands_stay_with_their_call() -> None:
+    """Also when they come in a piece of their own."""
+    calls = ToolCalls()
+    calls.add(CallPiece(0, "a", "f", "{}"))
+    calls.add(CallPiece(0, None, None, "", {"extra_content": {"google": {"thought_signature": "c2ln"}}}))
+    (call,) = calls.end_round()
+    assert call.provider == {"extra_content": {"google": {"thought_signature": "c2ln"}}}

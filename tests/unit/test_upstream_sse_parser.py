@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlive.shared.errors import UpstreamBroken
-from outlive.worker.upstream.sse_parser import MAX_BYTES, Frames
+from outlive.shared.errors import UpstreamRefused
+from outlive.worker.upstream.sse_parser import MAX_BYTES, SseParser
 
 KILOBYTE = b"x" * 1024
 EVENT = b"data: " + KILOBYTE
 
 
 def _all(*pieces: bytes) -> list[bytes]:
-    frames = Frames()
-    return [data for piece in pieces for data in frames.feed(piece)]
+    parser = SseParser()
+    return [event.data for piece in pieces for event in parser.feed(piece)]
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,42 @@ def test_events_of_any_number_pass(end: bytes, cut: int) -> None:
 @pytest.mark.rule("R29")
 def test_an_event_without_end_is_cut_off(line: bytes) -> None:
     """One line, many lines, and comments that never come to a blank line."""
-    frames = Frames()
+    parser = SseParser()
     for _ in range(MAX_BYTES // len(line.replace(b"\r", b""))):
-        assert frames.feed(line) == []
-    with pytest.raises(UpstreamBroken) as caught:
-        frames.feed(line)
+        assert parser.feed(line) == []
+    with pytest.raises(UpstreamRefused) as caught:
+        parser.feed(line)
     assert caught.value.failed_code == "upstream_protocol"
+
+
+@pytest.mark.parametrize("cut", range(4))
+@pytest.mark.rule("R15")
+def test_a_byte_order_mark_before_the_stream_is_passed_over(cut: int) -> None:
+    """Wherever the network cuts it; without that the first event would be lost in silence."""
+    stream = b"\xef\xbb\xbfdata: a\n\ndata: b\n\n"
+    assert _all(stream[:cut], stream[cut:]) == [b"a", b"b"]
+
+
+@pytest.mark.rule("R15")
+def test_events_with_one_newline_between_them_are_events() -> None:
+    """As soon as the next one begins, however they are cut."""
+    stream = b'data: {"a": {}}\ndata: {"b": 1}\ndata: [DONE]\n\n'
+    wanted = [b'{"a": {}}', b'{"b": 1}', b"[DONE]"]
+    assert _all(stream) == wanted
+    for cut in range(len(stream)):
+        assert _all(stream[:cut], stream[cut:]) == wanted
+    assert _all(b'data: {"a": {}}\ndata: {"b": 1}\n') == [b'{"a": {}}']
+
+
+def test_one_value_over_several_lines_stays_one_event() -> None:
+    """Pretty-printed JSON never has `}` before `{` without a comma."""
+    assert _all(b'data: {"a": [{\ndata: },\ndata: {}]}\n\n') == [b'{"a": [{\n},\n{}]}']
+
+
+@pytest.mark.rule("R15")
+def test_the_last_event_needs_no_blank_line() -> None:
+    """Servers that hang up behind their last word have said it."""
+    parser = SseParser()
+    assert parser.feed(b"data: a\n\nevent: error\ndata: b\n") == [(b"", [b"a"])]
+    assert parser.end() == [(b"error", [b"b"])]
+    assert parser.end() == []

@@ -72,7 +72,7 @@ def test_without_names_there_is_one_that_serves_all() -> None:
         ({"a": VLLM | {"base_url": "vllm:8000"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: is not an http"),
         ({"a": VLLM | {"base_url": "file:///etc/passwd"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: is not an http"),
         ({"a": VLLM | {"base_url": "http://[vllm"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: "),
-        ({"a": VLLM | {"base_url": "http://me:canary@x/v1"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: holds a password"),
+        ({"a": VLLM | {"base_url": "http://me:canary@x/v1"}}, r"^OUTLIVE_UPSTREAMS\.a\.base_url: holds a login"),
         ({"a": VLLM | {"key": "sk-canary"}}, r"^OUTLIVE_UPSTREAMS\.a\.key: "),
         ({"a": VLLM | {"key_env": "sk-canary"}}, r"^OUTLIVE_UPSTREAMS\.a\.key_env: .*not the key"),
         ({"a": VLLM | {"key_env": "K", "key_file": "/k"}}, r"^OUTLIVE_UPSTREAMS\.a: both key_env and key_file"),
@@ -97,12 +97,12 @@ def test_a_key_is_where_it_is_said_to_be(tmp_path: Path) -> None:
     """In a variable, in a file with its line end, or there is none."""
     file = tmp_path / "key"
     file.write_text("sk-file\n")
-    found = [
+    keys = [
         key_of("a", Upstream(models=("*",), key_env="KEY"), {"KEY": "sk-env"}),
         key_of("a", Upstream(models=("*",), key_file=str(file)), {}),
         key_of("a", Upstream(models=("*",)), {"OPENAI_API_KEY": "sk-other"}),
     ]
-    assert [key and key.get_secret_value() for key in found] == ["sk-env", "sk-file", None]
+    assert [key() for key in keys] == ["sk-env", "sk-file", None]
 
 
 @pytest.mark.parametrize("held", [None, b"", b" \n", b"sk\nsk", "sk-\u00fc".encode(), b"\xff"])

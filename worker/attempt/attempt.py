@@ -11,7 +11,18 @@ from dataclasses import replace
 from typing import Any, Final
 
 from outlive.shared.errors import UpstreamError, UpstreamRefused
-from outlive.shared.model.events import Completed, Delta, Failed, Terminal, ToolCallDone, ToolResult, Usage, Whole
+from outlive.shared.model.events import (
+    Completed,
+    Delta,
+    Failed,
+    Terminal,
+    ToolCall,
+    ToolCallDone,
+    ToolResult,
+    Turn,
+    Usage,
+    Whole,
+)
 from outlive.shared.model.usage import estimate_prompt, estimated, total
 from outlive.worker.attempt.conversation import Conversation, Round
 from outlive.worker.attempt.earlier_attempts import EarlierAttempts
@@ -25,6 +36,7 @@ from outlive.worker.publishing.publication import Publication
 from outlive.worker.tools.tool_modules import offer
 from outlive.worker.tools.toolbox import Toolbox
 
+_LETTER: Final = 0.25
 _CUT: Final = frozenset({"length", "content_filter"})
 """After these finish reasons a call may lack its last piece. OpenAI sends `stop` for calls that the request forced, and
 compatible servers use words of their own; so after any other reason calls are complete."""
@@ -50,9 +62,10 @@ class Attempt:
         self._read_earlier = read_earlier
         self._calls = ToolCalls()
         self._turns: list[ModelTurn] = []
-        self._pieces = 0
-        self._max_output_tokens = 0
-        """The chosen upstream's."""
+        self._repeated: list[Usage] = []
+        """Of the rounds of earlier attempts that this one has written again."""
+        self._tokens = 0.0
+        """Output so far, at least: see `_emit`."""
 
     async def run(self) -> None:
         """Write the whole answer. Raises `Interrupted` when the upstream broke off in a way that another attempt may
@@ -90,11 +103,10 @@ class Attempt:
 
     async def _converse(self) -> Terminal:
         conversation = Conversation(self._request)
-        upstream = self._model.choose_upstream(self._request)
-        self._max_output_tokens = upstream.max_output_tokens
+        upstreams = self._model.choose_upstreams(self._request)
         unfinished = await self._repeat_earlier(conversation) if self._offered else None
         while True:
-            latest = unfinished or await self._ask(upstream, conversation.request)
+            latest = unfinished or await self._ask(upstreams, conversation.request)
             unfinished = None
             due = [call for call in latest.without_result if call.name in self._offered]
             if due and conversation.rounds >= self._toolbox.limits.rounds:
@@ -108,19 +120,30 @@ class Attempt:
                 return await self._completed(latest.finish_reason)
             conversation.add(latest)
 
-    async def _ask(self, upstream: Upstream, request: dict[str, Any]) -> Round:
+    async def _ask(self, upstreams: Sequence[Upstream], request: dict[str, Any]) -> Round:
         # A provider also counts tokens that it does not show, such as its reasoning.
-        if sum(turn.usage.completion_tokens for turn in self._turns if turn.usage) >= self._max_output_tokens:
+        if sum(turn.usage.completion_tokens for turn in self._turns if turn.usage) >= upstreams[0].max_output_tokens:
             raise OutputTooLarge
         turn = ModelTurn(request, self._model, self._calls, self._emit, tokens_before=self._publication.output_tokens)
         self._turns.append(turn)
-        await turn.run(upstream, self._remaining_s)
+        await turn.run(upstreams, self._remaining_s)
+        is_cut = turn.finish_reason in _CUT
+        for piece in [] if is_cut else self._calls.complete_arguments():
+            await self._emit(piece)
         calls = self._calls.end_round()
-        if turn.finish_reason in _CUT:
+        if is_cut:
             calls = []
         for call in calls:
             await self._emit(call)
-        return Round(turn.text, calls, {}, turn.finish_reason)
+        await self._emit(self._turn_event(turn))
+        return Round(turn.text, calls, {}, turn.finish_reason, turn.reasoning, turn.provider())
+
+    def _turn_event(self, turn: ModelTurn) -> Turn:
+        assert turn.upstream is not None
+        tokens = self._publication.output_tokens
+        usage = turn.usage or estimated(estimate_prompt(turn.request), tokens - turn.tokens_before)
+        chars, _ = self._publication.totals()
+        return Turn(turn.upstream.name, turn.served_model, usage, chars, tokens, turn.provider())
 
     async def _run_tools(self, due: Sequence[ToolCallDone]) -> dict[str, ToolResult]:
         # Calls are in the log before they are run, so a worker that lost its ownership learns it here; results are
@@ -140,6 +163,8 @@ class Attempt:
             for event in each.events:
                 if isinstance(event, ToolCallDone):
                     self._calls.reserve(event)
+                elif isinstance(event, Turn):
+                    self._repeated.append(event.usage)
                 await self._emit(event)
         for each in kept[:-1]:
             conversation.add(each.round)
@@ -149,17 +174,23 @@ class Attempt:
         """Everything an answer consists of goes out here, as soon as the outbox has room."""
         if isinstance(event, ToolCallDone):
             await self._json.end_call(event)
-        elif not isinstance(event, ToolResult):
-            # A piece is at least one token. The estimate also counts characters: by that, an answer that keeps to the
-            # number its caller was allowed to ask for would often be over it.
-            self._pieces += 1
-            if self._pieces > self._max_output_tokens:
-                raise OutputTooLarge
+        elif isinstance(event, Delta):
+            self._count(event)
         if self._publication.is_full:
             await self._publication.wait_for_room()
         self._publication.add(event)
         if isinstance(event, Delta):
             self._json.take(event)
+
+    def _count(self, piece: Delta) -> None:
+        """Raises `OutputTooLarge`. A piece is at least one token; gateways that smooth a stream send single letters, of
+        which four count as one. The estimate of `usage.py` would often be over the number that the caller was allowed
+        to ask for, although the answer keeps to it."""
+        text = piece.arguments if isinstance(piece, ToolCall) else piece.text
+        self._tokens += _LETTER if len(text) == 1 else 1
+        upstream = self._turns[-1].upstream if self._turns else None
+        if upstream is not None and self._tokens > upstream.max_output_tokens:
+            raise OutputTooLarge
 
     async def _completed(self, finish_reason: str) -> Completed:
         violations = await self._json.end()
@@ -168,12 +199,13 @@ class Attempt:
     def _usage(self) -> Usage:
         """The sum of all turns; where a provider did not count a turn, our estimate for it."""
         if not self._turns:
-            return estimated(estimate_prompt(self._request), 0)
+            return total(self._repeated) if self._repeated else estimated(estimate_prompt(self._request), 0)
         ends = [*(turn.tokens_before for turn in self._turns[1:]), self._publication.output_tokens]
-        return total(
+        own = (
             turn.usage or estimated(estimate_prompt(turn.request), end - turn.tokens_before)
             for turn, end in zip(self._turns, ends, strict=True)
         )
+        return total([*self._repeated, *own])
 
     def _remaining_s(self) -> float:
         return self._publication.remaining_s

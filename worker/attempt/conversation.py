@@ -4,7 +4,7 @@ Pure. A round is the model's text, the calls it made, and their results; the nex
 far. Knows neither how calls come in nor how tools are run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ class Round:
     calls: Sequence[ToolCallDone]
     results: dict[str, ToolResult]
     finish_reason: str = "tool_calls"
+    reasoning: str = ""
+    provider: Mapping[str, Any] | None = None
+    """What only the provider understands of it (`Turn.provider`)."""
 
     @property
     def without_result(self) -> list[ToolCallDone]:
@@ -36,9 +39,10 @@ class Conversation:
     def add(self, done: Round) -> None:
         """Show the model this round, all calls of which have results."""
         self.rounds += 1
-        turn = {
+        turn = _returned(done) | {
             "role": "assistant",
-            "content": done.text or None,
+            # Not null, which strict servers refuse beside calls.
+            "content": done.text,
             "tool_calls": [_as_sent(call) for call in done.calls],
         }
         results = [_as_message(done.results[call.id]) for call in done.calls]
@@ -48,7 +52,16 @@ class Conversation:
 def _as_sent(call: ToolCallDone) -> dict[str, Any]:
     # Some providers send an empty text for no arguments, and refuse it when it comes back.
     function = {"name": call.name, "arguments": call.arguments or "{}"}
-    return {"id": call.id, "type": "function", "function": function}
+    return (call.provider or {}) | {"id": call.id, "type": "function", "function": function}
+
+
+def _returned(done: Round) -> dict[str, Any]:
+    """What the provider wants back of its own turn: its reasoning under its own name, and its opaque members. Models
+    that think between calls refuse a request without them."""
+    provider = done.provider or {}
+    name = provider.get("reasoning_as")
+    reasoning = {name: done.reasoning} if name and done.reasoning else {}
+    return reasoning | dict(provider.get("message") or {})
 
 
 def _as_message(result: ToolResult) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from outlive.shared.log.reader import Logged, LogReader
 from outlive.shared.model.codec import decode_output
-from outlive.shared.model.events import Delta, EventType, Token, ToolCallDone, ToolResult, Whole
+from outlive.shared.model.events import Delta, EventType, Reasoning, Token, ToolCallDone, ToolResult, Turn, Whole
 from outlive.worker.attempt.conversation import Round
 
 _ATTEMPT = EventType.ATTEMPT.value.encode()
@@ -99,4 +99,6 @@ def _kept_round(events: list[Delta | Whole]) -> KeptRound:
     text = "".join(event.text for event in events if isinstance(event, Token))
     calls = [event for event in events if isinstance(event, ToolCallDone)]
     results = {event.id: event for event in events if isinstance(event, ToolResult)}
-    return KeptRound(events, Round(text, calls, results))
+    reasoning = "".join(event.text for event in events if isinstance(event, Reasoning))
+    provider = next((event.provider for event in events if isinstance(event, Turn)), None)
+    return KeptRound(events, Round(text, calls, results, reasoning=reasoning, provider=provider))

@@ -20,7 +20,8 @@ class IdleTimeout:
     def __init__(self, timers: Timers, within_s: float) -> None:
         """`within_s`: the first wait, which begins on entering."""
         self._timers = timers
-        self._within_s = within_s
+        self.within_s = within_s
+        """The wait that runs, or ran last."""
         self._due = _NEVER
         self._check_due = _NEVER
         self._timer: Timer | None = None
@@ -28,7 +29,7 @@ class IdleTimeout:
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
-        self.restart(self._within_s)
+        self.restart(self.within_s)
         return self
 
     async def __aexit__(
@@ -40,10 +41,15 @@ class IdleTimeout:
 
     def restart(self, within_s: float) -> None:
         """The next piece must come within this time."""
-        self._within_s = within_s
+        self.within_s = within_s
         self._due = self._timers.time() + within_s
         if self._due < self._check_due:
             self._check_at(self._due)
+
+    def extend(self) -> None:
+        """Something came that is not a piece, so the provider is alive: the same wait begins anew."""
+        if self._due != _NEVER:
+            self._due = self._timers.time() + self.within_s
 
     def pause(self) -> None:
         """Nothing is waited for, until `restart`."""
@@ -65,4 +71,4 @@ class IdleTimeout:
             self._timeout.reschedule(0.0)
         else:
             # The next wait after a pause cannot be over sooner than this.
-            self._check_at(min(self._due, now + self._within_s))
+            self._check_at(min(self._due, now + self.within_s))

@@ -3,15 +3,24 @@
 One per process; an attempt uses one that is `traced`. Knows neither the log nor the SDK.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 from outlive.shared.telemetry.traces import Span
+from outlive.shared.upstreams import BETWEEN_TOKENS_S, FIRST_TOKEN_S
 from outlive.worker.attempt.request_telemetry import UpstreamCall, span_attributes, span_name
 from outlive.worker.metrics import WorkerMetrics
 from outlive.worker.timers import Timers
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a provider may send no byte at all: before the first piece of an answer, and between its pieces."""
+
+    first_token_s: float
+    between_tokens_s: float
 
 
 class Upstream(Protocol):
@@ -27,34 +36,40 @@ class Upstream(Protocol):
     @property
     def max_output_tokens(self) -> int: ...
 
+    @property
+    def first_token_s(self) -> float:
+        """See `Silence`."""
+
+    @property
+    def between_tokens_s(self) -> float: ...
+
     def open(
-        self, request: dict[str, Any], headers: Mapping[str, str]
+        self, request: dict[str, Any], headers: Mapping[str, str], alive: Callable[[], None]
     ) -> AbstractAsyncContextManager[AsyncIterator[Any]]:
-        """The answer's chunks. Leaving the context closes the socket. Raises `UpstreamError`."""
+        """The answer's chunks, and `DONE` where the provider said so. `alive` is called for all that it sends. Leaving
+        the context closes the socket. Raises `UpstreamError`."""
 
 
-ChooseUpstream = Callable[[Mapping[str, Any]], Upstream]
-"""By what the request says. Raises `UpstreamRefused`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long a provider may be silent."""
-
-    first_token_s: float
-    between_tokens_s: float
+ChooseUpstreams = Callable[[Mapping[str, Any]], Sequence[Upstream]]
+"""By what the request says: the upstreams to ask, in order, at least one. Raises `UpstreamRefused`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """All models that this worker can ask."""
 
-    choose_upstream: ChooseUpstream
-    timeouts: Timeouts
+    choose_upstreams: ChooseUpstreams
     metrics: WorkerMetrics
     timers: Timers
     span: Span = field(default_factory=lambda: Span(""))
     """The work that its calls are a part of."""
+
+    def silence_of(self, upstream: Upstream, request: Mapping[str, Any]) -> Silence:
+        """The request's own times, else those of the upstream."""
+        return Silence(
+            request.get(FIRST_TOKEN_S) or upstream.first_token_s,
+            request.get(BETWEEN_TOKENS_S) or upstream.between_tokens_s,
+        )
 
     def traced(self, span: Span) -> Self:
         """The same, with all calls as parts of `span`."""

@@ -18,6 +18,7 @@ _TRIES_WHEN_SILENT: Final = 2
 """A silent provider costs the user the whole timeout each time, and may be thinking, and be paid for it."""
 _MAX_WAIT_S: Final = 60.0
 """If a provider asks for more, we do not wait: by then the user has asked again."""
+_PASSING: Final = frozenset({"upstream_connection", "upstream_unavailable", "upstream_rate_limited"})
 _MAX_RESTART_S: Final = 0.5
 
 _jittered = wait_random_exponential(multiplier=0.5, max=8)
@@ -40,6 +41,11 @@ def before_first_piece(remaining_s: Callable[[], float]) -> AsyncRetrying:
         stop=_stop(remaining_s),
         reraise=True,
     )
+
+
+def may_fail_over(error: UpstreamBroken) -> bool:
+    """Whether another upstream may be asked at once: this one could not be reached, or refused to serve for now."""
+    return error.failed_code in _PASSING
 
 
 def restart_wait_s() -> float:

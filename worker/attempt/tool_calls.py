@@ -13,6 +13,7 @@ from typing import Final
 from outlive.shared.errors import UpstreamBroken
 from outlive.shared.model.events import ToolCall, ToolCallDone
 from outlive.worker.upstream.pieces import CallPiece
+from outlive.worker.upstream.provider_part import ProviderPart
 
 MAX_CALLS: Final = 256
 """In one round. Each costs memory and events even without arguments; OpenAI accepts 128 tools."""
@@ -27,6 +28,11 @@ class _Call:
     given_id: str | None
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    provider: ProviderPart = field(default_factory=ProviderPart)
+
+    @property
+    def has_arguments(self) -> bool:
+        return any(self.arguments)
 
 
 @dataclass(slots=True)
@@ -46,11 +52,20 @@ class _OpenCalls:
             return call
         if index is not None:
             call = self.by_index.get(index)
+            if call is None and given_id is None and piece.name is None and (latest := self._without_arguments()):
+                # Some servers give the first piece of a call, with its name, another index than the rest.
+                call = self.by_index[index] = latest
+            if call is not None and given_id is None and _begins_another(call, piece):
+                return None
             return call if call and (given_id is None or call.given_id is None) else None
         if given_id is not None:
             return next((call for call in self.calls if call.given_id == given_id), None)
         # Only a name begins a call; a piece with none of the three continues the latest call.
         return None if piece.name else self.latest
+
+    def _without_arguments(self) -> _Call | None:
+        latest = self.latest
+        return latest if latest is not None and latest.name and not latest.has_arguments else None
 
     def add(self, call: _Call, piece: CallPiece) -> None:
         self.calls.append(call)
@@ -72,15 +87,28 @@ class ToolCalls:
         """The next piece as an event, with id and name when they are first known. Raises `UpstreamBroken`."""
         known = self._open.find(piece)
         call = self._open.latest = known or self._begin(piece)
-        name = piece.name if not call.name else None
-        call.name = call.name or piece.name or ""
+        name = _new_part_of_name(call, piece)
+        call.name += name or ""
         call.arguments.append(piece.arguments)
+        if piece.provider:
+            call.provider.merge(piece.provider)
         return ToolCall(call.index, None if known else call.id, name, piece.arguments)
 
     def end_round(self) -> list[ToolCallDone]:
         """The complete calls of this round, in order. The next pieces belong to other calls."""
         calls, self._open = self._open.calls, _OpenCalls()
-        return [ToolCallDone(call.index, call.id, call.name, "".join(call.arguments)) for call in calls]
+        return [
+            ToolCallDone(call.index, call.id, call.name, "".join(call.arguments), call.provider.members())
+            for call in calls
+        ]
+
+    def complete_arguments(self) -> list[ToolCall]:
+        """The pieces that calls without arguments lack: providers send nothing for an empty object, and clients parse
+        the arguments as JSON."""
+        empty = [call for call in self._open.calls if not "".join(call.arguments).strip()]
+        for call in empty:
+            call.arguments.append("{}")
+        return [ToolCall(call.index, None, None, "{}") for call in empty]
 
     def reserve(self, call: ToolCallDone) -> None:
         """A call of an earlier attempt that is written again: its index and id are taken."""
@@ -100,3 +128,17 @@ class ToolCalls:
         self._count += 1
         self._open.add(call, piece)
         return call
+
+
+def _begins_another(call: _Call, piece: CallPiece) -> bool:
+    """Whether a piece under a known index, without an id, is of another call: it names another tool behind the
+    arguments of this one. Before any arguments a name may come in parts."""
+    return bool(piece.name and call.name and piece.name != call.name and call.has_arguments)
+
+
+def _new_part_of_name(call: _Call, piece: CallPiece) -> str | None:
+    """The part of the name that this piece adds. Servers send a name once, repeat it on every piece, or send it in
+    parts before the arguments."""
+    if not piece.name or piece.name == call.name or (call.name and call.has_arguments):
+        return None
+    return piece.name

@@ -12,6 +12,7 @@ from outlive.shared.model.codec import encode_json
 from outlive.shared.model.events import OUTPUT, Delta, Json, Refusal, Token, ToolCall, Violation
 from outlive.shared.model.json_ops import Op
 from outlive.shared.model.schema_check import asked_schema
+from outlive.worker.json_stream.code_fence import CodeFence
 from outlive.worker.json_stream.partial_json import NotJson, NotStreamable, PartialJson
 
 _EVENT_BYTES: Final = 64
@@ -55,6 +56,7 @@ class Documents:
         self._calls: dict[int, _Document] = {}
         self._parameters = _parameters_of(request)
         self._output: _Document | None = None
+        self._fence = CodeFence()
         self._has_other_output = False
         schema = asked_schema(request)
         if schema is not None:
@@ -71,7 +73,7 @@ class Documents:
         """The next piece of the answer."""
         match event:
             case Token() if self._output is not None:
-                self._output.partial.feed(event.text)
+                self._output.partial.feed(self._fence.feed(event.text))
             case ToolCall():
                 self._has_other_output = True
                 self._take_call(event)
@@ -93,6 +95,10 @@ class Documents:
 
     def end(self) -> Iterator[Json]:
         """The answer is complete. Afterwards `violations` and `checkable` say how its values ended."""
+        if self._output is not None:
+            self._output.partial.feed(self._fence.end())
+            if self._fence.is_open:
+                self.violations.append(Violation(OUTPUT, "", "The JSON is inside a code fence."))
         for document in self._all.values():
             if not document.is_ended:
                 yield from self._end(document)

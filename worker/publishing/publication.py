@@ -11,7 +11,7 @@ from typing import NamedTuple
 from outlive.shared.errors import OwnershipLost
 from outlive.shared.log.eventlog import Batch, Renewal
 from outlive.shared.log.replies import LOST, ReplyCode, SeqReply, TakeReply
-from outlive.shared.model.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Whole
+from outlive.shared.model.events import Delta, Json, Terminal, ToolCallDone, ToolResult, Turn, Whole
 from outlive.worker.publishing.append_metrics import AppendMetrics
 from outlive.worker.publishing.outbox import Outbox, OutboxLimits
 from outlive.worker.timers import Clock
@@ -71,7 +71,7 @@ class Publication:
         Raises `OwnershipLost`, `OutputTooLarge`.
         """
         self._check()
-        if isinstance(event, ToolCallDone | ToolResult):
+        if isinstance(event, ToolCallDone | ToolResult | Turn):
             self._outbox.add_whole(event)
         else:
             self._outbox.add(event)

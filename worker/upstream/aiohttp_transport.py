@@ -6,9 +6,12 @@ ahead, which we must bound (R22), and lets some of aiohttp's failures through. K
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,6 +20,8 @@ import httpx2
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
+
+from outlive.worker.upstream.provider_errors import ConnectionFailed
 
 _BODY: Final = "outlive.body"
 _MAX_HEADS: Final = 16
@@ -28,6 +33,28 @@ _READ_AHEAD_BYTES: Final = 16_384
 _RECEIVE_BUFFER_BYTES: Final = 131_072
 """Linux would buffer up to 32 MB of an answer that is not read, and the provider would never be held back. This much
 allows 1 MB/s at a round trip of 100 ms: a thousand times the output of a model."""
+
+
+_KEEPALIVE: Final = tuple(
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
+    if hasattr(socket, name)
+)
+_MAX_HEADER_BYTES: Final = 65_536
+"""Of one header: gateways send policies and traces of more than aiohttp's 8 kB."""
+_MAX_REDIRECTS: Final = 4
+_REPEATABLE_REDIRECTS: Final = frozenset({307, 308})
+"""The others ask for a GET, which would lose the request."""
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_MAX_STALE: Final = 128
+_DIED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
+
+
+@dataclass(slots=True)
+class _Use:
+    """The connection that one try of a request was given."""
+
+    is_reused: bool = False
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -42,21 +69,42 @@ class Transport(httpx2.AsyncBaseTransport):
         """By host, of which a client has one: reading the environment takes 150 us."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Raises `ConnectionFailed` and `httpx2.ConnectTimeout`."""
         data = await request.aread()
-        try:
-            response = await self._session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
-                data=data or None,
-                proxy=self._proxy_of(request.url),
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise _translated(error) from error
+        url = request.url
+        for _ in range(_MAX_REDIRECTS):
+            response = await self._send(request, url, data)
+            if response.status not in _REPEATABLE_REDIRECTS:
+                break
+            target = url.join(response.headers.get("location", ""))
+            if not _may_follow(url, target):
+                break
+            response.release()
+            url = target
         _watch(response)
         body = Body(response)
         return httpx2.Response(response.status, headers=response.raw_headers, stream=body, extensions={_BODY: body})
+
+    async def _send(self, request: httpx2.Request, url: httpx2.URL, data: bytes) -> aiohttp.ClientResponse:
+        """Send it, and at once again where a connection that was kept open turned out to be dead: a load balancer
+        forgets idle connections without a word, and one that dies without a byte has not been asked anything."""
+        for _ in range(_MAX_STALE):
+            connection = _Use()
+            try:
+                return await self._session.request(
+                    request.method,
+                    URL(str(url), encoded=True),
+                    headers=request.headers.multi_items(),
+                    data=data or None,
+                    proxy=self._proxy_of(url),
+                    allow_redirects=False,
+                    trace_request_ctx=connection,
+                )
+            except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+                if connection.is_reused and isinstance(error, _DIED):
+                    continue
+                raise _translated(error) from error
+        raise ConnectionFailed("closes each connection before it answers.")
 
     async def aclose(self) -> None:
         if self._opened is not None:
@@ -77,6 +125,9 @@ class Transport(httpx2.AsyncBaseTransport):
             connector._factory = partial(_Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # a subclass
             self._opened = aiohttp.ClientSession(
                 connector=connector,
+                trace_configs=[_reuse_trace()],
+                max_line_size=_MAX_HEADER_BYTES,
+                max_field_size=_MAX_HEADER_BYTES,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
                 auto_decompress=False,
@@ -87,10 +138,15 @@ class Transport(httpx2.AsyncBaseTransport):
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     family, kind, protocol, *_ = address
-    new = socket.socket(family, kind, protocol)
-    # Before it connects, because TCP agrees then on how large a window may become.
-    new.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-    return new
+    made = socket.socket(family, kind, protocol)
+    # Before it connects: TCP agrees then on how far a window may grow.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+    # A model may think for minutes without a byte. Probes keep routers from forgetting the connection, and find a
+    # dead peer.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 class _Handler(ResponseHandler):
@@ -151,11 +207,66 @@ def body_of(response: httpx2.Response) -> Body:
     return body
 
 
+def _reuse_trace() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+
+    async def reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.is_reused = True
+
+    trace.on_connection_reuseconn.append(reused)
+    return trace
+
+
+def _may_follow(url: httpx2.URL, target: httpx2.URL) -> bool:
+    """Within one origin, and from http to https of one host: the key goes along, so it must not go anywhere else."""
+    same_host = url.host == target.host or {url.host, target.host} <= _LOOPBACK
+    if (url.scheme, target.scheme) == ("http", "https"):
+        return same_host
+    return url.scheme == target.scheme and same_host and _port_of(url) == _port_of(target)
+
+
+def _port_of(url: httpx2.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
 def _translated(error: Exception) -> httpx2.TransportError:
-    """One of aiohttp's failures as an exception of the SDK's client."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return httpx2.ConnectTimeout(str(error))
-    return httpx2.NetworkError(str(error))
+    """One of aiohttp's failures as the SDK's client names it, with a sentence that a person can act on."""
+    detail = str(error)
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return httpx2.ConnectTimeout(detail)
+        case aiohttp.ClientConnectorDNSError():
+            return ConnectionFailed(f"has a host that is not known here: {error.host}. Check its base URL.", detail)
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | aiohttp.ClientSSLError():
+            why = _reason(error)
+            return ConnectionFailed(
+                f"could not be reached by TLS: {why}. Check its certificate, or SSL_CERT_FILE.", detail
+            )
+        case aiohttp.ClientProxyConnectionError():
+            return ConnectionFailed(
+                "could not be reached: the proxy of HTTP_PROXY or HTTPS_PROXY does not answer.", detail
+            )
+        case aiohttp.ClientHttpProxyError():
+            return ConnectionFailed(f"could not be reached: the proxy answered {error.status}.", detail)
+        case aiohttp.ClientConnectorError() if error.os_error.errno in (errno.EMFILE, errno.ENFILE):
+            return ConnectionFailed("could not be reached: this worker has no open files left (ulimit -n).", detail)
+        case aiohttp.ClientConnectorError() if error.os_error.errno == errno.ECONNREFUSED:
+            return ConnectionFailed(
+                f"refused the connection at {error.host}:{error.port}. Is it running there?", detail
+            )
+        case aiohttp.ClientConnectorError():
+            return ConnectionFailed(f"could not be reached at {error.host}:{error.port}: {_reason(error)}.", detail)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return ConnectionFailed("has a base URL, or a proxy, whose address cannot be used.", detail)
+        case HttpProcessingError() | aiohttp.ClientResponseError():
+            return ConnectionFailed("sent something that is not HTTP.", detail)
+    return ConnectionFailed("closed the connection.", detail)
+
+
+def _reason(error: aiohttp.ClientConnectorError | aiohttp.ClientSSLError) -> str:
+    """The system's or OpenSSL's own words."""
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return str(getattr(inner, "verify_message", None) or getattr(inner, "strerror", None) or inner).rstrip(".")
 
 
 def _proxy_of(url: httpx2.URL) -> str | None:

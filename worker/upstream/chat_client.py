@@ -1,76 +1,160 @@
-"""Owns the call to one Chat Completions provider through the openai SDK, and its socket.
+"""Owns the requests to one Chat Completions provider through the openai SDK, and their sockets.
 
-Leaving `open` closes the socket, whatever the reason. Retries and timeouts are not here: the SDK's own are off, because
-it retries only failures before the first byte, and hides them.
+Leaving `open` closes the socket, whatever the reason. Retries and clocks are not here: the SDK's
+own are off, because it retries only what comes before the first byte and then hides it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
-from openai import AsyncOpenAI, AsyncStream
-from pydantic import SecretStr
+from openai import APIStatusError, AsyncOpenAI, AsyncStream
 
+from outlive.shared.errors import SettingsError, UpstreamRefused
 from outlive.shared.model.codec import encode_json
-from outlive.shared.upstreams import NAME
 from outlive.worker.upstream.aiohttp_transport import Transport, body_of
 from outlive.worker.upstream.chunks import chunks_of
-from outlive.worker.upstream.provider_errors import not_a_stream, translated_failures
-from outlive.worker.upstream.read_limits import PLAIN, bound, content_type, is_stream
+from outlive.worker.upstream.provider_errors import translated_failures
+from outlive.worker.upstream.read_limits import PLAIN, bound, content_type
+from outlive.worker.upstream.request_shape import RequestShape
+from outlive.worker.upstream.version import USER_AGENT
 
-_CONNECT_S: Final = 5.0
-# Nothing else has a limit here: `model_turn.py` measures silence, and comments do not end it there.
+# Nothing else has a limit here: silence is measured in `model_turn.py`, by its own clocks.
 _TIMEOUT: Final = httpx2.Timeout(None)
+_UNSAID: Final = ("x-stainless-", "openai-organization", "openai-project")
+"""Headers of the SDK that go nowhere: relays block its telemetry, and an account is named to its own provider only."""
 
 
-def connect_upstream(base_url: str | None, api_key: SecretStr | None, *, connections: int) -> AsyncOpenAI:
-    """One client per provider and process: the TLS context alone costs 20 ms."""
-    transport = Transport(connections=connections, connect_s=_CONNECT_S)
-    return AsyncOpenAI(
-        base_url=base_url,
-        api_key="none" if api_key is None else api_key.get_secret_value(),
-        max_retries=0,
-        timeout=_TIMEOUT,
-        http_client=httpx2.AsyncClient(transport=transport, headers=PLAIN, event_hooks={"response": [bound]}),
-    )
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a provider is, and what goes with each request."""
+
+    base_url: str | None
+    key: Callable[[], str | None]
+    """The key as it is now; None where the provider is asked without one."""
+    headers: Mapping[str, Callable[[], str]]
+    query: Mapping[str, Callable[[], str]]
+    connections: int
+    connect_s: float
 
 
 class ChatUpstream:
     """An OpenAI-compatible provider."""
 
-    def __init__(self, name: str, client: AsyncOpenAI, *, at_once: int, max_output_tokens: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        shape: RequestShape,
+        *,
+        first_token_s: float,
+        between_tokens_s: float,
+        at_once: int,
+        max_output_tokens: int,
+    ) -> None:
         self.name = name
-        self._client = client
+        self.first_token_s = first_token_s
+        self.between_tokens_s = between_tokens_s
         self.max_output_tokens = max_output_tokens
         self.permit = asyncio.Semaphore(at_once)
-        """Held while a request is open, and waited for before any timeout of the provider runs."""
+        """To be held while a request is open. It is waited for before any clock of the provider's runs."""
+        self._address = address
+        self._shape = shape
+        self._client = _connect(address)
 
     @asynccontextmanager
-    async def open(self, request: dict[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AsyncIterator[Any]]:
-        """Chunks as decoded JSON, while the context lasts. Raises `UpstreamError`.
+    async def open(
+        self, request: Mapping[str, Any], headers: Mapping[str, str], alive: Callable[[], None]
+    ) -> AsyncIterator[AsyncIterator[Any]]:
+        """Chunks as decoded JSON, while the context lasts. `alive` is called for all that comes from the provider,
+        whatever it is. Raises `UpstreamError`.
 
-        `post` instead of `chat.completions.create`: the caller's request goes out as it came, including fields that the
-        SDK does not know and halves of characters. The SDK handles everything before the stream (statuses,
-        connections); we read the stream ourselves, because the SDK takes ten times as long (`sse_parser.py`).
+        `post` instead of `chat.completions.create`: the caller's request goes out as it came, fields
+        the SDK does not know and halves of characters included. What it learns before the stream remains
+        its own (statuses, connections); the stream itself is ours, because the SDK's costs ten times as
+        much (`sse_parser.py`).
         """
-        body = {name: value for name, value in request.items() if name != NAME} | {"stream": True}
-        body.setdefault("stream_options", {"include_usage": True})
-        with translated_failures():
-            stream = await self._client.post(
-                "/chat/completions",
-                content=encode_json(body),
-                options={"headers": dict(headers)},
-                cast_to=object,
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
+        key = self._key()
+        with translated_failures(self.name, key):
+            stream = await self._ask(request, headers, key)
             async with stream:
-                # The parser skips lines that are not events: a page of HTML would be an empty answer.
-                if not is_stream(stream.response):
-                    raise not_a_stream(content_type(stream.response), await stream.response.aread())
-                yield chunks_of(body_of(stream.response).read)
+                alive()
+                body = body_of(stream.response)
+
+                async def read() -> bytes:
+                    piece = await body.read()
+                    alive()
+                    return piece
+
+                yield chunks_of(read, content_type(stream.response))
 
     async def aclose(self) -> None:
         await self._client.close()
+
+    async def _ask(
+        self, request: Mapping[str, Any], headers: Mapping[str, str], key: str | None
+    ) -> AsyncStream[object]:
+        """Send it. What the provider refused because of its shape, or of a key that has changed since, is sent once
+        more."""
+        while True:
+            body = self._shape.body(request)
+            try:
+                return await self._post(body, headers, key)
+            except APIStatusError as error:
+                text = error.response.content.decode("utf-8", "replace")
+                if error.status_code == httpx2.codes.UNAUTHORIZED and (fresh := self._key()) != key:
+                    key = fresh
+                elif not self._shape.learn(error.status_code, text, body):
+                    raise
+
+    def _key(self) -> str | None:
+        try:
+            return self._address.key()
+        except SettingsError as error:
+            # A file that was there at the start.
+            raise UpstreamRefused("upstream_auth", error.message) from error
+
+    async def _post(self, body: dict[str, Any], headers: Mapping[str, str], key: str | None) -> AsyncStream[object]:
+        own = {name: value() for name, value in self._address.headers.items()}
+        authorization = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return await self._client.post(
+            "/chat/completions",
+            content=encode_json(body),
+            options={
+                "headers": {**dict(headers), **authorization, **own},
+                "params": {name: value() for name, value in self._address.query.items()},
+            },
+            cast_to=object,
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+
+
+def _connect(address: Address) -> AsyncOpenAI:
+    """One client per provider and process: its TLS context alone costs 20 ms."""
+    transport = Transport(connections=address.connections, connect_s=address.connect_s)
+    named = {name.lower() for name in address.headers}
+
+    async def as_ours(request: httpx2.Request) -> None:
+        for name in list(request.headers):
+            if name.lower().startswith(_UNSAID) and name.lower() not in named:
+                del request.headers[name]
+        if request.headers.get("authorization") == _NO_KEY:
+            del request.headers["authorization"]
+
+    return AsyncOpenAI(
+        base_url=address.base_url,
+        api_key="none",
+        max_retries=0,
+        timeout=_TIMEOUT,
+        default_headers={"User-Agent": USER_AGENT, "Accept": "text/event-stream, application/json"},
+        http_client=httpx2.AsyncClient(
+            transport=transport, headers=PLAIN, event_hooks={"request": [as_ours], "response": [bound]}
+        ),
+    )
+
+
+_NO_KEY: Final = "Bearer none"

@@ -1,6 +1,7 @@
-"""Owns the translation of a provider's failures into `UpstreamRefused` and `UpstreamBroken`.
+"""Owns what follows from a provider's failure: refused for good, or broken and worth another request.
 
-What matters is whether another request can help. Codes are stable (PROTOCOL.md, Failure codes).
+Codes are stable (PROTOCOL.md, Failure codes). What a provider says is read in `error_bodies.py`; its sentences are
+repeated without the key that was sent (`key_censor.py`).
 """
 
 import email.utils
@@ -14,72 +15,130 @@ import httpx2
 import openai
 
 from outlive.shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
-from outlive.shared.model.codec import decode_json
+from outlive.worker.upstream.error_bodies import ProviderError, error_in, read_body, read_error
+from outlive.worker.upstream.key_censor import cut_key
 
-_TRANSIENT_STATUS: Final = frozenset({408, 409, 429})
-_MESSAGE_CHARS: Final = 500
-# Providers repeat the key they refuse, whole or in part ("Incorrect API key provided: sk-ab***yz").
-_KEY: Final = re.compile(
-    r"\bBearer\s+[\w.*~+/=-]{6,}"  # as we send them
-    r"|\b(?:sk|pk|gsk|xai|hf|r8|api|key)[-_][\w*.-]{4,}"  # by the providers' prefixes
-    r"|\bAIza[\w*-]{4,}"  # Google's
-    r"|\b(?=\w*\d)\w{32,}",  # and anything else that is long and is not a word
-    re.IGNORECASE,
-)
+MESSAGE_CHARS: Final = 500
+_PASSING: Final = frozenset({408, 409, 425, 429})
+"""Statuses below 500 after which the same request may succeed."""
+_AUTH: Final = frozenset({401, 403})
+
+_STATUS_OF_WORD: Final = {
+    "invalid_api_key": 401, "authentication_error": 401, "unauthorized": 401, "permission_error": 403,
+    "permission_denied": 403, "forbidden": 403, "model_not_found": 404, "not_found_error": 404,
+    "model_not_available": 404,
+    "invalid_request_error": 400, "invalid_request": 400, "bad_request": 400, "bad_request_error": 400,
+    "context_length_exceeded": 400, "exceed_context_size_error": 400, "string_above_max_length": 400,
+    "validation_error": 422, "invalid_prompt": 400, "content_policy_violation": 400, "unsupported_value": 400,
+    "unsupported_parameter": 400, "tool_use_failed": 400, "request_too_large": 413, "rate_limit_exceeded": 429,
+    "rate_limit_error": 429, "rate_limited": 429, "too_many_requests": 429, "overloaded_error": 529, "overloaded": 529,
+    "server_error": 500, "internal_error": 500, "api_error": 500, "internal_server_error": 500,
+    "service_unavailable": 503, "timeout": 504, "timeout_error": 504,
+}  # fmt: skip
+"""For errors without a status: those in a stream that began with 200."""
+_HOPELESS: Final = frozenset({
+    "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits",
+    "insufficient_balance",
+    "credit_balance_too_low", "account_deactivated", "access_terminated", "model_not_found", "context_length_exceeded",
+    "quota_exceeded", "insufficient_funds", "payment_required",
+})  # fmt: skip
+"""Codes that no waiting changes, whatever status they come with: OpenAI says 429 for an account without money."""
 
 
 @contextmanager
-def translated_failures() -> Iterator[None]:
-    """Raise the exceptions of the SDK, and those that it lets through, as ours."""
+def translated_failures(upstream: str, key: str | None) -> Iterator[None]:
+    """Raise the SDK's exceptions, and those of the client below it, as ours, with the upstream's name."""
     try:
         yield
     except (openai.APIError, httpx2.HTTPError) as error:
-        raise translate(error) from error
+        raise without_key(translate(error, upstream), key) from error
+    except UpstreamError as error:
+        raise without_key(error, key) from error.__cause__
 
 
-def translate(error: Exception) -> UpstreamError:
-    """One failure of the SDK as ours."""
-    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout):
-        return UpstreamBroken("upstream_timeout", "The provider did not respond in time.")
-    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
-        return UpstreamBroken("upstream_connection", "The connection to the provider failed or broke off.")
+def without_key(error: UpstreamError, key: str | None) -> UpstreamError:
+    """The same error; its message does not hold the key."""
+    error.args = (cut_key(error.message, key)[:MESSAGE_CHARS],)
+    return error
+
+
+def translate(error: Exception, upstream: str = "") -> UpstreamError:
+    """Our word for one failure of the SDK or its HTTP client."""
     if isinstance(error, openai.APIStatusError):
-        return _of_status(error)
+        response = error.response
+        reported = read_body(response.content) if response.content else read_error(error.body or "")
+        return failure_of(reported, response.status_code, response.headers)
+    cause = _root(error)
+    if isinstance(cause, ConnectionFailed):
+        return UpstreamBroken("upstream_connection", f"The upstream `{upstream}` {cause.sentence}")
+    if isinstance(error, openai.APITimeoutError) and not isinstance(cause, httpx2.ConnectTimeout):
+        return UpstreamBroken("upstream_timeout", f"The upstream `{upstream}` did not answer in time.")
+    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+        return UpstreamBroken(
+            "upstream_connection", f"The connection to the upstream `{upstream}` failed or broke off."
+        )
     if isinstance(error, openai.APIError):
-        return UpstreamBroken("upstream_error", _safe(error.message))
+        return failure_of(read_error(error.body or error.message))
     return UpstreamBroken("upstream_protocol", "The provider sent something that is not a chat completion stream.")
 
 
-def not_a_stream(content_type: str, body: bytes) -> UpstreamBroken:
-    """A response 200 that is not an event stream, as our error."""
-    try:
-        content = decode_json(body)
-    except ValueError:
-        content = None
-    if isinstance(content, dict) and (error := content.get("error")):
-        return streamed_error(error)
-    return UpstreamBroken("upstream_protocol", f"The provider responded with {content_type}, not with a stream.")
+class ConnectionFailed(httpx2.NetworkError):
+    """A connection that was not made, or broke. `sentence` goes on behind the upstream's name."""
+
+    def __init__(self, sentence: str, detail: str = "") -> None:
+        super().__init__(detail or sentence)
+        self.sentence = sentence
 
 
-def streamed_error(error: Any) -> UpstreamBroken:
-    """What a provider put under `error` in place of an answer, as our error."""
-    message = error.get("message") if isinstance(error, dict) else error
-    return UpstreamBroken("upstream_error", _safe(str(message or "The provider responded with an error.")))
+def failure_of(
+    reported: ProviderError, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> UpstreamError:
+    """What an error means. `status` is the response's; None for an error told inside an answer that began with 200."""
+    words = [word.lower() for word in (reported.code, reported.type) if word]
+    meant = (
+        status or reported.status or next((_STATUS_OF_WORD[word] for word in words if word in _STATUS_OF_WORD), None)
+    )
+    reason = reported.message or "no reason was given"
+    message = (
+        f"The provider answered {status}: {reason}"
+        if status
+        else reported.message or "The provider answered with an error."
+    )
+    message = message[: 2 * MESSAGE_CHARS]
+    advice = (headers or {}).get("x-should-retry", "").lower()
+    if advice == "false" or _HOPELESS.intersection(words) or _is_final(meant, advice):
+        return UpstreamRefused("upstream_auth" if meant in _AUTH else "upstream_refused", message)
+    wait_s = retry_after_s(headers or {})
+    if meant == 429:
+        return UpstreamBroken("upstream_rate_limited", message, retry_after_s=wait_s)
+    return UpstreamBroken("upstream_unavailable" if status else "upstream_error", message, retry_after_s=wait_s)
 
 
-def _of_status(error: openai.APIStatusError) -> UpstreamError:
-    status, message = error.status_code, f"The provider responded {error.status_code}: {_safe(_message(error))}"
-    if status == 429:
-        return UpstreamBroken("upstream_rate_limited", message, retry_after_s=retry_after_s(error.response.headers))
-    if status in _TRANSIENT_STATUS or status >= 500:
-        return UpstreamBroken("upstream_unavailable", message, retry_after_s=retry_after_s(error.response.headers))
-    if status in (401, 403):
-        return UpstreamRefused("upstream_auth", message)
-    return UpstreamRefused("upstream_refused", message)
+def _is_final(status: int | None, advice: str) -> bool:
+    if status is None or status >= 500 or status in _PASSING:
+        return False
+    return advice != "true"
+
+
+def not_an_answer(content_type: str, body: bytes) -> UpstreamError:
+    """A response 200 that is not an answer: it may say why."""
+    reported = read_body(body)
+    if reported.message:
+        return failure_of(reported)
+    kind = content_type or "something without a type"
+    title = re.search(rb"<title[^>]*>([^<]{1,200})", body, re.IGNORECASE)
+    page = f" (a page with the title “{title[1].decode('utf-8', 'replace').strip()}”)" if title else ""
+    return UpstreamBroken(
+        "upstream_protocol", f"The provider answered with {kind}{page}, not with a stream. Is the base URL right?"
+    )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The seconds that the provider asks us to wait (RFC 9110, 10.2.3: a number or a date)."""
+    """Seconds the provider asks us to wait: OpenAI's milliseconds, or RFC 9110, 10.2.3, a number or a date."""
+    try:
+        return max(0.0, float(headers.get("retry-after-ms", "")) / 1000)
+    except ValueError:
+        pass
     value = headers.get("retry-after", "")
     try:
         return max(0.0, float(value))
@@ -88,7 +147,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _until(date: str) -> float | None:
-    """From our clock to the provider's date: wrong by the skew, which only changes the length of a pause."""
+    """The provider's date against our clock: off by the skew, which only shifts a pause."""
     parsed = email.utils.parsedate_tz(date)
     try:
         return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None
@@ -96,11 +155,16 @@ def _until(date: str) -> float | None:
         return None
 
 
-def _message(error: openai.APIStatusError) -> str:
-    body: Any = error.body
-    message = body.get("message") if isinstance(body, dict) else None
-    return str(message or error.message)
+def _root(error: BaseException) -> BaseException:
+    seen: Any = error
+    while seen.__cause__ is not None:
+        seen = seen.__cause__
+        if isinstance(seen, ConnectionFailed):
+            break
+    return seen  # type: ignore[no-any-return]  # every cause is an exception
 
 
-def _safe(message: str) -> str:
-    return _KEY.sub("[key]", message)[:_MESSAGE_CHARS]
+__all__ = [
+    "ConnectionFailed", "error_in", "failure_of", "not_an_answer", "retry_after_s", "translate",
+    "translated_failures", "without_key",
+]  # fmt: skip

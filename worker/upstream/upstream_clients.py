@@ -1,18 +1,20 @@
-"""Owns the upstreams of one worker process: a client for each, and the choice between them.
+"""Owns the upstreams of one worker process: a client for each, and which of them a request goes to.
 
-The API chooses by the same rule from the same settings, so only the name that a caller gave has to be stored. If the
-operator moves a model while a request waits, the request goes to the model's new upstream.
+The worker chooses by the same rule as the API, from the same settings, so the log stores nothing of the choice but the
+name that a caller gave. A request that waited while the operator moved its model goes where the model is now.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from outlive.shared.errors import ModelNotFound, UpstreamRefused
 from outlive.shared.settings import Settings
+from outlive.shared.stored_values import StoredValue
 from outlive.shared.upstream_keys import key_of
-from outlive.shared.upstreams import NAME, chosen
+from outlive.shared.upstreams import NAME, Upstream, candidates
 from outlive.shared.upstreams import Upstreams as Named
-from outlive.worker.upstream.chat_client import ChatUpstream, connect_upstream
+from outlive.worker.upstream.chat_client import Address, ChatUpstream
+from outlive.worker.upstream.request_shape import RequestShape
 
 
 class Upstreams:
@@ -24,24 +26,47 @@ class Upstreams:
 
     @classmethod
     def connect(cls, settings: Settings, environ: Mapping[str, str]) -> Self:
-        """A client for each; nothing is sent yet. Raises `SettingsError` when a key is not where it should be."""
-        keys = {name: key_of(name, upstream, environ) for name, upstream in settings.providers.items()}
-        opened = {}
-        for name, upstream in settings.providers.items():
-            at_once = upstream.at_once or settings.slots
-            client = connect_upstream(upstream.base_url, keys[name], connections=at_once)
-            max_tokens = upstream.max_output_tokens or settings.max_output_tokens
-            opened[name] = ChatUpstream(name, client, at_once=at_once, max_output_tokens=max_tokens)
-        return cls(settings.providers, opened)
+        """One client for each; no connection is made yet. Raises `SettingsError` for a key or a value that is not where
+        the settings say."""
+        named = settings.providers
+        addresses = {name: _address(name, upstream, settings, environ) for name, upstream in named.items()}
+        return cls(named, {name: _client(name, named[name], addresses[name], settings) for name in named})
 
-    def of(self, request: Mapping[str, Any]) -> ChatUpstream:
-        """The upstream for this request. Raises `UpstreamRefused` when the settings here do not know its model: the
-        API that took the request has others."""
+    def for_request(self, request: Mapping[str, Any]) -> Sequence[ChatUpstream]:
+        """The upstreams to ask, in order. Raises `UpstreamRefused` where the settings of the API that took the request
+        differ from ours."""
         try:
-            return self._opened[chosen(self._named, str(request.get("model", "")), request.get(NAME))]
+            names = candidates(self._named, str(request.get("model", "")), request.get(NAME))
         except ModelNotFound as error:
             raise UpstreamRefused(ModelNotFound.code, error.message) from error
+        return [self._opened[name] for name in names]
 
     async def aclose(self) -> None:
         for upstream in self._opened.values():
             await upstream.aclose()
+
+
+def _address(name: str, upstream: Upstream, settings: Settings, environ: Mapping[str, str]) -> Address:
+    return Address(
+        base_url=upstream.base_url,
+        key=key_of(name, upstream, environ),
+        headers={header: StoredValue(value, environ).current for header, value in upstream.headers.items()},
+        query={word: StoredValue(value, environ).current for word, value in upstream.query.items()},
+        connections=upstream.at_once or settings.slots,
+        connect_s=upstream.connect_s,
+    )
+
+
+def _client(name: str, upstream: Upstream, address: Address, settings: Settings) -> ChatUpstream:
+    shape = RequestShape(
+        frozenset(upstream.drop), upstream.rename, dict(upstream.roles), has_stream_options=upstream.stream_options
+    )
+    return ChatUpstream(
+        name,
+        address,
+        shape,
+        first_token_s=upstream.first_token_s or settings.first_token_s,
+        between_tokens_s=upstream.between_tokens_s or settings.between_tokens_s,
+        at_once=address.connections,
+        max_output_tokens=upstream.max_output_tokens or settings.max_output_tokens,
+    )

@@ -22,6 +22,7 @@ _DELTAS: Final = {
 }
 """The most frequent types, as a log holds them -> the beginning of their delta."""
 
+_CHUNK_MEMBERS: Final = frozenset({"id", "object", "created", "model", "choices", "usage"})
 _ROLE: Final = b'{"role":"assistant","content":"","refusal":null}'
 _DONE: Final = b"[DONE]"
 
@@ -64,6 +65,16 @@ class ChatTranslator:
             case EventType.TOOL_CALL:
                 self._has_output = True
                 return [self._chunk(encode_json({"tool_calls": [_piece(data)]}))]
+            case EventType.TOOL_CALL_DONE:
+                # Opaque members of a call, such as a signature, which its provider wants back.
+                provider = data.get("provider")
+                return (
+                    [self._chunk(encode_json({"tool_calls": [provider | {"index": data["index"]}]}))]
+                    if provider
+                    else []
+                )
+            case EventType.TURN:
+                return self._turn(data.get("provider") or {})
             case EventType.COMPLETED:
                 return self._completed(data)
             case EventType.FAILED:
@@ -78,6 +89,17 @@ class ChatTranslator:
             return [encode_json(openai_errors.failure(502, "new_attempt", _NEW_ATTEMPT))]
         had_role, self._has_role = self._has_role, True
         return [] if had_role else [self._chunk(_ROLE)]
+
+    def _turn(self, provider: dict[str, Any]) -> list[bytes]:
+        """What only the provider understands of a turn, under its own names: members of the message as a delta, members
+        beside it in the chunk."""
+        message, response = provider.get("message"), provider.get("response")
+        bodies = [self._chunk(encode_json(message))] if message else []
+        if response:
+            beside = {name: value for name, value in response.items() if name not in _CHUNK_MEMBERS}
+            if beside:
+                bodies.append(self._chunk(b"{}")[:-1] + b"," + encode_json(beside)[1:])
+        return bodies
 
     def _completed(self, data: dict[str, Any]) -> list[bytes]:
         bodies = [self._chunk(b"{}", encode_json(data["finish_reason"]))]

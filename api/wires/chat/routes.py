@@ -10,6 +10,7 @@ from outlive.api.http.json_bodies import Json, read_object
 from outlive.api.services import GenerationsDep
 from outlive.api.wires.chat.chat_completion import completion
 from outlive.api.wires.chat.chat_format import CHAT, CHAT_WITH_USAGE
+from outlive.api.wires.chat.provider_parts import ProviderParts
 from outlive.api.wires.openai import openai_errors
 from outlive.api.wires.openai.openai_callers import MayView, MayWatch
 from outlive.api.wires.openai.openai_ids import generation_of, headers_of
@@ -70,7 +71,9 @@ async def _whole(generations: Generations, tenant: str, generation_id: str) -> R
         raise AnswerNotComplete(generation_id, openai_errors.cancelled(), openai_errors.status_of("cancelled"))
     if answer["status"] != "completed":
         raise unfinished(generation_id)
-    body = completion(generation_id, meta.model, meta.created_at, answer)
+    parts = ProviderParts()
+    await generations.read_log(generation_id, parts.add)
+    body = completion(generation_id, meta.model, meta.created_at, answer, parts)
     return Json(body, headers=headers_of(generation_id))
 
 

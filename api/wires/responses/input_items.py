@@ -1,17 +1,20 @@
 """Owns the translation of a Responses request's input into chat messages.
 
-Pure. The items of one model turn become one message: its text, then its calls. Reasoning is left out, because
-chat providers refuse it in requests.
+Pure. The items of one model turn become one message: its text, then its calls, and what its provider wants back of it
+(`sealed_state.py`). Other reasoning is left out, because chat providers refuse it in requests.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from outlive.api.wires.responses.sealed_state import unseal
 from outlive.shared.errors import BadRequest
 
 Message = dict[str, Any]
 Messages = list[Message]
 
+_OWN_MEMBERS: Final = frozenset({"role", "content", "tool_calls", "id", "type", "function"})
+"""Members of a message and of a call that a client's state does not replace."""
 _TEXTS: Final = ("input_text", "output_text", "text")
 
 
@@ -24,7 +27,15 @@ def messages_of(given: Any) -> Messages:
     messages: Messages = []
     for i, item in enumerate(given):
         _add(messages, item, f"input[{i}]")
-    return messages
+    whole = [message for message in messages if not _is_thought(message)]
+    for message in whole:
+        message.pop(_THOUGHT, None)
+    return whole
+
+
+def _is_thought(message: Message) -> bool:
+    """Whether it holds nothing but reasoning so far."""
+    return _THOUGHT in message and not message["content"] and not message.get("tool_calls")
 
 
 def _add(messages: Messages, item: Any, path: str) -> None:
@@ -32,14 +43,18 @@ def _add(messages: Messages, item: Any, path: str) -> None:
         raise BadRequest(f"`{path}` must be an object.", param=path)
     match item.get("type", "message"):
         case "message":
-            messages.append(_message(item, path))
+            message = _message(item, path)
+            if message["role"] == "assistant" and messages and _is_thought(messages[-1]):
+                messages[-1]["content"] = message["content"]
+            else:
+                messages.append(message)
         case "function_call":
             _add_call(messages, item)
         case "function_call_output":
             content = _content(item.get("output"), f"{path}.output")
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         case "reasoning":
-            pass
+            _add_reasoning(messages, item)
         case kind:
             raise BadRequest(
                 f"`{path}` has the type `{kind}`, which this server does not support. Supported types: message, "
@@ -48,13 +63,39 @@ def _add(messages: Messages, item: Any, path: str) -> None:
             )
 
 
+_THOUGHT: Final = "_thought"
+"""Reasoning whose name is not known yet: it stands in the message that comes next until its turn's state does."""
+
+
+def _add_reasoning(messages: Messages, item: dict[str, Any]) -> None:
+    state = unseal(item.get("encrypted_content"))
+    parts = [*(item.get("content") or ()), *(item.get("summary") or ())]
+    text = "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+    if text:
+        messages.append({"role": "assistant", "content": "", _THOUGHT: text})
+    if state is None or not messages or messages[-1]["role"] != "assistant":
+        return
+    turn = messages[-1]
+    if isinstance(name := state.get("reasoning_as"), str) and turn.get(_THOUGHT):
+        turn[name] = turn[_THOUGHT]
+    if isinstance(members := state.get("message"), dict):
+        turn |= {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
+    calls = state.get("calls")
+    if not isinstance(calls, dict):
+        return
+    for call in turn.get("tool_calls", ()):
+        if isinstance(members := calls.get(call["id"]), dict):
+            call |= {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
+
+
 def _add_call(messages: Messages, item: dict[str, Any]) -> None:
     function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
     call = {"id": item.get("call_id"), "type": "function", "function": function}
     if messages and messages[-1]["role"] == "assistant":
         messages[-1].setdefault("tool_calls", []).append(call)
     else:
-        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        # Not null, which strict servers refuse beside calls.
+        messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
 
 
 def _message(item: dict[str, Any], path: str) -> Message:

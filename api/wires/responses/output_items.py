@@ -149,6 +149,13 @@ class Output:
         yield result.added()
         yield from result.end("completed")
 
+    def add_state(self, sealed: str) -> Iterator[StreamEvent]:
+        """What the provider wants back of the turn that has just ended."""
+        yield from self._end_text("completed")
+        state = self._new(_text_item(REASONING) | {"encrypted_content": sealed})
+        yield state.added()
+        yield from state.end("completed")
+
     def end(self, status: ItemStatus) -> Iterator[StreamEvent]:
         """There will be no more output. A call that is still open is incomplete in any case."""
         yield from self._end_text(status)

@@ -30,9 +30,14 @@ _DROPPED: Final = frozenset(
 """Translated elsewhere, or without effect on a chat completion."""
 
 
-def chat_of(body: Body, earlier: Sequence[dict[str, Any]]) -> Body:
-    """The Chat Completions request; `earlier` are the messages of the response that this one follows. Raises
-    `BadRequest`."""
+_ONLY_WITH_TOOLS: Final = frozenset({"tool_choice", "parallel_tool_calls"})
+_HINTS: Final = frozenset({"prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier"})
+"""They change nothing in an answer, and strict servers refuse them."""
+
+
+def chat_of(body: Body, earlier: Sequence[dict[str, Any]], *, for_openai: bool = False) -> Body:
+    """The Chat Completions request; `earlier` are the messages of the response that this one follows. `for_openai`:
+    the provider is OpenAI, which knows the hints that its own clients send. Raises `BadRequest`."""
     for name in _REFUSED:
         if body.get(name) is not None:
             raise BadRequest(f"This server does not support `{name}`. Remove it from the request.", param=name)
@@ -51,6 +56,11 @@ def chat_of(body: Body, earlier: Sequence[dict[str, Any]]) -> Body:
     for name, translate in _TRANSLATED.items():
         if body.get(name) is not None:
             chat |= translate(body[name])
+    if not chat.get("tools"):
+        # Providers refuse these without tools; on Responses they are defaults that clients always send.
+        chat = {name: value for name, value in chat.items() if name not in _ONLY_WITH_TOOLS}
+    if not for_openai:
+        chat = {name: value for name, value in chat.items() if name not in _HINTS}
     if body.get("store") is False:
         chat.setdefault("retention_s", _UNSTORED_S)
     return chat

@@ -11,6 +11,7 @@ from outlive.api.formats.format import Head
 from outlive.api.wires.openai.openai_ids import RESPONSE, named
 from outlive.api.wires.responses.output_items import REASONING, REFUSAL, TEXT, ItemStatus, Output, StreamEvent
 from outlive.api.wires.responses.response_fields import asked, error_of, usage_of
+from outlive.api.wires.responses.sealed_state import seal
 from outlive.shared.log.reader import Logged
 from outlive.shared.model.codec import decode_json, encode_json
 from outlive.shared.model.events import EventType, type_of_bytes
@@ -33,6 +34,8 @@ class ResponsesTranslator:
         self._output = Output("")
         self._number = 0
         self._has_begun = False
+        self._turn_calls: dict[str, dict[str, Any]] = {}
+        """The calls of the turn that runs, with what only the provider understands of each."""
         self.failed: dict[str, Any] | None = None
         """The terminal, if it says that the answer failed."""
 
@@ -68,7 +71,10 @@ class ResponsesTranslator:
             case EventType.TOOL_CALL:
                 yield from self._output.add_call(data["index"], data.get("id"), data.get("name"), data["arguments"])
             case EventType.TOOL_CALL_DONE:
+                self._turn_calls[data["id"]] = data.get("provider") or {}
                 yield from self._output.end_call(data["index"])
+            case EventType.TURN:
+                yield from self._turn(data.get("provider") or {})
             case EventType.TOOL_RESULT:
                 error = data.get("error")
                 yield from self._output.add_result(data["id"], data["content"] if error is None else f"Error: {error}")
@@ -98,6 +104,16 @@ class ResponsesTranslator:
         self._has_begun = True
         self._state = {"status": "in_progress"}
         yield self._lifecycle("in_progress")
+
+    def _turn(self, provider: dict[str, Any]) -> Iterator[StreamEvent]:
+        """State that the provider wants back goes into a reasoning item behind the calls that it belongs to."""
+        calls, self._turn_calls = self._turn_calls, {}
+        state = {"message": provider.get("message"), "calls": {name: each for name, each in calls.items() if each}}
+        if calls:
+            # Reasoning goes back only beside calls: some providers refuse it elsewhere.
+            state["reasoning_as"] = provider.get("reasoning_as")
+        if state := {name: value for name, value in state.items() if value}:
+            yield from self._output.add_state(seal(state))
 
     def _completed(self, data: dict[str, Any]) -> Iterator[StreamEvent]:
         reason = _INCOMPLETE.get(data["finish_reason"])

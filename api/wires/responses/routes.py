@@ -1,6 +1,7 @@
 """Owns the HTTP routes of Responses: create, retrieve, resume, cancel, delete."""
 
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
@@ -23,6 +24,9 @@ from outlive.shared.errors import BadRequest, GenerationGone, GenerationNotFound
 from outlive.shared.model.codec import decode_json, encode_json
 
 # Not in our OpenAPI document: OpenAI's own describes these routes.
+from outlive.shared.settings import Settings
+from outlive.shared.upstreams import chosen
+
 router = APIRouter(route_class=OpenAiRoute, include_in_schema=False)
 
 _PATH: Final = "/v1/responses/{name}"
@@ -39,7 +43,7 @@ async def create(
     """Ask for an answer, and get it as it comes, when it is whole, or only its state at once."""
     body = await read_object(request)
     earlier = await _earlier_messages(generations, tenant, body.get("previous_response_id"))
-    chat = chat_of(body, earlier)
+    chat = chat_of(body, earlier, for_openai=_is_for_openai(body, settings))
     if earlier and len(encode_json(chat["messages"])) > settings.max_body_bytes:
         # Each request may be small, while the conversation grows without end.
         raise PayloadTooLarge(
@@ -136,3 +140,10 @@ async def _translated(
 
 def _response(generation_id: str, translator: ResponsesTranslator) -> Response:
     return Json(translator.response, headers=headers_of(generation_id))
+
+
+def _is_for_openai(body: dict[str, Any], settings: Settings) -> bool:
+    """Whether the request goes to OpenAI's own servers, or to Azure's. Raises `ModelNotFound`."""
+    name = chosen(settings.providers, str(body.get("model", "")), body.get("upstream"))
+    host = urlsplit(settings.providers[name].base_url or "https://api.openai.com").hostname or ""
+    return host.endswith(("openai.com", "openai.azure.com", "services.ai.azure.com"))
