@@ -69,12 +69,12 @@ class Transport(httpx2.AsyncBaseTransport):
         """By host, of which a client has one: reading the environment takes 150 us."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Raises `ConnectionFailed` and `httpx2.ConnectTimeout`."""
+        """Raises `ConnectionFailed`."""
         data = await request.aread()
         url = request.url
-        for _ in range(_MAX_REDIRECTS):
+        for followed in range(_MAX_REDIRECTS + 1):
             response = await self._send(request, url, data)
-            if response.status not in _REPEATABLE_REDIRECTS:
+            if followed == _MAX_REDIRECTS or response.status not in _REPEATABLE_REDIRECTS:
                 break
             target = url.join(response.headers.get("location", ""))
             if not _may_follow(url, target):
@@ -234,7 +234,7 @@ def _translated(error: Exception) -> httpx2.TransportError:
     detail = str(error)
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return httpx2.ConnectTimeout(detail)
+            return ConnectionFailed("gave no connection in time. Check its address, or raise its connect_s.", detail)
         case aiohttp.ClientConnectorDNSError():
             return ConnectionFailed(f"has a host that is not known here: {error.host}. Check its base URL.", detail)
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | aiohttp.ClientSSLError():
@@ -275,4 +275,6 @@ def _proxy_of(url: httpx2.URL) -> str | None:
     if proxy_bypass(url.host):
         return None
     proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    # curl and others take a proxy without its scheme.
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
