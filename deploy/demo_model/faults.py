@@ -12,7 +12,7 @@ import struct
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NoReturn
 
-from outlive.deploy.demo_model.quirks.chunks import DONE
+from outlive.deploy.demo_model.quirks.chunk_rewrites import DONE
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 

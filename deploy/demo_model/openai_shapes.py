@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from outlive.deploy.demo_model.model_options import MODEL, NO_REASON, Refused
-from outlive.deploy.demo_model.quirks.chunks import DONE
+from outlive.deploy.demo_model.quirks.chunk_rewrites import DONE
 from outlive.deploy.demo_model.script import Call, Delta, Finish, Say
 
 _FINGERPRINT: Final = "fp_demo"

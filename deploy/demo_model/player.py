@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from outlive.deploy.demo_model.control import Gates, RequestRecord
 from outlive.deploy.demo_model.faults import AT_THE_END, Breaker, Send
 from outlive.deploy.demo_model.openai_shapes import Chunks, Whole
-from outlive.deploy.demo_model.quirks.chunks import DONE
+from outlive.deploy.demo_model.quirks.chunk_rewrites import DONE
 from outlive.deploy.demo_model.script import Delta, Fault, Finish, Gate, Step, Wait
 
 # Large enough to make the cost of a write small, small enough that other streams get their share.

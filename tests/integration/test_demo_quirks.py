@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from outlive.deploy import demo_model
-from outlive.deploy.demo_model.quirks.chunks import SIGNATURE
+from outlive.deploy.demo_model.quirks.chunk_rewrites import SIGNATURE
 from outlive.deploy.demo_model.quirks.names import ALIVE, QUIRKS
 from tests.support.raw_http import Response, request
 from tests.support.stack import ModelProcess, demo

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from outlive.deploy.demo_model.quirks.chunks import (
+from outlive.deploy.demo_model.quirks.chunk_rewrites import (
     SIGNATURE,
     Chunk,
     Item,

@@ -6,7 +6,7 @@ Pure; works on chunks. Which word is the reason is the option `finish`.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from outlive.deploy.demo_model.quirks.chunks import Item, Rewrite, choice_of, delta_of, each_choice, reason_of
+from outlive.deploy.demo_model.quirks.chunk_rewrites import Item, Rewrite, choice_of, delta_of, each_choice, reason_of
 
 
 def _camel(choice: dict[str, Any]) -> dict[str, Any]:

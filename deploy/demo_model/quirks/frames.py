@@ -6,7 +6,7 @@ Pure; works on frames. A frame is the bytes of one event with the blank line beh
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from outlive.deploy.demo_model.quirks.chunks import DONE, Item, Rewrite
+from outlive.deploy.demo_model.quirks.chunk_rewrites import DONE, Item, Rewrite
 
 Headers = list[tuple[bytes, bytes]]
 

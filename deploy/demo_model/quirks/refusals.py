@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from outlive.deploy.demo_model.quirks.chunks import SIGNATURE
+from outlive.deploy.demo_model.quirks.chunk_rewrites import SIGNATURE
 
 Headers = Mapping[bytes, bytes]
 

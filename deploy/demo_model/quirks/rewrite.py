@@ -14,7 +14,7 @@ from outlive.deploy.demo_model.chat_request import Request
 from outlive.deploy.demo_model.model_options import NO_REASON
 from outlive.deploy.demo_model.openai_shapes import call_piece, usage
 from outlive.deploy.demo_model.quirks.calls import CALLS
-from outlive.deploy.demo_model.quirks.chunks import DONE, Item, Rewrite
+from outlive.deploy.demo_model.quirks.chunk_rewrites import DONE, Item, Rewrite
 from outlive.deploy.demo_model.quirks.endings import ENDINGS
 from outlive.deploy.demo_model.quirks.frames import FRAMES
 from outlive.deploy.demo_model.quirks.shapes import BARE, SHAPES

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from outlive.deploy.demo_model.quirks.chunks import (
+from outlive.deploy.demo_model.quirks.chunk_rewrites import (
     DONE,
     Chunk,
     Item,

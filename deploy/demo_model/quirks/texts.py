@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from outlive.deploy.demo_model.quirks.chunks import (
+from outlive.deploy.demo_model.quirks.chunk_rewrites import (
     SIGNATURE,
     Delta,
     Item,

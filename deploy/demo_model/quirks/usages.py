@@ -6,7 +6,7 @@ Pure; works on chunks. The last chunk with a usage has no choices, as at OpenAI,
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from outlive.deploy.demo_model.quirks.chunks import Item, Rewrite, delta_of, reason_of
+from outlive.deploy.demo_model.quirks.chunk_rewrites import Item, Rewrite, delta_of, reason_of
 
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 
