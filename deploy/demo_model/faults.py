@@ -50,7 +50,7 @@ class Over(Exception):
 
 
 def message_of(fault: str) -> str:
-    """What the error says whose status is this fault."""
+    """The message of the error whose status is this fault."""
     return _MESSAGES.get(fault, "The demo model was asked to fail.")
 
 

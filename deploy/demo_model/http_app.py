@@ -138,13 +138,13 @@ async def _play(response: Awaitable[None], record: RequestRecord) -> None:
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:
-    """Refuse it as a server does that has this quirk."""
+    """Refuse the request as a server with this quirk does."""
     refused = Refused(refusal.status, refusal.message)
     await _respond(send, openai_shapes.error(refused), refused.status)
 
 
 async def _fail(fault: str, wish: Wish, headers: Mapping[bytes, bytes], send: Send) -> None:
-    """Send what comes instead of a stream. Raises `faults.Over`."""
+    """Send a fault that replaces the stream. Raises `faults.Over`."""
     key = headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
     failure = Failure(faults.message_of(fault), faults.status_of(fault), key)
     body, about_body = error_body(wish.quirks, failure)

@@ -1,5 +1,5 @@
-"""What belongs to the provider goes back to it, what it refuses it is not sent again, and what cannot be shown is
-refused before it is paid."""
+"""Opaque members go back to the provider that sent them. A member that a provider refused is not sent again. A request
+whose answer could not be shown is refused before anybody pays for it."""
 
 import json
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ def _named(quirk: str, **wishes: object) -> str:
 
 
 @pytest.mark.parametrize("quirk", [*STATES, "wants_content"])
-async def test_the_next_request_has_what_the_provider_wants_back(stack: Stack, quirk: str) -> None:
+async def test_the_next_request_has_the_members_that_the_provider_wants_back(stack: Stack, quirk: str) -> None:
     """The worker runs its tool, and the provider takes its own message back."""
     model = _named(quirk)
     generation_id = await stack.create(model, tools=[calling("add", a=2, b=3)])
@@ -54,7 +54,7 @@ async def test_the_next_request_has_what_the_provider_wants_back(stack: Stack, q
 
 
 async def test_each_round_of_the_model_is_closed_by_a_turn(stack: Stack) -> None:
-    """It says who answered, what was counted, and what the provider wants back."""
+    """With its upstream, its usage, and the members that the provider wants back."""
     generation_id = await stack.create(_named("details"), tools=[calling("add", a=2, b=3)])
     snapshot = await stack.closed(generation_id)
     events = [(kind, json.loads(data)) for _, kind, data in await stack.log(generation_id)]
@@ -83,7 +83,7 @@ async def test_a_whole_call_has_its_opaque_members(stack: Stack, quirk: str) -> 
 
 @pytest.mark.parametrize("finish", ["abort", "error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL"])
 async def test_no_tool_runs_on_a_turn_that_broke(stack: Stack, tmp_path: Path, finish: str) -> None:
-    """The engine gave up in the middle, so the arguments may be half of what was meant."""
+    """The engine gave up in the middle, so the arguments may be incomplete."""
     file = tmp_path / "notes"
     generation_id = await stack.create(
         _named("parts", finish=finish), tools=[calling("note", file=str(file))], on_interrupt="fail"
@@ -113,10 +113,10 @@ async def test_a_fenced_document_has_a_value(stack: Stack) -> None:
         ("no_developer_role", {"messages": [{"role": "developer", "content": "x"}, {"role": "user", "content": "y"}]}),
     ],
 )
-async def test_what_was_refused_by_name_is_not_sent_again(
+async def test_a_member_that_was_refused_by_name_is_not_sent_again(
     redis_server: RedisServer, quirk: str, fields: dict[str, Any]
 ) -> None:
-    """Once more without it, and never with it from then on."""
+    """The worker asks once more without it, and sends it no more."""
     async with Stack(redis=redis_server) as stack:
         first, second = [_named(quirk, tools=0) for _ in range(2)]
         for model in (first, second):
@@ -147,10 +147,10 @@ async def test_a_connection_that_died_while_idle_counts_for_nothing(stack: Stack
     ids=["audio and its modality", "image", "audio", "logprobs", "hosted tool"],
 )
 @pytest.mark.parametrize("path", ["generations", "chat/completions"])
-async def test_what_cannot_be_shown_is_refused_by_name(
+async def test_a_request_whose_answer_could_not_be_shown_is_refused_by_name(
     stack: Stack, fields: dict[str, Any], name: str, path: str
 ) -> None:
-    """Before it is paid."""
+    """The provider is not asked."""
     model = _named("parts", tools=0)
     body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]} | fields
     response = await request("POST", f"{stack.urls[0]}/v1/{path}", body=body)
@@ -170,7 +170,7 @@ async def _chat(stack: Stack, model: str, messages: list[Any]) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("quirk", STATES)
-async def test_a_client_of_the_chat_wire_sends_back_what_it_got(stack: Stack, quirk: str) -> None:
+async def test_a_client_of_the_chat_wire_echoes_its_message(stack: Stack, quirk: str) -> None:
     """It runs its own tool, and echoes the message with the call as it came."""
     model, asked = _named(quirk), {"role": "user", "content": "Hi"}
     message = await _chat(stack, model, [asked])

@@ -1,4 +1,4 @@
-"""Providers as they really are, as clients of OpenAI's own wires see them."""
+"""Quirks of the demo model, as clients of OpenAI's wires see them."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -135,7 +135,7 @@ async def test_a_broken_answer_is_whole_on_no_wire(stack: Stack, wishes: dict[st
 
 
 @pytest.mark.parametrize("quirk", ["call_signature", "late_signature", "details", "thinking_blocks"])
-async def test_a_client_gets_what_it_has_to_send_back(stack: Stack, quirk: str) -> None:
+async def test_a_client_gets_the_members_to_send_back(stack: Stack, quirk: str) -> None:
     """On the Chat wire under the provider's own names, streamed or whole."""
     model = _named(quirk=quirk, tools=1, reasoning=len(THOUGHT))
     name = {"details": "reasoning_details", "thinking_blocks": "thinking_blocks"}.get(quirk, "extra_content")

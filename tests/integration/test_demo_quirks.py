@@ -1,4 +1,4 @@
-"""The quirks of the demo model, on the wire: each is what a real provider was seen to send or to refuse."""
+"""The quirks of the demo model, on the wire. Each was seen at a real provider."""
 
 import gzip
 import json
@@ -140,7 +140,7 @@ ERRORS: Final = {
     "key_part": (401, f"provided: {KEY[:-4]}. ".encode()),
     "key_masked": (401, f"provided: {KEY[:4]}********{KEY[-4:]}. ".encode()),
 }
-TOLD_BY_THEMSELVES: Final = {"no_last_newline", "wants_accept", "no_telemetry", "redirect", "dies_on_reuse"}
+CLAIMED_ELSEWHERE: Final = {"no_last_newline", "wants_accept", "no_telemetry", "redirect", "dies_on_reuse"}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ WITH_USAGE: Final = {"stream_options": {"include_usage": True}}
 
 def test_each_quirk_is_claimed_and_documented() -> None:
     """Nobody has to read the code to find one."""
-    assert {*SENT, *HEADS, *REFUSED, *ERRORS, *TOLD_BY_THEMSELVES} == set(QUIRKS)
+    assert {*SENT, *HEADS, *REFUSED, *ERRORS, *CLAIMED_ELSEWHERE} == set(QUIRKS)
     assert demo_model.__doc__ is not None
     protocol = (Path(__file__).parents[2] / "shared" / "PROTOCOL.md").read_text()
     for text in (demo_model.__doc__, protocol):
@@ -205,7 +205,7 @@ async def test_a_quirk_of_the_head_is_sent(model: ModelProcess, quirk: str) -> N
 
 @pytest.mark.parametrize("quirk", REFUSED)
 async def test_a_request_is_refused_by_name(model: ModelProcess, quirk: str) -> None:
-    """What a compatible server refuses; another request it answers."""
+    """A server with this quirk refuses it, and answers another one."""
     status, word, body = REFUSED[quirk]
     refused, taken = await ask(model, {"quirk": quirk}, body=body), await ask(model, {"quirk": quirk})
 
@@ -259,7 +259,7 @@ async def test_an_error_has_its_shape(model: ModelProcess, quirk: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "told"),
+    ("fault", "code", "frame"),
     [
         ("error", "401", b'"type": "server_error", "code": 401}}\n\ndata: [DONE]'),
         ("error", "rate_limit_exceeded", b'"code": "rate_limit_exceeded"'),
@@ -270,12 +270,12 @@ async def test_an_error_has_its_shape(model: ModelProcess, quirk: str) -> None:
         ("choice_error", "502", b'"finish_reason": "error"}], "error": {"message": '),
     ],
 )  # fmt: skip
-async def test_an_error_is_told_in_the_stream(model: ModelProcess, fault: str, code: str, told: bytes) -> None:
-    """After what came before it, with the code that was asked for."""
+async def test_an_error_comes_in_the_stream(model: ModelProcess, fault: str, code: str, frame: bytes) -> None:
+    """After the deltas before it, with the code of the request."""
     response = await ask(model, {"fault": fault, "code": code, "after": 1})
 
     assert b'"content":"You"' in response.body
-    assert told in response.body
+    assert frame in response.body
 
 
 async def test_headers_say_whether_and_when_to_ask_again(model: ModelProcess) -> None:
@@ -320,7 +320,7 @@ async def test_arguments_are_held_back_until_they_are_whole(model: ModelProcess)
 
 
 async def test_quirks_add_up(model: ModelProcess) -> None:
-    """All that the name asks for."""
+    """The stream has all of those in the name."""
     response = await ask(model, {"quirk": "parts+usage_text+bom+json_type"}, body=WITH_USAGE)
 
     assert response.body.startswith(b"\xef\xbb\xbfdata: ")

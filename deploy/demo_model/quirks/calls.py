@@ -25,7 +25,7 @@ Piece = dict[str, Any]
 _LONG_ID: Final = "A" * 5_000
 _EXTRA: Final = {"google": {"thought_signature": SIGNATURE}}
 _INPUT: Final = ("ec", "ho hi")
-"""What every call of a custom tool gets, in pieces: it has no arguments but a text."""
+"""The input of each call of a custom tool, in pieces: such a tool takes a text, not arguments."""
 
 
 def _piece_of(item: Item) -> Piece | None:
@@ -89,10 +89,10 @@ def _arguments(change: Callable[[str], Any]) -> Rewrite:
 def _custom(piece: Piece) -> list[Piece]:
     first, *rest = _INPUT
     custom = {"name": piece["function"]["name"], "input": first}
-    place = {"index": piece["index"]}
+    index = {"index": piece["index"]}
     return [
-        place | {"id": piece["id"], "type": "custom", "custom": custom},
-        *(place | {"custom": {"input": text}} for text in rest),
+        index | {"id": piece["id"], "type": "custom", "custom": custom},
+        *(index | {"custom": {"input": text}} for text in rest),
     ]
 
 
@@ -115,15 +115,15 @@ def _name_pieces(piece: Piece) -> list[Piece]:
     name = piece["function"].get("name")
     if not name:
         return [piece]
-    place = {"index": piece["index"]}
+    index = {"index": piece["index"]}
     return [
         piece | {"function": piece["function"] | {"name": name[:2]}},
-        place | {"function": {"name": name[2:], "arguments": ""}},
+        index | {"function": {"name": name[2:], "arguments": ""}},
     ]
 
 
 def _null_members(piece: Piece) -> list[Piece]:
-    """All members on all pieces, null where there is nothing to say, and a piece that says nothing at all."""
+    """All members on all pieces, null where a member has no value, and behind each a piece without any."""
     function = {"name": None, "arguments": None} | piece["function"]
     members = {"id": None, "type": None} | piece
     return [members | {"function": {**function, "arguments": function["arguments"] or None}}] + (

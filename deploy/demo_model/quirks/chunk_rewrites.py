@@ -1,4 +1,4 @@
-"""Owns what the quirks have in common: chunks as decoded JSON, and how one rewrite is applied to each of them.
+"""Owns the common part of quirks: chunks as decoded JSON, and ways to apply one change to each of them.
 
 Pure. The items of a stream are chunks (dicts), frames that are bytes already, and steps of the script that only
 `player` understands. A rewrite changes chunks and passes everything else on at once.
@@ -14,7 +14,7 @@ Rewrite = Callable[[Iterator[Item]], Iterator[Item]]
 
 DONE: Final = b"data: [DONE]\n\n"
 SIGNATURE: Final = "c2lnbmF0dXJlLW9mLWEtdGhvdWdodA=="
-"""What a provider signs its reasoning with, and wants back."""
+"""The signature of the reasoning. The provider wants it back."""
 
 
 def with_delta(chunk: Chunk, delta: Delta) -> Chunk:

@@ -15,7 +15,7 @@ _MASKED_CHARS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What there is to write."""
+    """The contents of an error body."""
 
     message: str
     status: int

@@ -1,4 +1,4 @@
-"""Owns the quirks of bytes: what is between the chunks of a stream, and what its head says of it.
+"""Owns the quirks of bytes: those between the chunks of a stream, and those of its head.
 
 Pure; works on frames. A frame is the bytes of one event with the blank line behind it.
 """

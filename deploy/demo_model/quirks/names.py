@@ -17,4 +17,4 @@ QUIRKS: Final = tuple(
     dict.fromkeys([*TEXTS, *CALLS, *ENDINGS, *USAGES, *SHAPES, *FRAMES, *HEADS, *REFUSALS, *ERROR_BODIES, *CONNECTION])
 )
 ALIVE: Final = ("comments", "chunks", "pings", "blanks")
-"""What is sent before the first delta, only to show life."""
+"""Signs of life before the first delta."""

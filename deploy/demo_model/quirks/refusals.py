@@ -1,4 +1,4 @@
-"""Owns the quirks of requests: what a compatible server refuses although OpenAI takes it.
+"""Owns the quirks of requests: those that a compatible server refuses although OpenAI takes them.
 
 Pure; works on request headers and bodies. Knows nothing of answers.
 """
@@ -21,7 +21,7 @@ _SDK_AGENTS: Final = (b"openai/", b"asyncopenai/")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is refused, and in which words."""
+    """The requests that are refused, and the response to them."""
 
     is_refused: Callable[[Headers, Mapping[str, Any]], bool]
     status: int

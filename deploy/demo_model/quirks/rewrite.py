@@ -61,13 +61,13 @@ def _chunks(steps: Iterator[Step], request: Request, completion_id: str, last: l
         "created": int(time.time()),
         "model": request.model,
     }
-    place = count()
+    numbers = count()
     for step in steps:
         if isinstance(step, Finish):
             last.append(step)
             yield from _end(head, step, include_usage=request.include_usage)
         elif isinstance(step, Say | Call):
-            if next(place) == 0:
+            if next(numbers) == 0:
                 yield _chunk(head, {"role": "assistant", "content": ""}, None)
             yield _chunk(head, {step.kind: step.text} if isinstance(step, Say) else _calls(step), None)
         else:

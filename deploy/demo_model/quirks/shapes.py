@@ -1,4 +1,4 @@
-"""Owns the quirks of chunks: what is around a delta, and answers that are not in deltas at all.
+"""Owns the quirks of chunks: members around a delta, and answers that are not in deltas at all.
 
 Pure; works on chunks. Runs behind the quirks of texts, calls, endings and usages, so that it has their result.
 """
@@ -22,7 +22,7 @@ _JOINED: Final = ("content", "reasoning_content", "refusal")
 
 
 def _completion(items: Iterator[Item]) -> Iterator[Item]:
-    """All chunks as one completion; what is not a chunk keeps its place before it, but for `[DONE]`."""
+    """All chunks as one completion; all other items but `[DONE]` come before it."""
     message: dict[str, Any] = {"role": "assistant", "content": None}
     last: Chunk = {}
     usage: Any = None

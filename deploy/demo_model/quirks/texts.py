@@ -1,4 +1,4 @@
-"""Owns the quirks of text: what holds the content and the reasoning of a delta.
+"""Owns the quirks of text: the members and values that hold the content and the reasoning of a delta.
 
 Pure; works on chunks. Knows nothing of calls, finish reasons and counts.
 """
