@@ -103,7 +103,8 @@ CASES: Final = [
     _good("image_parts"),
     _good("citations", in_log="https://example.com/sea"),
     # Words, and where they are.
-    *(_word(word, "stop") for word in ("end_turn", "eos_token", "STOP", "COMPLETE", "unheard_of")),
+    *(_word(word, "stop") for word in ("end_turn", "eos_token", "STOP", "COMPLETE")),
+    _word("unheard_of", "unheard_of"),
     *(_word(word, "length") for word in ("max_tokens", "MAX_TOKENS", "LENGTH", "model_context_window_exceeded")),
     *(_word(word, "content_filter") for word in ("SAFETY", "PROHIBITED_CONTENT", "sensitive")),
     *(

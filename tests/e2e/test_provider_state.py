@@ -60,9 +60,8 @@ async def test_each_round_of_the_model_is_closed_by_a_turn(stack: Stack) -> None
     events = [(kind, json.loads(data)) for _, kind, data in await stack.log(generation_id)]
     first, second = [data for kind, data in events if kind == "turn"]
 
-    assert SIGNATURE in json.dumps(first["provider"])
-    assert "provider" not in second or SIGNATURE not in json.dumps(second["provider"])
     for turn in (first, second):
+        assert SIGNATURE in json.dumps(turn["provider"])
         assert turn["upstream"]
         assert turn["usage"]["completion_tokens"] > 0
     total = sum(turn["usage"]["completion_tokens"] for turn in (first, second))
