@@ -99,7 +99,8 @@ Requests that are refused: `no_stream_options`, `no_developer_role`, `no_max_tok
 
 Bodies of errors, with a fault that is a status, or `json_error`: `gzip_error`, `ollama_error`, `gemini_error`,
 `fastapi_error`, `mistral_error`, `minimax_error`, `cloudflare_error`, `plain_error`, `html_error`, `empty_error`,
-`quota`, `context` (too long), `key_whole`, `key_part`, `key_masked` (the key that was sent is repeated).
+`quota`, `context` (too long), `key_whole`, `key_part`, `key_masked` (the key that was sent is repeated; masked is how
+401 does it without a quirk).
 
 `response_format` (`json_object`, `json_schema`), `tool_choice` and `max_tokens` work as at OpenAI.
 `n` above 1 is refused.

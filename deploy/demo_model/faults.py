@@ -34,14 +34,11 @@ _COMMENT_S: Final = 0.05
 _LARGE_BYTES: Final = 2 * 1024 * 1024
 _BOMB_BYTES: Final = 64 * 1024 * 1024
 _FILL: Final = b"x" * 16_384
-_MESSAGES: Final = {
-    # Some providers repeat the key they refuse, so a message like this must not reach viewers.
-    "401": "Incorrect API key provided: sk-proj-demo1234********wxyz. You can find your API key in your account.",
-    "429": "Rate limit reached for requests.",
-}
+_MESSAGES: Final = {"429": "Rate limit reached for requests."}
 _HTML: Final = b"<html><body><h1>Welcome to our network</h1></body></html>"
 _WHOLE: Final = (
-    b'{"choices":[{"index":0,"message":{"role":"assistant","content":"All at once."},"finish_reason":"stop"}]}'
+    b'{"choices":[{"index":0,"message":{"role":"assistant","content":"All at once."},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}'
 )
 
 

@@ -39,7 +39,7 @@ class Case:
     words: str = ""
     """A part of the failure's message."""
     asked: int = 1
-    """The number of requests. A failure after one request must not be retryable."""
+    """The number of requests. A failure without text after one request must not be retryable."""
     estimated: bool | None = False
     """None: not compared."""
     in_log: str = ""
@@ -189,6 +189,10 @@ CASES: Final = [
     *(
         _in_stream(fault, "upstream_error", asked=4)
         for fault in ("error", "event_error", "spark_error", "choice_error")
+    ),
+    *(
+        _fails(f"{fault}, after text", "upstream_error", text=PROMPT[:3], fault=fault, after=3)
+        for fault in ("error", "event_error", "spark_error", "choice_error", "bare_error", "plain_text_error")
     ),
     # Clocks.
     *(

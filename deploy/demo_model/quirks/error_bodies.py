@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 _HELP: Final = "https://platform.openai.com/account/api-keys"
@@ -88,7 +89,9 @@ _TYPES: Final = {"plain_error": b"text/plain", "html_error": b"text/html", "empt
 
 def error_body(quirks: tuple[str, ...], failure: Failure) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """The body of the response, and the headers that say what it is."""
-    quirk = next((quirk for quirk in quirks if quirk in ERROR_BODIES), "")
+    # OpenAI repeats the key that it refuses, with its middle masked.
+    default = "key_masked" if failure.status == HTTPStatus.UNAUTHORIZED else ""
+    quirk = next((quirk for quirk in quirks if quirk in ERROR_BODIES), default)
     headers = [(b"content-type", _TYPES.get(quirk, b"application/json"))]
     if quirk == "gzip_error":
         headers.append((b"content-encoding", b"gzip"))
