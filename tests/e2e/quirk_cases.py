@@ -192,7 +192,7 @@ CASES: Final = [
     ),
     *(
         _fails(f"{fault}, after text", "upstream_error", text=PROMPT[:3], fault=fault, after=3)
-        for fault in ("error", "event_error", "spark_error", "choice_error", "bare_error", "plain_text_error")
+        for fault in ("error", "event_error", "spark_error", "choice_error", "plain_text_error")
     ),
     # Clocks.
     *(
