@@ -138,7 +138,7 @@ ERRORS: Final = {
     "context": (400, b'"code": "context_length_exceeded"'),
     "key_whole": (401, f"provided: {KEY}. ".encode()),
     "key_part": (401, f"provided: {KEY[:-4]}. ".encode()),
-    "key_masked": (401, f"provided: {KEY[:4]}********{KEY[-4:]}. ".encode()),
+    "key_masked": (401, f"provided: {KEY[:8]}********{KEY[-4:]}. ".encode()),
 }
 CLAIMED_ELSEWHERE: Final = {"no_last_newline", "wants_accept", "no_telemetry", "redirect", "dies_on_reuse"}
 

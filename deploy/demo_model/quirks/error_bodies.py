@@ -11,7 +11,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 _HELP: Final = "https://platform.openai.com/account/api-keys"
-_MASKED_CHARS: Final = 4
+_BEGIN_CHARS: Final = 8
+_END_CHARS: Final = 4
+"""Of a key, beside the mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def _with_key(shown: Callable[[str], str]) -> Callable[[Failure], bytes]:
 
 
 def _masked(key: str) -> str:
-    return f"{key[:_MASKED_CHARS]}{'*' * 8}{key[-_MASKED_CHARS:]}"
+    return f"{key[:_BEGIN_CHARS]}{'*' * 8}{key[-_END_CHARS:]}"
 
 
 ERROR_BODIES: Final[Mapping[str, Callable[[Failure], bytes]]] = {
@@ -81,7 +83,7 @@ ERROR_BODIES: Final[Mapping[str, Callable[[Failure], bytes]]] = {
     "quota": _quota,
     "context": _context,
     "key_whole": _with_key(lambda key: key),
-    "key_part": _with_key(lambda key: key[:-_MASKED_CHARS]),
+    "key_part": _with_key(lambda key: key[:-_END_CHARS]),
     "key_masked": _with_key(_masked),
 }
 _TYPES: Final = {"plain_error": b"text/plain", "html_error": b"text/html", "empty_error": b"text/plain"}
