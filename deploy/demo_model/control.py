@@ -9,7 +9,8 @@ from collections import deque
 from itertools import count
 from typing import Any, Final, Literal
 
-from outlive.deploy.demo_model.model_options import Refused, Request
+from outlive.deploy.demo_model.chat_request import Request
+from outlive.deploy.demo_model.model_options import Refused
 
 End = Literal["open", "finished", "client_closed", "failed"]
 

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from outlive.deploy.demo_model.model_options import MODEL, Refused
+from outlive.deploy.demo_model.model_options import MODEL, NO_REASON, Refused
+from outlive.deploy.demo_model.quirks.chunk_rewrites import DONE
 from outlive.deploy.demo_model.script import Call, Delta, Finish, Say
-
-DONE: Final = b"data: [DONE]\n\n"
 
 _FINGERPRINT: Final = "fp_demo"
 _ERROR_TYPES: Final = {404: "not_found_error", 429: "rate_limit_error", 500: "server_error"}
@@ -52,11 +51,11 @@ class Chunks:
             if delta.kind == "content":
                 return self._content + encode(delta.text) + self._content_end
             return self._of({delta.kind: delta.text})
-        return self._of({"tool_calls": [_call(delta)]})
+        return self._of({"tool_calls": [call_piece(delta)]})
 
     def finish(self, finish: Finish) -> bytes:
         """The frames after the last delta, `[DONE]` included."""
-        if finish.reason == "none":
+        if finish.reason == NO_REASON:
             return b""
         choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish.reason}
         frames = self._head + encode(choice) + self._end
@@ -130,7 +129,8 @@ def _head(completion_id: str, model: str, kind: str) -> dict[str, Any]:
     }
 
 
-def _call(call: Call) -> dict[str, Any]:
+def call_piece(call: Call) -> dict[str, Any]:
+    """One entry of `tool_calls` in a delta."""
     position = {} if call.index is None else {"index": call.index}
     if call.id is not None:
         return position | _whole_call(call, call.arguments)

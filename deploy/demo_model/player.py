@@ -11,7 +11,8 @@ from typing import Final, Protocol
 
 from outlive.deploy.demo_model.control import Gates, RequestRecord
 from outlive.deploy.demo_model.faults import AT_THE_END, Breaker, Send
-from outlive.deploy.demo_model.openai_shapes import DONE, Chunks, Whole
+from outlive.deploy.demo_model.openai_shapes import Chunks, Whole
+from outlive.deploy.demo_model.quirks.chunk_rewrites import DONE
 from outlive.deploy.demo_model.script import Delta, Fault, Finish, Gate, Step, Wait
 
 # Large enough to make the cost of a write small, small enough that other streams get their share.
@@ -22,12 +23,13 @@ class Sink(Protocol):
     """The destination of a script."""
 
     async def delta(self, delta: Delta) -> None: ...
+    async def frame(self, frame: bytes) -> None: ...
     async def flush(self) -> None: ...
     async def fault(self, fault: str) -> None: ...
     async def finish(self, finish: Finish) -> None: ...
 
 
-async def play(script: Iterator[Step], sink: Sink, gates: Gates, record: RequestRecord) -> None:
+async def play(script: Iterator[Step | bytes], sink: Sink, gates: Gates, record: RequestRecord) -> None:
     """Play the whole script. Cancelled when the client leaves. Raises `faults.Over`."""
     loop = asyncio.get_running_loop()
     due = loop.time()
@@ -48,6 +50,8 @@ async def play(script: Iterator[Step], sink: Sink, gates: Gates, record: Request
             await sink.fault(step.name)
         elif isinstance(step, Finish):
             await sink.finish(step)
+        elif isinstance(step, bytes):
+            await sink.frame(step)
         else:
             await sink.delta(step)
 
@@ -72,7 +76,12 @@ class Streamed:
         if not self._begun:
             self._begun = True
             self._due += self._chunks.first()
-        self._due += self._chunks.delta(delta)
+        await self.frame(self._chunks.delta(delta))
+
+    async def frame(self, frame: bytes) -> None:
+        """The same for a delta that is written already."""
+        self._begun = True
+        self._due += frame
         self._record.chunks_sent += 1
         if len(self._due) >= _WRITE_BYTES:
             await self.flush()
@@ -117,6 +126,9 @@ class Gathered:
     async def delta(self, delta: Delta) -> None:
         """Collect it."""
         self._whole.add(delta)
+
+    async def frame(self, frame: bytes) -> None:
+        """Only streams have quirks."""
 
     async def flush(self) -> None:
         """Nothing is written before the end."""

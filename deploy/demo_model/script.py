@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 from typing import Final, Literal
 
+from outlive.deploy.demo_model.chat_request import Request
 from outlive.deploy.demo_model.faults import WITHIN
-from outlive.deploy.demo_model.model_options import Request
 from outlive.deploy.demo_model.prose import Voice, in_parts, pieces
 from outlive.deploy.demo_model.schema_values import example
 
