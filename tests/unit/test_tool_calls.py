@@ -1,6 +1,7 @@
 """Which call a piece belongs to, whatever a provider leaves out or says twice."""
 
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,8 @@ Said = tuple[int | None, str | None, str | None, str]
 
 def _events(*pieces: Said) -> tuple[list[ToolCall], list[ToolCallDone]]:
     calls = ToolCalls()
-    return [calls.add(CallPiece(*piece)) for piece in pieces], calls.end_round()
+    events = [calls.add(CallPiece(*piece)) for piece in pieces]
+    return [event for event in events if event is not None], calls.end_round()
 
 
 def _whole(*pieces: Said) -> list[tuple[str, str]]:
@@ -34,7 +36,7 @@ def test_a_round_has_no_more_calls_than_anybody_could_run() -> None:
             calls.add(CallPiece(n, None, "f", ""))
         with pytest.raises(UpstreamBroken):
             calls.add(CallPiece(MAX_CALLS, None, "f", ""))
-        assert calls.add(CallPiece(0, None, None, "{}")).arguments == "{}"
+        assert calls.add(CallPiece(0, None, None, "{}")) == ToolCall(ANY, None, None, "{}")
         calls.end_round()
 
 
@@ -137,6 +139,20 @@ def test_a_name_may_come_in_parts_before_the_arguments() -> None:
     """Or whole on every piece."""
     assert _whole((0, "a", "get_", ""), (0, None, "weather", ""), (0, None, None, "{}")) == [("get_weather", "{}")]
     assert _whole((0, "a", "f", ""), (0, "a", "f", "{"), (0, "a", "f", "}")) == [("f", "{}")]
+
+
+@pytest.mark.rule("R39")
+def test_viewers_get_a_name_only_when_it_is_whole() -> None:
+    """A name that came in parts goes out with the arguments; one that nothing can follow goes out at once."""
+    calls = ToolCalls({"get", "get_weather", "add"})
+    assert calls.add(CallPiece(0, "a", "add", "")) == ToolCall(0, "a", "add", "")
+    assert calls.add(CallPiece(1, "b", "get", "")) is None
+    assert calls.add(CallPiece(1, None, "_wea", "")) is None
+    assert calls.add(CallPiece(1, None, "ther", "")) == ToolCall(1, "b", "get_weather", "")
+    assert calls.add(CallPiece(2, "c", "get", "")) is None
+    assert calls.add(CallPiece(2, None, None, "{")) == ToolCall(2, "c", "get", "{")
+    assert calls.add(CallPiece(3, "d", "get", "")) is None
+    assert calls.complete_arguments()[-1] == ToolCall(3, "d", "get", "{}")
 
 
 @pytest.mark.rule("R39")

@@ -33,7 +33,7 @@ from outlive.worker.attempt.tool_calls import ToolCalls
 from outlive.worker.json_stream.json_stream import JsonStream
 from outlive.worker.publishing.outbox import OutputTooLarge
 from outlive.worker.publishing.publication import Publication
-from outlive.worker.tools.tool_modules import offer
+from outlive.worker.tools.tool_modules import offer, tool_names
 from outlive.worker.tools.toolbox import Toolbox
 
 _LETTER: Final = 0.25
@@ -60,7 +60,7 @@ class Attempt:
         self._model = model
         self._toolbox = toolbox
         self._read_earlier = read_earlier
-        self._calls = ToolCalls()
+        self._calls = ToolCalls(tool_names(self._request))
         self._turns: list[ModelTurn] = []
         self._repeated: list[Usage] = []
         """Of the rounds of earlier attempts that this one has written again."""

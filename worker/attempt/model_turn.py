@@ -161,7 +161,9 @@ class ModelTurn:
                     self._keep(piece)
                     # Our own slowness is not the provider's silence.
                     idle.pause()
-                    await self._emit(self._calls.add(piece) if isinstance(piece, CallPiece) else piece)
+                    event = self._calls.add(piece) if isinstance(piece, CallPiece) else piece
+                    if event is not None:
+                        await self._emit(event)
                     idle.restart(silence.between_tokens_s)
         self._end.unread = self._reader.unread
 

@@ -7,6 +7,7 @@ them.
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +29,8 @@ class _Call:
     given_id: str | None
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    is_announced: bool = False
+    """Viewers have its id, and its name unless that is still to come."""
     provider: ProviderPart = field(default_factory=ProviderPart)
 
     @property
@@ -76,23 +79,26 @@ class _OpenCalls:
 
 
 class ToolCalls:
-    """The tool calls of one attempt."""
+    """The tool calls of one attempt. `names` are the tools that the model may call, None if nobody knows them."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[str] | None = None) -> None:
+        self._names = names
         self._open = _OpenCalls()
         self._ids: set[str] = set()
         self._count = 0
 
-    def add(self, piece: CallPiece) -> ToolCall:
-        """The next piece as an event, with id and name when they are first known. Raises `UpstreamBroken`."""
-        known = self._open.find(piece)
-        call = self._open.latest = known or self._begin(piece)
+    def add(self, piece: CallPiece) -> ToolCall | None:
+        """The next piece as an event, with id and name when they are first known. None while the name may be only
+        a part of one, because viewers keep the first name they see. Raises `UpstreamBroken`."""
+        call = self._open.latest = self._open.find(piece) or self._begin(piece)
         name = _new_part_of_name(call, piece)
         call.name += name or ""
         call.arguments.append(piece.arguments)
         if piece.provider:
             call.provider.merge(piece.provider)
-        return ToolCall(call.index, None if known else call.id, name, piece.arguments)
+        if call.is_announced:
+            return ToolCall(call.index, None, name, piece.arguments)
+        return self._announce(call, piece.arguments) if call.has_arguments or self._is_whole(call.name) else None
 
     def end_round(self) -> list[ToolCallDone]:
         """The complete calls of this round, in order. The next pieces belong to other calls."""
@@ -108,12 +114,25 @@ class ToolCalls:
         empty = [call for call in self._open.calls if not "".join(call.arguments).strip()]
         for call in empty:
             call.arguments.append("{}")
-        return [ToolCall(call.index, None, None, "{}") for call in empty]
+        return [
+            ToolCall(call.index, None, None, "{}") if call.is_announced else self._announce(call, "{}")
+            for call in empty
+        ]
 
     def reserve(self, call: ToolCallDone) -> None:
         """A call of an earlier attempt that is written again: its index and id are taken."""
         self._ids.add(call.id)
         self._count = max(self._count, call.index + 1)
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether nothing can follow: it is a tool's name, and not the beginning of another's."""
+        names = self._names
+        return names is None or (name in names and not any(other.startswith(name) for other in names if other != name))
+
+    @staticmethod
+    def _announce(call: _Call, arguments: str) -> ToolCall:
+        call.is_announced = True
+        return ToolCall(call.index, call.id, call.name or None, arguments)
 
     def _begin(self, piece: CallPiece) -> _Call:
         if len(self._open.calls) >= MAX_CALLS:

@@ -51,6 +51,19 @@ def offer(request: dict[str, Any], registry: Registry) -> tuple[dict[str, Any], 
     return request | {"tools": completed}, offered
 
 
+def tool_names(request: dict[str, Any]) -> set[str]:
+    """Names of all tools in the request: ours, the caller's, and custom ones."""
+    entries = request.get("tools")
+    kinds = [
+        entry.get(kind)
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+        for kind in ("function", "custom")
+    ]
+    names = [kind.get("name") for kind in kinds if isinstance(kind, dict)]
+    return {name for name in names if isinstance(name, str)}
+
+
 def _completed(entry: Any, registry: Registry, offered: dict[str, Tool]) -> Any:
     function = entry.get("function") if isinstance(entry, dict) else None
     name = function.get("name") if isinstance(function, dict) else None
