@@ -20,7 +20,7 @@ from outlive.deploy.demo_model.faults import Breaker, Send
 from outlive.deploy.demo_model.model_options import Refused, Wish
 from outlive.deploy.demo_model.player import Gathered, Sink, Streamed, play
 from outlive.deploy.demo_model.quirks import frames
-from outlive.deploy.demo_model.quirks.error_bodies import Failure, error_body
+from outlive.deploy.demo_model.quirks.failure_bodies import Failure, error_body
 from outlive.deploy.demo_model.quirks.refusals import Refusal, refusal_of
 from outlive.deploy.demo_model.quirks.rewrite import rewrite
 from outlive.deploy.demo_model.raw_connection import SOCKET

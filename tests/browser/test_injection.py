@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 # Returned as text, because half a character does not pass otherwise.
 FOLLOW: Final = """
 url => new Promise((resolve) => {
-  const types = ["queued", "attempt", "token", "reasoning", "tool_call", "tool_call_done", "json",
+  const types = ["queued", "attempt", "token", "reasoning", "tool_call", "tool_call_done", "turn", "json",
     "completed", "failed", "cancelled", "reset", "message"];
   const told = [];
   const source = new EventSource(url);

@@ -7,7 +7,7 @@ import { EventSource } from "eventsource";
 
 const { client, url } = JSON.parse(readFileSync(0, "utf8"));
 const TYPES = [
-  "queued", "attempt", "token", "reasoning", "refusal", "tool_call", "tool_call_done", "json", "completed", "failed", "cancelled",
+  "queued", "attempt", "token", "reasoning", "refusal", "tool_call", "tool_call_done", "turn", "json", "completed", "failed", "cancelled",
 ];
 const events = [];
 

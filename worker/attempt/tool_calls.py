@@ -111,7 +111,7 @@ class ToolCalls:
     def complete_arguments(self) -> list[ToolCall]:
         """The pieces that calls without arguments lack: providers send nothing for an empty object, and clients parse
         the arguments as JSON."""
-        empty = [call for call in self._open.calls if not "".join(call.arguments).strip()]
+        empty = [call for call in self._open.calls if not call.has_arguments]
         for call in empty:
             call.arguments.append("{}")
         return [

@@ -4,7 +4,7 @@ from typing import Final
 
 from outlive.deploy.demo_model.quirks.calls import CALLS
 from outlive.deploy.demo_model.quirks.endings import ENDINGS
-from outlive.deploy.demo_model.quirks.error_bodies import ERROR_BODIES
+from outlive.deploy.demo_model.quirks.failure_bodies import ERROR_BODIES
 from outlive.deploy.demo_model.quirks.frames import FRAMES, HEADS
 from outlive.deploy.demo_model.quirks.refusals import REFUSALS
 from outlive.deploy.demo_model.quirks.shapes import SHAPES
