@@ -8,10 +8,10 @@ stops the process at start instead of being ignored for a year.
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from outlive.shared import redis_url
+from outlive.shared import redis_url, setting_formats
 from outlive.shared.errors import SettingsError
 from outlive.shared.upstreams import Upstream, UpstreamName, Upstreams, parsed
 
@@ -23,6 +23,7 @@ _DELIVERY_SLACK_S: Final = 60.0
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+Name = Annotated[str, AfterValidator(setting_formats.name)]
 
 
 class Settings(BaseSettings):
@@ -97,15 +98,15 @@ class Settings(BaseSettings):
     """Require an API key or a token of `jwt_issuer`. Without it all callers are one tenant."""
     open_to_all: bool = False
     """Allow an API without `auth` to serve other addresses than this machine's own."""
-    signing_keys: SecretStr | None = None
+    signing_keys: Annotated[SecretStr, AfterValidator(setting_formats.signing_keys)] | None = None
     """`<id>:<secret>,...` for tokens of single generations: the first signs, all are accepted. Needed with `auth`."""
-    jwt_issuer: str | None = None
+    jwt_issuer: Name | None = None
     """`iss` of the tokens that are accepted beside API keys, such as `https://login.example.com/`."""
-    jwt_audience: str | None = None
+    jwt_audience: Name | None = None
     """`aud` of these tokens. Needed with `jwt_issuer`, because a token for another service must not work here."""
     jwt_jwks_url: str | None = Field(None, pattern="^https?://")
     """Where the issuer publishes its keys; `<jwt_issuer>/.well-known/jwks.json` when not set."""
-    jwt_tenant_claim: str = "sub"
+    jwt_tenant_claim: Name = "sub"
     """The claim that names the tenant. By default each subject is a tenant, which shares least."""
 
     # -- Limits per tenant, with `auth` ----------------------------------------
@@ -125,7 +126,7 @@ class Settings(BaseSettings):
     """Per API process. The next viewer gets 429."""
     viewers_per_address: Count | None = None
     """Per API process. Off when not set, because behind a proxy that is not in `proxies` all share one address."""
-    proxies: str = ""
+    proxies: Annotated[str, AfterValidator(setting_formats.networks)] = ""
     """Addresses or networks, separated by commas, whose `X-Forwarded-For` counts: its last entry."""
     max_head_bytes: Count = 16_384
     """A longer request line with headers gets 431. Proxies commonly allow 8 kB for each."""
@@ -157,7 +158,9 @@ class Settings(BaseSettings):
     """JSON: for each name its `base_url`, `key_env` or `key_file`, `models` and limits; see upstreams.md."""
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     """Without `upstreams`: any OpenAI-compatible server. OpenAI's own when not set."""
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_api_key: Annotated[SecretStr, AfterValidator(setting_formats.key)] | None = Field(
+        None, validation_alias="OPENAI_API_KEY"
+    )
     """Its key; only the worker needs it."""
 
     @property
@@ -214,6 +217,8 @@ class Settings(BaseSettings):
             raise ValueError("OUTLIVE_FEED_BYTES is below OUTLIVE_MAX_EVENT_BYTES; raise the one or lower the other")
         if self.jwt_issuer and not self.jwt_audience:
             raise ValueError("OUTLIVE_JWT_ISSUER needs OUTLIVE_JWT_AUDIENCE; set it to the `aud` of your tokens")
+        if self.jwt_issuer and not self.jwt_jwks_url and not self.jwt_issuer.startswith(("http://", "https://")):
+            raise ValueError("OUTLIVE_JWT_ISSUER is not a URL, so set OUTLIVE_JWT_JWKS_URL to where its keys are")
         if self.upstreams and self.openai_base_url:
             raise ValueError("OPENAI_BASE_URL has no effect beside OUTLIVE_UPSTREAMS; name that server there instead")
         return self
@@ -227,7 +232,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     if unknown:
         raise SettingsError(f"There is no setting {', '.join(unknown)}; unset it, or see docs/settings.md.")
     values: dict[str, Any] = {known[name]: value for name, value in environ.items() if name in known}
-    values |= {name: value for name, value in environ.items() if name in provider and value}
+    values |= {name: value for name, value in environ.items() if name in provider and value.strip()}
     try:
         return _Exactly(**values)
     except ValidationError as error:

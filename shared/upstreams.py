@@ -93,6 +93,8 @@ class Upstream(BaseModel):
             raise ValueError("is not a URL; write http:// or https://, a host, and the path up to /v1") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
             raise ValueError("is not an http:// or https:// URL with a host; write one, without quotes")
+        if not url.isprintable() or " " in url:
+            raise ValueError("holds a space or a control character; write the URL without it")
         if parts.username is not None:
             raise ValueError("holds a login; put it into `headers` of an upstream in OUTLIVE_UPSTREAMS")
         if parts.query or parts.fragment:
