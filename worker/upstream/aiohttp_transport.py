@@ -69,7 +69,7 @@ class Transport(httpx2.AsyncBaseTransport):
         """By host, of which a client has one: reading the environment takes 150 us."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Raises `ConnectionFailed` and `httpx2.ConnectTimeout`."""
+        """Raises `ConnectionFailed`."""
         data = await request.aread()
         url = request.url
         for _ in range(_MAX_REDIRECTS):
@@ -234,7 +234,7 @@ def _translated(error: Exception) -> httpx2.TransportError:
     detail = str(error)
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return httpx2.ConnectTimeout(detail)
+            return ConnectionFailed("gave no connection in time. Check its address, or raise its connect_s.", detail)
         case aiohttp.ClientConnectorDNSError():
             return ConnectionFailed(f"has a host that is not known here: {error.host}. Check its base URL.", detail)
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | aiohttp.ClientSSLError():

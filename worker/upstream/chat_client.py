@@ -5,8 +5,8 @@ own are off, because it retries only what comes before the first byte and then h
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -111,26 +111,38 @@ class ChatUpstream:
                     raise
 
     def _key(self) -> str | None:
-        try:
+        with _readable():
             return self._address.key()
-        except SettingsError as error:
-            # A file that was there at the start.
-            raise UpstreamRefused("upstream_auth", error.message) from error
 
     async def _post(self, body: dict[str, Any], headers: Mapping[str, str], key: str | None) -> AsyncStream[object]:
-        own = {name: value() for name, value in self._address.headers.items()}
-        authorization = {} if key is None else {"Authorization": f"Bearer {key}"}
+        own, query = self._own()
         return await self._client.post(
             "/chat/completions",
             content=encode_json(body),
-            options={
-                "headers": {**dict(headers), **authorization, **own},
-                "params": {name: value() for name, value in self._address.query.items()},
-            },
+            options={"headers": {**headers, **_authorization(key), **own}, "params": query},
             cast_to=object,
             stream=True,
             stream_cls=AsyncStream[object],
         )
+
+    def _own(self) -> tuple[dict[str, str], dict[str, object]]:
+        """The headers and the query that the operator wants with each request."""
+        with _readable():
+            headers = {name: value() for name, value in self._address.headers.items()}
+            return headers, {name: value() for name, value in self._address.query.items()}
+
+
+def _authorization(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Around reading what may be in a file, which was there at the start."""
+    try:
+        yield
+    except SettingsError as error:
+        raise UpstreamRefused("upstream_auth", error.message) from error
 
 
 def _connect(address: Address) -> AsyncOpenAI:

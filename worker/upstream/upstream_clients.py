@@ -4,10 +4,10 @@ The worker chooses by the same rule as the API, from the same settings, so the l
 name that a caller gave. A request that waited while the operator moved its model goes where the model is now.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from outlive.shared.errors import ModelNotFound, UpstreamRefused
+from outlive.shared.errors import ModelNotFound, SettingsError, UpstreamRefused
 from outlive.shared.settings import Settings
 from outlive.shared.stored_values import StoredValue
 from outlive.shared.upstream_keys import key_of
@@ -50,11 +50,29 @@ def _address(name: str, upstream: Upstream, settings: Settings, environ: Mapping
     return Address(
         base_url=upstream.base_url,
         key=key_of(name, upstream, environ),
-        headers={header: StoredValue(value, environ).current for header, value in upstream.headers.items()},
-        query={word: StoredValue(value, environ).current for word, value in upstream.query.items()},
+        headers={word: _value(name, "header", word, text, environ) for word, text in upstream.headers.items()},
+        query={word: _value(name, "query", word, text, environ) for word, text in upstream.query.items()},
         connections=upstream.at_once or settings.slots,
         connect_s=upstream.connect_s,
     )
+
+
+def _value(upstream: str, kind: str, word: str, text: str, environ: Mapping[str, str]) -> Callable[[], str]:
+    """Where a value of a header or of the query comes from, read once now. Raises `SettingsError`, which names it."""
+    about = f"The {kind} `{word}` of the upstream `{upstream}`"
+    try:
+        stored = StoredValue(text, environ)
+    except SettingsError as error:
+        raise SettingsError(f"{about}: {error.message}") from error
+
+    def current() -> str:
+        value = stored.current().strip()
+        if not value.isascii() or not value.isprintable():
+            raise SettingsError(f"{about} holds characters that a request cannot carry; write it on one line.")
+        return value
+
+    current()
+    return current
 
 
 def _client(name: str, upstream: Upstream, address: Address, settings: Settings) -> ChatUpstream:
