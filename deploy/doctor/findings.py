@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from outlive.shared.errors import UnfitRedis
 from outlive.shared.store.requirements import judge
+from outlive.shared.upstreams import Upstream
+from outlive.worker.upstream.model_list import ModelList
 
 SLOW_S: Final = 0.010
 """Of a round trip to Redis. Every token pays one on its way in; beyond this, viewers notice it."""
@@ -104,42 +106,35 @@ def of_files(soft: int, hard: int) -> Finding:
     return Finding(Grade.FINE, "open files", f"A process may open {soft}.")
 
 
-def of_upstream(status: int | None, reason: str, models: int) -> Finding:
-    """Judge the response to `GET /models`; `status` is None if there was none, and `reason` is why."""
-    match status:
+def of_upstream(listed: ModelList, key: str) -> Finding:
+    """Judge what came of asking for the models. `key` names where the key comes from, for a person."""
+    if not listed.fault:
+        return Finding(Grade.FINE, "provider", f"It takes the key and lists {len(listed.names)} models.")
+    match listed.status:
         case None:
-            return Finding(
-                Grade.WRONG,
-                "provider",
-                f"It cannot be reached: {reason}.",
-                "Check its URL (OPENAI_BASE_URL), DNS and egress rules.",
-            )
+            return Finding(Grade.WRONG, "provider", listed.fault, "Workers would fail in the same way.")
         case 401 | 403:
             return Finding(
-                Grade.WRONG,
-                "provider",
-                f"It refuses the key ({status}).",
-                "Check the key (OPENAI_API_KEY) and its permissions.",
+                Grade.WRONG, "provider", f"It refuses the key. {listed.fault}", f"Check {key}, and what it may do."
             )
         case 404 | 405 | 501:
             return Finding(
                 Grade.WARNING,
                 "provider",
-                f"It answers, but lists no models ({status}), so the key was not tried.",
-                "If its URL must end in /v1 and does not, add that.",
+                f"It lists no models, so the key was not tried. {listed.fault}",
+                "If its base URL must end in /v1 and does not, add that.",
             )
         case 429:
-            return Finding(
-                Grade.WARNING,
-                "provider",
-                "It answers, but refuses for now (429).",
-                "Check the limits of the account.",
-            )
-        case int() if status >= 400:
-            return Finding(
-                Grade.WARNING,
-                "provider",
-                f"It answers with status {status}.",
-                "Check the provider's status page.",
-            )
-    return Finding(Grade.FINE, "provider", f"It takes the key and lists {models} models.")
+            return Finding(Grade.WARNING, "provider", listed.fault, "Check the limits of the account.")
+    return Finding(Grade.WARNING, "provider", listed.fault, "Check the provider's status page.")
+
+
+def key_source(upstream: Upstream) -> str:
+    """Where the operator put this upstream's key."""
+    if upstream.key_env:
+        return f"the key in {upstream.key_env}"
+    if upstream.key_file:
+        return f"the key in the file {upstream.key_file}"
+    if upstream.headers:
+        return f"the key in its headers ({', '.join(upstream.headers)})"
+    return "the key: none is set"

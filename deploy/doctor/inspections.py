@@ -9,18 +9,25 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from outlive.deploy.doctor.findings import Finding, Grade, of_clock, of_files, of_latency, of_server, of_upstream
+from outlive.deploy.doctor.findings import (
+    Finding,
+    Grade,
+    key_source,
+    of_clock,
+    of_files,
+    of_latency,
+    of_server,
+    of_upstream,
+)
 from outlive.shared.errors import LogUnavailable, SettingsError
 from outlive.shared.settings import Settings
 from outlive.shared.store.connect import translated
 from outlive.shared.store.plane import open_log_plane
-from outlive.shared.stored_values import StoredValue
-from outlive.shared.upstream_keys import key_of
-from outlive.shared.upstreams import Upstream
+from outlive.worker.upstream.model_list import list_models
+from outlive.worker.upstream.upstream_clients import connect_one
 
 _PINGS: Final = 20
 _REDIS_S: Final = 10.0
@@ -72,7 +79,7 @@ def _name(redis: Redis) -> str:
 
 async def inspect_upstreams(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """Every upstream, all at the same time."""
-    findings = await asyncio.gather(*(_inspect_upstream(*each, environ) for each in settings.providers.items()))
+    findings = await asyncio.gather(*(_inspect_upstream(name, settings, environ) for name in settings.providers))
     if not settings.upstreams:
         return findings
     # Upstreams that have names are told apart by them.
@@ -81,37 +88,20 @@ async def inspect_upstreams(settings: Settings, environ: Mapping[str, str]) -> l
     ]
 
 
-async def _inspect_upstream(name: str, upstream: Upstream, environ: Mapping[str, str]) -> Finding:
-    """One `GET /models`: it costs nothing, and most providers answer it only to a valid key."""
-    try:
-        key = key_of(name, upstream, environ)()
-        headers = {name: StoredValue(value, environ).current() for name, value in upstream.headers.items()}
-        query = {name: StoredValue(value, environ).current() for name, value in upstream.query.items()}
-    except SettingsError as error:
-        return Finding(Grade.WRONG, "provider", error.message, "Workers do not start before that.")
-    if key is None and upstream.base_url is None and not headers:
+async def _inspect_upstream(name: str, settings: Settings, environ: Mapping[str, str]) -> Finding:
+    """Built as a worker builds it, and asked for its models the way a worker asks for answers."""
+    upstream = settings.providers[name]
+    if upstream.base_url is None and not (upstream.key_env or upstream.key_file or upstream.headers):
         return Finding(
             Grade.WRONG, "provider", "There is no key.", "Set OPENAI_API_KEY: OpenAI refuses requests without one."
         )
-    async with AsyncOpenAI(
-        api_key=key or "none",
-        base_url=upstream.base_url,
-        max_retries=0,
-        timeout=_UPSTREAM_S,
-        default_headers=headers,
-        default_query=query,
-    ) as client:
-        try:
-            page = await client.models.list()
-        except APIStatusError as error:
-            return of_upstream(error.status_code, "", 0)
-        except APIConnectionError as error:
-            return of_upstream(None, str(error.__cause__ or error).rstrip("."), 0)
-        except (OpenAIError, ValueError) as error:
-            return of_upstream(
-                None, f"its response is not that of an OpenAI-compatible server ({type(error).__name__})", 0
-            )
-    return of_upstream(200, "", len(page.data or ()))
+    try:
+        client = connect_one(name, settings, environ)
+    except SettingsError as error:
+        return Finding(Grade.WRONG, "provider", error.message, "Workers do not start before that.")
+    async with aclosing(client):
+        listed = await list_models(client, within_s=upstream.connect_s + _UPSTREAM_S)
+    return of_upstream(listed, key_source(upstream))
 
 
 def inspect_machine() -> Finding:

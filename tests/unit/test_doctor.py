@@ -6,7 +6,9 @@ import pytest
 
 from outlive.deploy.doctor import findings
 from outlive.deploy.doctor.findings import Finding, Grade
+from outlive.worker.upstream.model_list import ModelList
 
+KEY = "the key in OPENAI_API_KEY"
 FIT: dict[str, Any] = {
     "redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1, "maxmemory": 2**30,
 }  # fmt: skip
@@ -47,12 +49,12 @@ def test_what_is_wrong_with_a_server_is_named(differs: dict[str, Any], grade: Gr
         (findings.of_files(65_536, 65_536), Grade.FINE),
         (findings.of_files(1024, 1_048_576), Grade.WARNING),
         (findings.of_files(256, 256), Grade.WARNING),
-        (findings.of_upstream(200, "", 3), Grade.FINE),
-        (findings.of_upstream(None, "refused", 0), Grade.WRONG),
-        (findings.of_upstream(401, "", 0), Grade.WRONG),
-        (findings.of_upstream(404, "", 0), Grade.WARNING),
-        (findings.of_upstream(429, "", 0), Grade.WARNING),
-        (findings.of_upstream(503, "", 0), Grade.WARNING),
+        (findings.of_upstream(ModelList(("a", "b")), KEY), Grade.FINE),
+        (findings.of_upstream(ModelList(fault="The upstream `x` refused."), KEY), Grade.WRONG),
+        (findings.of_upstream(ModelList(fault="It answered 401.", status=401), KEY), Grade.WRONG),
+        (findings.of_upstream(ModelList(fault="It answered 404.", status=404), KEY), Grade.WARNING),
+        (findings.of_upstream(ModelList(fault="It answered 429.", status=429), KEY), Grade.WARNING),
+        (findings.of_upstream(ModelList(fault="It answered 503.", status=503), KEY), Grade.WARNING),
     ],
 )
 def test_whatever_is_not_fine_says_what_to_do(finding: Finding, grade: Grade) -> None:

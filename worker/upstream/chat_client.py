@@ -91,6 +91,23 @@ class ChatUpstream:
 
                 yield chunks_of(read, content_type(stream.response))
 
+    @asynccontextmanager
+    async def open_models(self) -> AsyncIterator[httpx2.Response]:
+        """The response to `GET /models`, asked with all that an answer is asked with. Its body is read by `body_of`.
+        Raises `UpstreamError`; where the provider refused, its cause is the SDK's `APIStatusError`."""
+        key = self._key()
+        with translated_failures(self.name, key):
+            own, query = self._own()
+            stream = await self._client.get(
+                "/models",
+                options={"headers": {"Accept": "application/json", **_authorization(key), **own}, "params": query},
+                cast_to=object,
+                stream=True,
+                stream_cls=AsyncStream[object],
+            )
+            async with stream:
+                yield stream.response
+
     async def aclose(self) -> None:
         await self._client.close()
 

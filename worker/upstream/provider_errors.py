@@ -120,8 +120,8 @@ def _is_final(status: int | None, advice: str) -> bool:
     return advice != "true"
 
 
-def not_an_answer(content_type: str, body: bytes) -> UpstreamError:
-    """A response 200 that is not an answer: it may say why."""
+def not_an_answer(content_type: str, body: bytes, wanted: str = "a stream") -> UpstreamError:
+    """A response 200 that is not `wanted`: it may say why."""
     reported = read_body(body)
     if reported.message:
         return failure_of(reported)
@@ -129,7 +129,7 @@ def not_an_answer(content_type: str, body: bytes) -> UpstreamError:
     title = re.search(rb"<title[^>]*>([^<]{1,200})", body, re.IGNORECASE)
     page = f" (a page with the title “{title[1].decode('utf-8', 'replace').strip()}”)" if title else ""
     return UpstreamBroken(
-        "upstream_protocol", f"The provider answered with {kind}{page}, not with a stream. Is the base URL right?"
+        "upstream_protocol", f"The provider answered with {kind}{page}, not with {wanted}. Is the base URL right?"
     )
 
 

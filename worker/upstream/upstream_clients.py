@@ -46,6 +46,12 @@ class Upstreams:
             await upstream.aclose()
 
 
+def connect_one(name: str, settings: Settings, environ: Mapping[str, str]) -> ChatUpstream:
+    """The client of one upstream alone, as a worker has it. Raises `SettingsError`."""
+    upstream = settings.providers[name]
+    return _client(name, upstream, _address(name, upstream, settings, environ), settings)
+
+
 def _address(name: str, upstream: Upstream, settings: Settings, environ: Mapping[str, str]) -> Address:
     return Address(
         base_url=upstream.base_url,
