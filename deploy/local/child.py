@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _LEASH: Final = Path(__file__).with_name("leash.py")
 
@@ -21,8 +21,19 @@ _MAX_BACKOFF_S: Final = 5.0
 _FAILED_START_S: Final = 5.0
 """A run shorter than this is a failed start, and the wait before the next start doubles."""
 
+_REFUSED: Final = 2
+"""The exit code of a command that refuses an argument, a setting or its Redis. Another start would end the same way."""
+
 _READ_BYTES: Final = 65_536
 _LAST_OUTPUT_S: Final = 1.0
+
+
+class Hopeless(NamedTuple):
+    """Why a command is not started again."""
+
+    reason: str
+    refused: bool
+    """Whether it refused a setting: then `reason` is its own sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,8 @@ class Command:
     environ: Mapping[str, str]
     keep: tuple[int, ...] = ()
     tries: int = 5
+    ready_words: str | None = None
+    """It is ready when it prints a line with these."""
 
 
 class Child:
@@ -49,24 +62,33 @@ class Child:
         self._ended = asyncio.Event()
         self._last_line = ""
         self.has_started = False
-        """Once set, it is restarted for ever: what ran once will run again."""
+        """Once set, it is restarted for ever: what ran once will run again. Only a command that refuses its settings is
+        not."""
+        self._has_said_ready = False
 
-    async def run(self, give_up: Callable[[str], None]) -> None:
+    async def is_ready(self) -> bool:
+        """Whether it has printed the `ready_words` of its command."""
+        return self._has_said_ready
+
+    async def run(self, give_up: Callable[[Hopeless], None]) -> None:
         """Keep it running until `end`, or call `give_up` with the reason why that is hopeless."""
         failed, backoff_s = 0, _FIRST_BACKOFF_S
         try:
             while not self._ending.is_set():
                 began = time.monotonic()
-                cause = await self._run_once()
+                code = await self._run_once()
                 if self._ending.is_set():
+                    return
+                if code == _REFUSED:
+                    give_up(Hopeless(self._last_line or f"{self.name} ended ({_cause(code)}).", refused=True))
                     return
                 if time.monotonic() - began >= _FAILED_START_S:
                     failed, backoff_s = 0, _FIRST_BACKOFF_S
                 failed += 1
                 if not self.has_started and failed >= self._command.tries:
-                    give_up(self._hopeless(failed, cause))
+                    give_up(Hopeless(self._hopeless(failed, _cause(code)), refused=False))
                     return
-                self._print_line(f"{self.name} ended ({cause}); starting it again in {backoff_s:g} s")
+                self._print_line(f"{self.name} ended ({_cause(code)}); starting it again in {backoff_s:g} s")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), backoff_s)
                 backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
@@ -94,8 +116,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
 
-    async def _run_once(self) -> str:
-        """Run the process once. Returns how it ended."""
+    async def _run_once(self) -> int:
+        """Run the process once. Returns its exit code."""
         # A pipe of our own: asyncio's may not report the end of the process until all processes that
         # inherited the pipe have ended too (gh-119710).
         reading, writing = os.pipe()
@@ -125,7 +147,7 @@ class Child:
             await asyncio.wait([passing], timeout=_LAST_OUTPUT_S)
             passing.cancel()
         self._process = None
-        return _cause(code)
+        return code
 
     async def _pass_on(self, output: asyncio.StreamReader) -> None:
         rest = b""
@@ -141,6 +163,8 @@ class Child:
     def _pass_on_line(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()
         self._last_line = text or self._last_line
+        if self._command.ready_words is not None and self._command.ready_words in text:
+            self._has_said_ready = True
         self._print_line(f"{self.name} | {text}")
 
     def _hopeless(self, times: int, cause: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 _PROMPT: Final = "Tell me about the sea."
@@ -29,10 +29,11 @@ class Console:
             self.on_gone()
 
 
-def welcome(port: int, apis: int, workers: int, redis: str, model: str, *, demo: bool) -> Iterator[str]:
-    """The lines that name what was started and where, and a request to try."""
+def welcome(port: int, apis: int, workers: int, redis: str, providers: Sequence[str], model: str) -> Iterator[str]:
+    """The lines that name what was started and where, and a request to try. `providers`: a line for each; `model`: one
+    to ask for, if one is known."""
     url = f"http://127.0.0.1:{port}"
-    name = "demo" if demo else "NAME-OF-A-MODEL"
+    name = model or "NAME-OF-A-MODEL"
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": _PROMPT}]}, separators=(",", ":"))
     yield ""
     yield f"Outlive is up: {url}/"
@@ -40,7 +41,8 @@ def welcome(port: int, apis: int, workers: int, redis: str, model: str, *, demo:
     yield f"  API        {url}/v1/generations ({_counted(apis, 'process')})"
     yield f"  workers    {workers}"
     yield f"  Redis      {redis}"
-    yield f"  model      {model}"
+    for number, line in enumerate(providers):
+        yield f"  {'' if number else 'model':10} {line}"
     yield ""
     yield "Open this page, or try:"
     yield ""

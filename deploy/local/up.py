@@ -10,7 +10,7 @@ from typing import Final
 
 from outlive.deploy.local import redis_server
 from outlive.deploy.local.console import Console
-from outlive.deploy.local.launcher import HOST, Launcher, Plan
+from outlive.deploy.local.launcher import HOST, Fault, Launcher, Plan
 from outlive.deploy.local.preflight import CannotStart, check_port, open_data
 from outlive.shared import settings
 
@@ -24,17 +24,19 @@ _CHECK_PARENT_EVERY_S: Final = 0.5
 
 
 def run(port: int, data: Path, apis: int, workers: int, environ: Mapping[str, str], *, end_with_parent: bool) -> int:
-    """Exit code 0 when it was asked to end, 1 when it could not start. Raises `SettingsError`."""
+    """Exit code 0 when it was asked to end, 1 when it could not start, 2 when one of its processes refuses a setting.
+    Raises `SettingsError`."""
     try:
         plan = prepare(port, data, apis, workers, environ)
         fault = asyncio.run(_run(plan, end_with_parent=end_with_parent))
     except CannotStart as refused:
-        fault = str(refused)
+        fault = Fault(str(refused), 1)
     except KeyboardInterrupt:
         return 0
-    if fault:
-        print(fault, file=sys.stderr)
-    return 1 if fault else 0
+    if fault is None:
+        return 0
+    print(fault.sentence, file=sys.stderr)
+    return fault.exit_code
 
 
 def prepare(port: int, data: Path, apis: int, workers: int, environ: Mapping[str, str]) -> Plan:
@@ -76,7 +78,7 @@ def check_redis(url: str) -> None:
         raise CannotStart(f"No Redis answers at the address in {_REDIS_URL}; start it, or correct the address.")
 
 
-async def _run(plan: Plan, *, end_with_parent: bool) -> str | None:
+async def _run(plan: Plan, *, end_with_parent: bool) -> Fault | None:
     console = Console()
     launcher = Launcher(plan, console)
     console.on_gone = launcher.stop

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from outlive.deploy.local import redis_server
-from outlive.deploy.local.child import Child, Command
+from outlive.deploy.local.child import Child, Command, Hopeless
 from tests.support.ports import claim_port, release_port
 from tests.support.processes import OsProcess
 from tests.support.raw_http import Response, request
-from tests.support.stack import chat, demo
+from tests.support.stack import ModelProcess, chat, demo
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -274,15 +274,85 @@ async def test_a_child_that_always_dies_is_given_up_after_its_tries() -> None:
     """The wait between two tries doubles; the reason has its last output."""
     reading, writing = os.pipe()
     lines: list[str] = []
-    given_up: list[str] = []
+    given_up: list[Hopeless] = []
     child = Child(Command("moth", ["/bin/sh", "-c", "echo ouch; exit 7"], os.environ, tries=3), reading, lines.append)
     await child.run(given_up.append)
-    assert given_up == ["moth ended at once 3 times in a row (exit code 7); its last words: ouch"]
+    assert given_up == [("moth ended at once 3 times in a row (exit code 7); its last words: ouch", False)]
     assert lines.count("moth | ouch") == 3
     assert "moth ended (exit code 7); starting it again in 0.2 s" in lines
     assert "moth ended (exit code 7); starting it again in 0.4 s" in lines
     os.close(reading)
     os.close(writing)
+
+
+async def test_a_child_that_refuses_its_settings_is_not_started_again() -> None:
+    """Exit code 2, also after it ran before: its own sentence is the reason."""
+    reading, writing = os.pipe()
+    lines: list[str] = []
+    given_up: list[Hopeless] = []
+    child = Child(Command("clerk", ["/bin/sh", "-c", "echo No.; exit 2"], os.environ), reading, lines.append)
+    child.has_started = True
+    await child.run(given_up.append)
+    assert given_up == [("No.", True)]
+    assert lines == ["clerk | No."]
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"OUTLIVE_TOOLS": "nope"}, "outlive worker: OUTLIVE_TOOLS: nope cannot be imported: "),
+        ({"OUTLIVE_UPSTREAMS": '{"a": {"models": ["*"], "key_env": "NO_KEY"}}'}, "outlive worker: The upstream `a` "),
+        ({"OUTLIVE_AUTH": "true"}, "outlive api: OUTLIVE_AUTH is true, but OUTLIVE_SIGNING_KEYS is not set. "),
+    ],
+)
+async def test_what_a_process_refuses_ends_everything(tmp_path: Path, environ: dict[str, str], sentence: str) -> None:
+    """With its sentence as the last line, exit code 2, and no welcome."""
+    launcher = Launcher(tmp_path, environ=environ)
+    launcher.spawn()
+    try:
+        assert await launcher.wait(UP_S) == 2
+        assert launcher.output().splitlines()[-1].startswith(sentence)
+        assert "starting it again" not in launcher.output()
+        assert "Outlive is up" not in launcher.output()
+        assert "Traceback" not in launcher.output()
+    finally:
+        await launcher.stop()
+
+
+async def test_up_means_that_a_worker_was_ready(launcher: Launcher) -> None:
+    """The welcome comes after the worker's own word."""
+    output = launcher.output()
+    assert output.index("worker ready") < output.index("Outlive is up: ")
+
+
+async def test_the_welcome_names_the_provider_and_its_models(tmp_path: Path) -> None:
+    """Its address, not its key; the request to try asks for one of its models."""
+    model = ModelProcess(arguments=["--key", "sk-canary"])
+    await model.start()
+    launcher = Launcher(tmp_path, environ={"OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "sk-canary"})
+    try:
+        await launcher.start()
+        output = launcher.output()
+        assert f"  model      {model.url}/v1 (demo" in output
+        assert '"model":"demo' in output
+        assert "sk-canary" not in output
+    finally:
+        await launcher.stop()
+        await model.stop()
+
+
+async def test_a_provider_that_is_away_does_not_keep_outlive_from_starting(tmp_path: Path) -> None:
+    """The welcome says why its models are not known."""
+    launcher = Launcher(tmp_path, environ={"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    try:
+        await launcher.start()
+        refused = "lists no models: The upstream `default` refused the connection at 127.0.0.1:1."
+        assert f"http://127.0.0.1:1/v1 ({refused}" in launcher.output()
+        assert "NAME-OF-A-MODEL" in launcher.output()
+    finally:
+        await launcher.stop()
 
 
 async def test_a_child_that_ignores_the_signal_is_killed_with_all_it_started() -> None:
@@ -292,7 +362,7 @@ async def test_a_child_that_ignores_the_signal_is_killed_with_all_it_started() -
     script = "trap '' TERM; sleep 600 & echo $!; while :; do wait; done"
     child = Child(Command("mule", ["/bin/sh", "-c", script], os.environ), reading, lines.append)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(child.run(lines.append))
+        tasks.create_task(child.run(lambda why: lines.append(why.reason)))
         await until(lambda: lines, SOON_S, "the child's first line")
         await child.end(0.2)
     await check_all_gone({int(lines[0].removeprefix("mule | ")): ""})

@@ -275,4 +275,6 @@ def _proxy_of(url: httpx2.URL) -> str | None:
     if proxy_bypass(url.host):
         return None
     proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    # curl and others take a proxy without its scheme.
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
