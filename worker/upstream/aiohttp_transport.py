@@ -72,9 +72,9 @@ class Transport(httpx2.AsyncBaseTransport):
         """Raises `ConnectionFailed`."""
         data = await request.aread()
         url = request.url
-        for _ in range(_MAX_REDIRECTS):
+        for followed in range(_MAX_REDIRECTS + 1):
             response = await self._send(request, url, data)
-            if response.status not in _REPEATABLE_REDIRECTS:
+            if followed == _MAX_REDIRECTS or response.status not in _REPEATABLE_REDIRECTS:
                 break
             target = url.join(response.headers.get("location", ""))
             if not _may_follow(url, target):
