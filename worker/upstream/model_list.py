@@ -54,7 +54,9 @@ def _names(media_type: str, body: bytes) -> tuple[str, ...]:
     try:
         value: Any = json.loads(body)
     except (ValueError, RecursionError):
-        raise not_an_answer(media_type, body, _WANTED) from None
+        # Only a page has a title to repeat: a text such as "Ollama is running" explains nothing.
+        page = body if body.lstrip()[:1] == b"<" else b""
+        raise not_an_answer(media_type, page, _WANTED) from None
     if isinstance(value, dict) and (reported := error_in(value)):
         raise failure_of(reported)
     models = value.get("data") if isinstance(value, dict) else value
