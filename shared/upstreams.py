@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from outlive.shared.errors import ModelNotFound
 
+OPENAI_URL: Final = "https://api.openai.com/v1"
+"""For an upstream without an address."""
+
 NAME: Final = "upstream"
 """The member of a request, and of a stored one, that names an upstream. No provider gets it."""
 

@@ -15,11 +15,11 @@ def run(environ: Mapping[str, str]) -> None:
     """Work until SIGTERM or SIGINT. Raises `SettingsError` and `UnfitRedis`."""
     settings = load(environ)
     logs.configure("worker", settings.log_format)
-    _find_modules_here()
+    find_modules_here()
     uvloop.run(main.run(settings, environ))
 
 
-def _find_modules_here() -> None:
+def find_modules_here() -> None:
     """Let OUTLIVE_TOOLS name a module in the current folder. The folder comes last, so that nothing in
     it can take the place of a library or of a part of Outlive."""
     here = os.getcwd()

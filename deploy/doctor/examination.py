@@ -4,7 +4,12 @@ import asyncio
 from collections.abc import Mapping
 
 from outlive.deploy.doctor.findings import Finding, Grade
-from outlive.deploy.doctor.inspections import inspect_machine, inspect_planes, inspect_upstreams
+from outlive.deploy.doctor.inspections import (
+    inspect_machine,
+    inspect_planes,
+    inspect_processes,
+    inspect_upstreams,
+)
 from outlive.shared.settings import Settings, load
 
 
@@ -20,4 +25,4 @@ async def _examine(settings: Settings, environ: Mapping[str, str], *, upstream: 
     findings = await inspect_planes(settings)
     if upstream:
         findings += await inspect_upstreams(settings, environ)
-    return [*findings, inspect_machine()]
+    return [*findings, *inspect_processes(settings, worker=upstream), inspect_machine()]

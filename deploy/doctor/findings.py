@@ -1,11 +1,14 @@
 """Owns the judgement: a measured value becomes a finding, with what to do about it. Pure."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from outlive.shared.errors import UnfitRedis
+from redis.exceptions import AuthenticationError
+
+from outlive.shared.errors import OutliveError, UnfitRedis
 from outlive.shared.store.requirements import judge
 from outlive.shared.upstreams import Upstream
 from outlive.worker.upstream.model_list import ModelList
@@ -22,6 +25,10 @@ comparing `created_at` with them."""
 
 FILES_PER_PROCESS: Final = 4096
 """A viewer is one open file in the API, a generation about one in a worker."""
+
+
+_MAX_WORDS: Final = 160
+"""Redis explains protected mode in a thousand characters."""
 
 
 class Grade(StrEnum):
@@ -69,6 +76,48 @@ def of_server(info: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return findings or [Finding(Grade.FINE, "redis", f"Version {info.get('redis_version')}, append-only, noeviction.")]
+
+
+def of_redis_failure(setting: str, causes: Sequence[BaseException]) -> Finding:
+    """Judge why a server cannot be used: `causes` are the errors, each the cause of the one before."""
+    if any(isinstance(cause, AuthenticationError) for cause in causes):
+        return Finding(
+            Grade.WRONG, "redis", "It refuses the user or the password.", f"Check user and password in {setting}."
+        )
+    word = next((text for cause in reversed(causes) if (text := _own_words(cause))), "")
+    return Finding(
+        Grade.WRONG, "redis", f"It does not answer{f': {word}' if word else ''}.", f"Start it, or correct {setting}."
+    )
+
+
+def of_redis_refusal(setting: str, reply: str) -> Finding:
+    """Judge an error that the server replied."""
+    return Finding(
+        Grade.WRONG, "redis", f"It refuses a command: {_first_sentence(reply)}.", f"Check the server and {setting}."
+    )
+
+
+def of_url_option(setting: str, error: str) -> Finding:
+    """Judge an option behind the URL that redis-py does not take."""
+    option = error.rpartition("argument ")[2].strip("'\"") if "argument" in error else ""
+    name = f" `{option}`" if option.isidentifier() else ""
+    return Finding(
+        Grade.WRONG, "redis", f"The URL has an option{name} that is not known or has no valid value.",
+        f"Correct what stands behind the ? in {setting}.",
+    )  # fmt: skip
+
+
+def _own_words(cause: BaseException) -> str:
+    """The server's or the system's, not ours and not a time limit's."""
+    if isinstance(cause, OutliveError):
+        return ""
+    if isinstance(cause, ConnectionError | FileNotFoundError | PermissionError) and cause.errno:
+        return os.strerror(cause.errno)
+    return _first_sentence(str(cause))
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". See")[0].partition("\n")[0][:_MAX_WORDS].rstrip(". ")
 
 
 def of_latency(seconds: float) -> Finding:

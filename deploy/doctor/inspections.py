@@ -4,13 +4,13 @@ import asyncio
 import resource
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from outlive.deploy.doctor.findings import (
     Finding,
@@ -19,15 +19,20 @@ from outlive.deploy.doctor.findings import (
     of_clock,
     of_files,
     of_latency,
+    of_redis_failure,
+    of_redis_refusal,
     of_server,
     of_upstream,
+    of_url_option,
 )
 from outlive.shared.errors import LogUnavailable, SettingsError
 from outlive.shared.settings import Settings
 from outlive.shared.store.connect import translated
 from outlive.shared.store.plane import open_log_plane
+from outlive.worker.tools.tool_modules import load_tools
 from outlive.worker.upstream.model_list import list_models
 from outlive.worker.upstream.upstream_clients import connect_one
+from outlive.worker.worker_process import find_modules_here
 
 _PINGS: Final = 20
 _REDIS_S: Final = 10.0
@@ -45,31 +50,35 @@ async def inspect_planes(settings: Settings) -> list[Finding]:
 
 
 async def _inspect_plane(setting: str, url: str) -> list[Finding]:
-    """Each server of one plane. Never repeats the URL: it may hold a password."""
+    """Each server of one plane. What was seen before a failure is kept. Never repeats the URL: it may hold a
+    password."""
+    findings: list[Finding] = []
     async with aclosing(open_log_plane(url)) as plane:
         try:
             async with asyncio.timeout(_REDIS_S):
                 servers = await plane.servers()
-                findings = [await _inspect_server(server) for server in servers]
+                for server in servers:
+                    # With several servers a finding must name its own.
+                    name = f" {_name(server)}" if len(servers) > 1 else ""
+                    async for finding in _inspect_server(server):
+                        findings.append(replace(finding, about=finding.about + name))
         except (LogUnavailable, TimeoutError) as error:
-            refused = any(isinstance(cause, AuthenticationError) for cause in _causes(error))
-            state = "It refuses the user or the password." if refused else "It does not answer."
-            remedy = f"Check user and password in {setting}." if refused else f"Start it, or correct {setting}."
-            return [Finding(Grade.WRONG, "redis", state, remedy)]
-    if len(servers) == 1:
-        return findings[0]
-    # With several servers a finding must name its own.
-    return [
-        replace(finding, about=f"{finding.about} {_name(server)}")
-        for server, theirs in zip(servers, findings, strict=True)
-        for finding in theirs
-    ]
+            findings.append(of_redis_failure(setting, list(_causes(error))))
+        except ResponseError as error:
+            findings.append(of_redis_refusal(setting, str(error)))
+        except (TypeError, ValueError) as error:
+            # redis-py hands what stands in the URL's query to its connections.
+            findings.append(of_url_option(setting, str(error)))
+    return findings
 
 
-async def _inspect_server(redis: Redis) -> list[Finding]:
+async def _inspect_server(redis: Redis) -> AsyncIterator[Finding]:
     """Version, persistence, eviction, latency and clock."""
     with translated():
-        return [*await _server(redis), await _latency(redis), await _clock(redis)]
+        for finding in await _server(redis):
+            yield finding
+        yield await _latency(redis)
+        yield await _clock(redis)
 
 
 def _name(redis: Redis) -> str:
@@ -104,6 +113,27 @@ async def _inspect_upstream(name: str, settings: Settings, environ: Mapping[str,
     return of_upstream(listed, key_source(upstream))
 
 
+def inspect_processes(settings: Settings, *, worker: bool) -> list[Finding]:
+    """What API and workers refuse when they start, beyond what every command refuses."""
+    findings = []
+    if settings.auth and settings.signing_keys is None:
+        findings.append(
+            Finding(
+                Grade.WARNING,
+                "authentication",
+                "OUTLIVE_AUTH is true, but OUTLIVE_SIGNING_KEYS is not set, so no API starts here.",
+                "Set it where an API runs; `outlive keys signing-key` prints a key.",
+            )
+        )
+    if worker:
+        try:
+            find_modules_here()
+            load_tools(settings.tools)
+        except SettingsError as error:
+            findings.append(Finding(Grade.WRONG, "tools", error.message, "Workers do not start before that."))
+    return findings
+
+
 def inspect_machine() -> Finding:
     """The limits of this process, which the processes it starts inherit."""
     return of_files(*resource.getrlimit(resource.RLIMIT_NOFILE))
@@ -112,7 +142,10 @@ def inspect_machine() -> Finding:
 async def _server(redis: Redis) -> list[Finding]:
     try:
         return of_server(await redis.info())
-    except NoPermissionError:
+    except ResponseError as error:
+        # A command that was renamed away is not known; without its right it is not permitted.
+        if not isinstance(error, NoPermissionError) and "unknown command" not in str(error).lower():
+            raise
         return [
             Finding(
                 Grade.WARNING,

@@ -64,11 +64,11 @@ class Child:
         self.has_started = False
         """Once set, it is restarted for ever: what ran once will run again. Only a command that refuses its settings is
         not."""
-        self._has_printed_ready = False
+        self._has_announced = False
 
     async def is_ready(self) -> bool:
         """Whether it has printed the `ready_words` of its command."""
-        return self._has_printed_ready
+        return self._has_announced
 
     async def run(self, give_up: Callable[[Hopeless], None]) -> None:
         """Keep it running until `end`, or call `give_up` with the reason why that is hopeless."""
@@ -164,7 +164,7 @@ class Child:
         text = line.decode(errors="replace").rstrip()
         self._last_line = text or self._last_line
         if self._command.ready_words is not None and self._command.ready_words in text:
-            self._has_printed_ready = True
+            self._has_announced = True
         self._print_line(f"{self.name} | {text}")
 
     def _hopeless(self, times: int, cause: str) -> str:

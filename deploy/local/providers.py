@@ -12,8 +12,8 @@ from typing import Final
 
 from outlive.shared.errors import SettingsError
 from outlive.shared.settings import load
+from outlive.shared.upstreams import OPENAI_URL
 
-OPENAI: Final = "https://api.openai.com/v1"
 _CLIENT: Final = "outlive.worker.upstream.upstream_clients"
 _SHOWN: Final = 3
 _PATTERN: Final = frozenset("*?[")
@@ -43,7 +43,7 @@ class Provider:
 def named(environ: Mapping[str, str]) -> list[Provider]:
     """Those of the settings, not asked yet: only the models that the settings name whole are known."""
     return [
-        Provider(name, each.base_url or OPENAI, tuple(model for model in each.models if not _PATTERN & set(model)))
+        Provider(name, each.base_url or OPENAI_URL, tuple(model for model in each.models if not _PATTERN & set(model)))
         for name, each in load(environ).providers.items()
     ]
 

@@ -99,6 +99,44 @@ async def test_a_wrong_password_is_told_from_a_redis_that_is_away(redis_server: 
     assert "refuses the user or the password" in printed
 
 
+async def test_a_redis_that_is_wrong_says_why(redis_server: RedisServer) -> None:
+    """In the server's or the system's words, without a traceback; what was seen before is kept."""
+    cases = {
+        "redis://127.0.0.1:1/0": "It does not answer: Connection refused.",
+        "redis://no-such-host.invalid/0": "not known",
+        "unix:///no/such/socket": "It does not answer: No such file or directory.",
+        f"{redis_server.url}?db=99": "DB index is out of range",
+        f"{redis_server.url}?nonsense=1": "an option `nonsense` that is not known",
+    }
+    for url, words in cases.items():
+        code, printed = await examine({"OUTLIVE_REDIS_URL": url}, "--no-upstream")
+        assert (code, "Traceback" in printed) == (1, False), printed
+        assert words in printed
+        assert " open files: " in printed
+
+
+async def test_a_redis_whose_info_was_renamed_is_examined_without_it() -> None:
+    """As hosted servers do."""
+    redis = RedisServer(options=["--rename-command", "INFO", "NOT-INFO"])
+    await redis.start()
+    try:
+        code, printed = await examine({"OUTLIVE_REDIS_URL": redis.url}, "--no-upstream")
+    finally:
+        await redis.stop()
+    assert code == 0, printed
+    assert "forbids INFO" in printed
+    assert " latency: " in printed
+
+
+async def test_what_api_and_worker_refuse_at_start_is_said(redis_server: RedisServer) -> None:
+    """A module of tools that is not there, and authentication without keys."""
+    environ = {"OUTLIVE_REDIS_URL": redis_server.url, "OUTLIVE_TOOLS": "nope", "OUTLIVE_AUTH": "true"}
+    code, printed = await examine(environ | {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert code == 1
+    assert "wrong    tools: OUTLIVE_TOOLS: nope cannot be imported" in printed
+    assert "warning  authentication: OUTLIVE_AUTH is true, but OUTLIVE_SIGNING_KEYS is not set" in printed
+
+
 async def test_a_setting_that_is_wrong_ends_it_with_2() -> None:
     """With the same exit code as API and worker."""
     code, printed = await examine({"OUTLIVE_LEASES_S": "1"})

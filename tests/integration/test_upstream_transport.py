@@ -281,6 +281,14 @@ async def test_an_account_that_the_operator_names_is_sent() -> None:
     assert request.headers["authorization"] == "Basic dTpw"
 
 
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:1/v1"])
+async def test_an_upstream_without_an_address_is_openai(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says: the SDK reads it by itself, and takes an empty variable for an address."""
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    async with aclosing(client({"models": ["*"]})) as upstream:
+        assert str(upstream._client.base_url) == "https://api.openai.com/v1/"
+
+
 # -- Keys -------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from openai import APIStatusError, AsyncOpenAI, AsyncStream
 
 from outlive.shared.errors import SettingsError, UpstreamRefused
 from outlive.shared.model.codec import encode_json
+from outlive.shared.upstreams import OPENAI_URL
 from outlive.worker.upstream.aiohttp_transport import Transport, body_of
 from outlive.worker.upstream.chunks import chunks_of
 from outlive.worker.upstream.provider_errors import translated_failures
@@ -175,7 +176,8 @@ def _connect(address: Address) -> AsyncOpenAI:
             del request.headers["authorization"]
 
     return AsyncOpenAI(
-        base_url=address.base_url,
+        # Without one the SDK would read the environment, which may name another server, or nothing.
+        base_url=address.base_url or OPENAI_URL,
         api_key="none",
         max_retries=0,
         timeout=_TIMEOUT,
