@@ -261,6 +261,8 @@ async def test_a_request_says_who_asks_and_nothing_else(monkeypatch: pytest.Monk
     """No telemetry of the SDK, no account of another provider, no key where there is none."""
     monkeypatch.setenv("OPENAI_ORG_ID", "org-canary")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-canary")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin-canary")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Canary: 1\nAuthorization: Bearer canary")
     async with ScriptedServer(always(response())) as server:
         await ask({"base_url": at(server)})
         (request,) = server.requests

@@ -25,6 +25,7 @@ from outlive.worker.upstream.version import USER_AGENT
 
 # Nothing else has a limit here: silence is measured in `model_turn.py`, by its own clocks.
 _TIMEOUT: Final = httpx2.Timeout(None)
+_HEADERS: Final = {"User-Agent": USER_AGENT, "Accept": "text/event-stream, application/json"}
 _UNSAID: Final = ("x-stainless-", "openai-organization", "openai-project")
 """Headers of the SDK that go nowhere: relays block its telemetry, and an account is named to its own provider only."""
 
@@ -175,17 +176,20 @@ def _connect(address: Address) -> AsyncOpenAI:
         if request.headers.get("authorization") == _NO_KEY:
             del request.headers["authorization"]
 
-    return AsyncOpenAI(
+    client = AsyncOpenAI(
         # Without one the SDK would read the environment, which may name another server, or nothing.
         base_url=address.base_url or OPENAI_URL,
         api_key="none",
         max_retries=0,
         timeout=_TIMEOUT,
-        default_headers={"User-Agent": USER_AGENT, "Accept": "text/event-stream, application/json"},
+        default_headers=_HEADERS,
         http_client=httpx2.AsyncClient(
             transport=transport, headers=PLAIN, event_hooks={"request": [as_ours], "response": [bound]}
         ),
     )
+    # The SDK would add those of OPENAI_CUSTOM_HEADERS, a key among them, for every provider.
+    client._custom_headers = _HEADERS
+    return client
 
 
 _NO_KEY: Final = "Bearer none"
