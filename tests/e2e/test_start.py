@@ -44,7 +44,7 @@ async def test_whoever_starts_before_redis_waits_for_it() -> None:
         for process in (*stack.apis, *stack.workers):
             process.spawn()
         worker = stack.workers[0]
-        await until(lambda: worker.has_printed("does not answer yet"), 20.0, "a worker that waits")
+        await until(lambda: worker.has_printed("does not reply yet"), 20.0, "a worker that waits")
         await stack.redis.start()
         for process in (*stack.apis, *stack.workers):
             await process.ready()
@@ -60,7 +60,7 @@ async def test_a_redis_that_forbids_info_is_warned_of(redis_server: RedisServer)
     url = redis_server.url.replace("unix://", "unix://shy:secret@")
     try:
         async with Stack(redis=redis_server, environ={"OUTLIVE_REDIS_URL": url}) as stack:
-            assert "not known" in stack.workers[0].output()
+            assert "unchecked" in stack.workers[0].output()
             assert (await stack.closed(await stack.create(demo(pace_s=0, tokens=3))))["status"] == "completed"
     finally:
         async with Redis.from_url(redis_server.url) as redis:
