@@ -19,7 +19,7 @@ from outlive.shared.errors import LogUnavailable, SettingsError
 from outlive.shared.settings import Settings, load
 from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import Planes
-from outlive.shared.store.requirements import require_fit
+from outlive.shared.store.requirements import require_channels, require_fit
 from outlive.shared.telemetry import logs
 from outlive.shared.telemetry.traces import traces_of
 
@@ -66,8 +66,10 @@ def _check_audience(host: str, settings: Settings) -> None:
 async def _check_redis(settings: Settings) -> None:
     planes = Planes(settings)
     try:
-        Credentials.of(settings, planes.queue, Keys(settings.key_prefix))
+        keys = Keys(settings.key_prefix)
+        Credentials.of(settings, planes.queue, keys)
         await require_fit(await planes.servers())
+        await require_channels(await planes.log.servers(), keys.probe("start"), subscribe=True)
     except LogUnavailable:
         # The API serves all the same, and says so at /readyz. No worker begins before its own check.
         logging.getLogger(__name__).warning("redis does not answer yet")

@@ -22,7 +22,7 @@ from outlive.shared.store.connect import connect_blocking, pool
 from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import Planes
 from outlive.shared.store.replicas import Replicas
-from outlive.shared.store.requirements import require_fit
+from outlive.shared.store.requirements import require_channels, require_fit
 from outlive.shared.telemetry.traces import traces_of
 from outlive.worker.arqworker import ArqWorker
 from outlive.worker.attempt.model import Model
@@ -89,7 +89,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
 
     try:
         async with serving(settings.worker_port, is_ready, metrics.exposition):
-            if await _until_fit(planes, stop):
+            if await _until_fit(planes, keys.probe("start"), stop):
                 publisher.begin_grace()
             async with asyncio.TaskGroup() as tasks:
                 services = [
@@ -116,12 +116,13 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
         traces.close()
 
 
-async def _until_fit(planes: Planes, stop: asyncio.Event) -> bool:
-    """Wait until Redis replies, or `stop`; whether there was anything to wait for."""
+async def _until_fit(planes: Planes, channel: str, stop: asyncio.Event) -> bool:
+    """Wait until Redis replies, or `stop`; `channel` is a log.s. Returns whether it waited."""
     waited = False
     while not stop.is_set():
         try:
             await require_fit(await planes.servers())
+            await require_channels(await planes.log.servers(), channel, subscribe=False)
             break
         except LogUnavailable:
             waited = True

@@ -7,7 +7,7 @@ from typing import Final
 
 from outlive.api.fanout.encoded_window import EncodedWindow
 from outlive.api.fanout.feed import Feed
-from outlive.api.fanout.feeds import OpenFeed
+from outlive.api.fanout.open_feed import OpenFeed
 from outlive.api.formats.format import Format, Head
 from outlive.shared.errors import GenerationGone
 from outlive.shared.log.reader import LogReader

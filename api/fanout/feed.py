@@ -6,12 +6,14 @@ logs into feeds, and who watches a feed: `feeds.py`.
 """
 
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from outlive.api.fanout.encoded_window import EncodedWindow
 from outlive.api.fanout.ending import Ending
 from outlive.api.formats import native_sse
 from outlive.api.formats.format import Format, ResumePoint
+from outlive.shared.log.messages import Message
 from outlive.shared.log.reader import PAGE, Logged
 from outlive.shared.model.cursor import START, Cursor
 
@@ -27,6 +29,17 @@ class Chunk(NamedTuple):
     data: bytes
     end: int
     last: ResumePoint
+
+
+class Taken(Enum):
+    """What became of a message."""
+
+    NEW = auto()
+    """It continued what the feed holds, which is now as new as the log was when the message was sent."""
+    OLD = auto()
+    """The feed has all of it."""
+    HOLE = auto()
+    """It does not continue what the feed holds: the log must be read. Nothing was taken."""
 
 
 class Feed:
@@ -58,30 +71,55 @@ class Feed:
         """Events of the same attempt that the log has and this feed has not read yet."""
         return max(0, newest.seq - self.last.seq) if newest.epoch == self.last.epoch else 0
 
+    def take(self, message: Message) -> Taken:
+        """Take what is new in a message, if it continues what is held."""
+        last = self.last
+        if self.ending is not None or message.last <= last:
+            return Taken.OLD
+        events = message.events
+        if not events:
+            return Taken.HOLE
+        if message.before != last:
+            # Sent before the feed was read, and longer than what was read: the rest of it continues. Events of a
+            # higher epoch do not: whether the log still has what is held must be looked up there.
+            if events[0].cursor > last or message.last.epoch != last.epoch:
+                return Taken.HOLE
+            events = events[last.seq + 1 - events[0].cursor.seq :]
+        return Taken.NEW if self.extend(events) else Taken.HOLE
+
     def extend(self, events: Sequence[Logged]) -> bool:
-        """Take newer events. False if they show that the log lost events that viewers were shown: a terminal whose
-        `cut` is not our last event. That terminal is not taken, and the log must be read again."""
+        """Take newer events. False, and no further event is taken, at one that does not continue what is held: it is
+        not the next of its attempt, not the first of a later one, or a terminal whose `cut` is not our last event.
+        Then the log lost events that viewers were shown, or these are not the log's next ones."""
         end, last = self.end, self.last
         for event in events:
-            if event.cursor <= last:
-                continue
+            cursor = event.cursor
+            if not (
+                cursor.seq == last.seq + 1
+                if cursor.epoch == last.epoch
+                else cursor.seq == 0 < cursor.epoch - last.epoch
+            ):
+                return self._extended(end, continues=False)
             if native_sse.is_terminal(event):
                 cut = native_sse.cut_of(event)
                 if cut is not None and cut != str(last):
-                    return False
+                    return self._extended(end, continues=False)
                 self.ending = Ending.TERMINAL
-            last = event.cursor
+            last = cursor
             self._events.append(event)
             self.end += 1
             self._bytes += len(event.data)
             for window in self.windows.values():
                 self._bytes += window.add(event)
+        return self._extended(end, continues=True)
+
+    def _extended(self, former_end: int, *, continues: bool) -> bool:
         # A chunk that ended at the former end may be longer now.
         if self._chunks:
-            self._chunks = {key: chunk for key, chunk in self._chunks.items() if chunk.end != end}
+            self._chunks = {key: chunk for key, chunk in self._chunks.items() if chunk.end != former_end}
         if self._bytes > self._limit_bytes:
             self._trim()
-        return True
+        return continues
 
     def close(self, ending: Ending) -> None:
         """No more events will come. The first reason given stays."""

@@ -1,78 +1,56 @@
 """Owns the feeds of this process: which are open, who watches each, and how logs get into them.
 
-There are two ways into a feed. `deliver` takes the new events of logs as they arrive. A reading takes the log as it
-stands, when a feed is opened or `reread`; afterwards the source delivers what follows. Knows no formats and no HTTP.
-Viewers are handed in by `hub.py`; whether a log is still the one that viewers were shown: `feed_checks.py`.
+There are two ways into a feed. `deliver` takes the messages that logs push. A reading (`catch_up.py`) takes what the
+log holds beyond the feed: when the feed is opened, when its channel begins to speak, and when a message does not
+continue it. Knows no formats and no HTTP. Viewers are handed in by `hub.py`; what is lost silently: `feed_checks.py`.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
+from outlive.api.fanout.catch_up import CatchUp
 from outlive.api.fanout.ending import Ending
-from outlive.api.fanout.feed import Feed
+from outlive.api.fanout.feed import Feed, Taken
+from outlive.api.fanout.loop_clock import Clock
+from outlive.api.fanout.open_feed import OpenFeed, Watcher
 from outlive.api.fanout.write_queue import Writable, WriteQueue
-from outlive.shared.errors import GenerationGone
-from outlive.shared.log.reader import Logged, LogReader
-from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.errors import GenerationGone, LogUnavailable, OutliveError
+from outlive.shared.log.messages import UNREADABLE, parse
+from outlive.shared.log.reader import LogReader
 
 log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """Where new events come from: calls `Feeds.deliver` with those of the log keys it watches."""
+    """Where messages come from: calls `Feeds.deliver` with those of the log keys it watches, `Feeds.subscribed` when a
+    key's channel begins to speak, and `Feeds.unsubscribed` when it does no longer."""
 
-    def watch(self, key: str, after: Cursor) -> None:
-        """From now on, deliver this log's events after the cursor."""
+    def watch(self, key: str) -> bool:
+        """Deliver this log's messages. False if that will not begin soon."""
 
     def forget(self, key: str) -> None:
         """Deliver no more of them."""
 
 
-class Watcher(Writable, Protocol):
-    """Watches a feed and counts as a viewer: a `Viewer`, or an `EndWaiter`."""
-
-    @property
-    def outcome(self) -> Ending:
-        """Why it ended; `LEFT` until another reason is known."""
-
-    def leave(self) -> None: ...
-    def tick(self) -> None: ...
-    def has_stalled(self, now: float, stall_s: float) -> bool: ...
-    def cut(self, reason: Ending | None = None) -> None: ...
-    def detach(self, *, has_stalled: bool = False) -> None: ...
-
-
-class OpenFeed:
-    """A feed, and what this process keeps about it. Written by `Feeds` alone."""
-
-    def __init__(self, feed: Feed, key: str) -> None:
-        self.feed = feed
-        self.key = key
-        """Of its log in Redis."""
-        self.watchers: set[Watcher] = set()
-        self.idle_since: float | None = None
-        """When the last watcher left; None before that and while there is one."""
-        self.reading: asyncio.Task[None] | None = None
-        """The reading under way."""
-        self.encoding = asyncio.Lock()
-        """Held while the log is read to encode it in one more format, so that it is read once (`encode.py`)."""
-
-
 class Feeds:
     """Iterates over the open feeds."""
 
-    def __init__(self, reader: LogReader, source: Source, queue: WriteQueue, *, limit_bytes: int) -> None:
-        """Watchers of a feed that changed are put in the queue. A feed holds up to `limit_bytes`."""
+    def __init__(
+        self, reader: LogReader, source: Source, queue: WriteQueue, *, limit_bytes: int, heal_s: float, clock: Clock
+    ) -> None:
+        """Watchers of a feed that changed are put in the queue. A feed holds up to `limit_bytes`. A log that lacks
+        events is waited for `heal_s`: its worker may be about to write them again."""
         self._reader = reader
         self._source = source
         self._queue = queue
         self._limit_bytes = limit_bytes
+        self._clock = clock
+        self._catch_up = CatchUp(reader, self, heal_s=heal_s, clock=clock)
         self._by_generation: dict[str, OpenFeed] = {}
-        self._receivers: dict[str, Callable[[Sequence[Logged]], int]] = {}
-        """By log key: takes new events, returns how many viewers they are for."""
+        self._by_key: dict[str, OpenFeed] = {}
+        self._listeners: dict[str, Writable] = {}
         self._watchers: dict[Watcher, OpenFeed] = {}
         """All there are, also those of feeds that have ended and are no longer open."""
 
@@ -98,28 +76,38 @@ class Feeds:
         if opened is None:
             key = self._reader.log_key(generation_id)
             opened = OpenFeed(Feed(generation_id, self._limit_bytes), key)
-            self._by_generation[generation_id] = opened
-            self._receivers[key] = partial(self._extend, opened)
-            self._begin_reading(opened)
+            self._by_generation[generation_id] = self._by_key[key] = opened
+            # First the channel, then the log: what is written between the two is not missed.
+            if not self._source.watch(key):
+                self._catch_up.request(opened)
         return opened
 
-    def end(self, opened: OpenFeed, ending: Ending) -> None:
-        """Its watchers' responses end, and the next viewer opens it anew."""
+    async def wait_until_read(self, opened: OpenFeed) -> None:
+        """Until all of the log is in the feed. Raises `GenerationGone` and `LogUnavailable` if it cannot be read."""
+        await opened.read.wait()
+        if opened.failure is not None:
+            raise opened.failure
+
+    def end(self, opened: OpenFeed, ending: Ending, failure: OutliveError | None = None) -> None:
+        """Its watchers' responses end, and the next viewer opens it anew. Viewers that still wait for it to be read
+        get the failure."""
+        if not opened.read.is_set():
+            opened.failure = failure or (GenerationGone() if ending is Ending.GONE else LogUnavailable())
+            opened.read.set()
         opened.feed.close(ending)
         self._queue.add(opened.watchers)
         self.drop(opened)
 
     def drop(self, opened: OpenFeed) -> None:
         """It is no longer open here; the next viewer opens it anew."""
-        if self._by_generation.get(opened.feed.generation_id) is opened:
-            del self._by_generation[opened.feed.generation_id]
-            self.forget(opened.key)
+        if opened.is_open:
+            opened.is_open = False
+            del self._by_generation[opened.feed.generation_id], self._by_key[opened.key]
+            self._source.forget(opened.key)
 
     def close(self) -> None:
         """Cancel all readings, because the hub stops."""
-        for opened in self._by_generation.values():
-            if opened.reading is not None:
-                opened.reading.cancel()
+        self._catch_up.close()
 
     # Watchers come and go.
 
@@ -138,78 +126,90 @@ class Feeds:
             opened.idle_since = now
         return True
 
-    # Events arrive.
+    # Messages arrive.
 
-    def deliver(self, batches: Mapping[str, Sequence[Logged]]) -> int:
-        """Take new events by log key. Returns how many viewers they are for."""
-        count = 0
-        for key, events in batches.items():
-            receive = self._receivers.get(key)
-            if receive is not None:
-                count += receive(events)
-        return count
+    def deliver(self, messages: Sequence[tuple[str, bytes]]) -> int:
+        """Take messages, each with its log key. Returns how many viewers they are for."""
+        grown: dict[OpenFeed, None] = {}
+        for key, payload in messages:
+            opened = self._by_key.get(key)
+            if opened is not None:
+                if self._take(opened, payload):
+                    grown[opened] = None
+            elif (listener := self._listeners.get(key)) is not None:
+                # Later, because viewers of logs delivered with this one may still join the queue.
+                asyncio.get_running_loop().call_soon(self._queue.add, (listener,))
+        # After all messages: several of one log cost each of its viewers one write.
+        for opened in grown:
+            self.grew(opened)
+        return sum(len(opened.watchers) for opened in grown)
 
-    def listen(self, key: str, after: Cursor, listener: Writable) -> None:
-        """Watch one more key, which is not a generation's. When it has events, the listener joins the queue behind
-        all viewers that are behind by then."""
-        self._receivers[key] = partial(self._call, listener)
-        self._source.watch(key, after)
+    def subscribed(self, key: str) -> None:
+        """From now on this key's channel speaks: read what was written before."""
+        opened = self._by_key.get(key)
+        if opened is not None:
+            opened.is_subscribed = True
+            self._catch_up.request(opened)
+
+    def unsubscribed(self, key: str) -> None:
+        """This key's channel does not speak for now."""
+        opened = self._by_key.get(key)
+        if opened is not None:
+            opened.is_subscribed = False
+            if opened.unread_since is None:
+                opened.unread_since = self._clock.time()
+
+    def listen(self, key: str, listener: Writable) -> None:
+        """Watch one more key, which is not a generation's. At its messages the listener joins the queue behind all
+        viewers that are behind by then."""
+        self._listeners[key] = listener
+        self._source.watch(key)
 
     def forget(self, key: str) -> None:
-        """Take no more events of this key."""
-        self._receivers.pop(key, None)
+        """Take no more messages of a key that is listened to."""
+        self._listeners.pop(key, None)
         self._source.forget(key)
 
-    def _extend(self, opened: OpenFeed, events: Sequence[Logged]) -> int:
-        feed = opened.feed
-        if feed.ending is not None:
-            return 0
-        if not feed.extend(events):
-            self.reread(opened)
-            return 0
-        self._queue.add(opened.watchers)
-        if feed.ending is not None:
-            self._source.forget(opened.key)
-        return len(opened.watchers)
-
-    def _call(self, listener: Writable, _events: Sequence[Logged]) -> int:
-        # Later, because viewers of logs delivered with this one may still join the queue.
-        asyncio.get_running_loop().call_soon(self._queue.add, (listener,))
-        return 0
+    def _take(self, opened: OpenFeed, payload: bytes) -> bool:
+        message = parse(payload)
+        taken = opened.feed.take(message)
+        if taken is Taken.NEW:
+            opened.caught_up()
+        elif taken is Taken.HOLE:
+            if message is not UNREADABLE:
+                opened.newest = max(opened.newest, message.last)
+            self._catch_up.request(opened)
+        return taken is Taken.NEW
 
     # Logs are read.
 
-    async def wait_until_read(self, opened: OpenFeed) -> None:
-        """Until no reading is under way. Raises what the reading raised: `GenerationGone`, `LogUnavailable`."""
-        if opened.reading is not None:
-            await asyncio.shield(opened.reading)
+    def request(self, opened: OpenFeed) -> None:
+        """Read what the log has beyond the feed."""
+        self._catch_up.request(opened)
+
+    def doubt(self, opened: OpenFeed) -> None:
+        """A viewer came that has seen more than the feed holds. Perhaps the last message was lost, which nothing else
+        shows before the next comparison; or a failover lost the feed's terminal, and the log went on: then the next
+        viewer opens it anew."""
+        if opened.feed.ending is None:
+            self._catch_up.request(opened)
+        else:
+            self.drop(opened)
+
+    def grew(self, opened: OpenFeed) -> None:
+        """It has more events, or its end."""
+        self._queue.add(opened.watchers)
+        if opened.feed.ending is not None:
+            self._source.forget(opened.key)
 
     def reread(self, opened: OpenFeed) -> None:
         """The log is not the one that viewers were shown: read it again from its start, and reset them."""
+        if not opened.takes_events:
+            return
         log.warning(
             "the log lost events that were shown; viewers are reset", extra={"generation": opened.feed.generation_id}
         )
-        self._source.forget(opened.key)
+        opened.read.clear()
+        opened.missing_since = None
         opened.feed.restart()
-        self._begin_reading(opened)
-
-    def _begin_reading(self, opened: OpenFeed) -> None:
-        # One reading for all viewers that come meanwhile: a reconnect storm costs Redis one read.
-        opened.reading = asyncio.create_task(self._read(opened), name=f"read {opened.feed.generation_id}")
-        opened.reading.add_done_callback(partial(self._after_reading, opened))
-
-    async def _read(self, opened: OpenFeed) -> None:
-        feed = opened.feed
-        async for events in self._reader.pages(feed.generation_id):
-            feed.extend(events)
-        if feed.last == START:
-            raise GenerationGone
-        if feed.ending is None:
-            self._source.watch(opened.key, feed.last)
-        self._queue.add(opened.watchers)
-
-    def _after_reading(self, opened: OpenFeed, reading: asyncio.Task[None]) -> None:
-        if opened.reading is reading:
-            opened.reading = None
-        if reading.cancelled() or reading.exception() is not None:
-            self.end(opened, Ending.AWAY)
+        self._catch_up.request(opened)

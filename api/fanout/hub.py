@@ -7,7 +7,6 @@ writes to one viewer, `feed_checks.py` compares feeds with their logs.
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -15,21 +14,21 @@ from outlive.api.fanout.encode import encode
 from outlive.api.fanout.end_waiter import EndWaiter
 from outlive.api.fanout.ending import Ending
 from outlive.api.fanout.feed_checks import FeedChecks
-from outlive.api.fanout.feeds import Feeds, OpenFeed, Watcher
+from outlive.api.fanout.feeds import Feeds
 from outlive.api.fanout.heartbeats import beat_until_cancelled
 from outlive.api.fanout.idle_feeds import close_idle_until_cancelled
+from outlive.api.fanout.log_subscribers import LogSubscribers
 from outlive.api.fanout.loop_clock import LoopClock
+from outlive.api.fanout.open_feed import OpenFeed, Watcher
 from outlive.api.fanout.pages import Pages
 from outlive.api.fanout.resume import resume
 from outlive.api.fanout.sink import Sink
 from outlive.api.fanout.slow_viewers import cut_stalled_until_cancelled
-from outlive.api.fanout.tail_readers import TailReaders
 from outlive.api.fanout.viewer import Viewer
 from outlive.api.fanout.write_queue import Writable, WriteQueue
 from outlive.api.formats.format import Format, ResumePoint
 from outlive.api.metrics import ApiMetrics, Watched
-from outlive.shared.log.reader import Logged, LogReader
-from outlive.shared.model.cursor import Cursor
+from outlive.shared.log.reader import LogReader
 from outlive.shared.settings import Settings
 from outlive.shared.store.plane import LogPlane
 
@@ -50,11 +49,16 @@ class Hub:
         """How long a log that lacks events is waited for: its worker may be about to write them again."""
         self._queue = WriteQueue()
         self._pages = Pages(reader)
-        self._tail_readers = TailReaders(plane, self._deliver, self._reconnected)
-        self.feeds = Feeds(reader, self._tail_readers, self._queue, limit_bytes=settings.feed_bytes)
-        self._checks = FeedChecks(
-            reader, self._tail_readers.away_since, metrics, self.feeds, heal_s=self._heal_s, clock=self._clock
+        self._subscribers = LogSubscribers(plane, lease_s=settings.lease_s)
+        self.feeds = Feeds(
+            reader,
+            self._subscribers,
+            self._queue,
+            limit_bytes=settings.feed_bytes,
+            heal_s=self._heal_s,
+            clock=self._clock,
         )
+        self._checks = FeedChecks(reader, metrics, self.feeds, heal_s=self._heal_s, clock=self._clock)
         self._nobody_watches = asyncio.Event()
         self._nobody_watches.set()
 
@@ -63,7 +67,7 @@ class Hub:
         settings, clock = self._settings, self._clock
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._tail_readers.run(), name="tail readers")
+                tasks.create_task(self._subscribers.run(self.feeds), name="log subscribers")
                 tasks.create_task(self._queue.run(), name="write to viewers")
                 tasks.create_task(self._checks.run(), name="check feeds")
                 tasks.create_task(beat_until_cancelled(self.feeds, settings.heartbeat_s, clock), name="heartbeats")
@@ -89,12 +93,12 @@ class Hub:
         """What this process has open now."""
         return Watched(len(self.feeds.watchers), len(self.feeds))
 
-    def listen(self, key: str, after: Cursor, listener: Writable) -> None:
-        """Read one more key. When it has events, the listener joins the queue behind the viewers."""
-        self.feeds.listen(key, after, listener)
+    def listen(self, key: str, listener: Writable) -> None:
+        """Listen to one more channel. At its messages the listener joins the queue behind the viewers."""
+        self.feeds.listen(key, listener)
 
     def forget(self, key: str) -> None:
-        """Read this key no more."""
+        """Listen to it no more."""
         self.feeds.forget(key)
 
     def retry_s(self) -> float:
@@ -110,6 +114,8 @@ class Hub:
         try:
             await self.feeds.wait_until_read(opened)
             await encode(opened, format_, self._reader)
+            if opened.feed.windows[format_].is_ahead(after):
+                self.feeds.doubt(opened)
             await resume(viewer, after, self._reader, heal_s=self._heal_s, clock=self._clock)
         except BaseException:
             self.detach(viewer)
@@ -164,9 +170,3 @@ class Hub:
     def _admit(self, opened: OpenFeed, watcher: Watcher) -> None:
         self.feeds.add_watcher(opened, watcher)
         self._nobody_watches.clear()
-
-    def _deliver(self, batches: Mapping[str, Sequence[Logged]]) -> int:
-        return self.feeds.deliver(batches)
-
-    def _reconnected(self) -> None:
-        self._checks.check_soon()

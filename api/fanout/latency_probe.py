@@ -1,9 +1,9 @@
 """Owns the measurement of how late events reach viewers of this process, about once a second.
 
-An event of a log that belongs to no generation is appended, comes back through the same reading as all others, and
+An event of a log that belongs to no generation is appended, comes back on that log's channel as all others do, and
 goes through the queue of viewers to be written to. The time between is what every viewer here waits: for an append,
-Redis, the pace of reading, and this process's other work. It costs the same with one viewer as with a thousand. Without
-viewers nothing is measured.
+Redis, the pace of listening, and this process's other work. It costs the same with one viewer as with a thousand.
+Without viewers nothing is measured.
 """
 
 import random
@@ -15,7 +15,6 @@ from outlive.api.fanout.hub import Hub
 from outlive.api.fanout.loop_clock import Clock, LoopClock
 from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.probe import ProbeLog
-from outlive.shared.model.cursor import START
 
 _EVERY_S: Final = 1.0
 _LOST_S: Final = 30.0
@@ -47,7 +46,7 @@ class LatencyProbe:
         if bool(self._hub.watched().viewers) != self._is_listening:
             self._is_listening = not self._is_listening
             if self._is_listening:
-                self._hub.listen(self._log.key, START, self)
+                self._hub.listen(self._log.key, self)
             else:
                 self._hub.forget(self._log.key)
                 self._sent_at = None

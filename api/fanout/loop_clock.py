@@ -15,7 +15,7 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The running event loop's: monotonic, and the one that `TailReaders.away_since` and sinks are measured by."""
+    """The running event loop's: monotonic, and the one that sinks are measured by."""
 
     def time(self) -> float:
         return asyncio.get_running_loop().time()

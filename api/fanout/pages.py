@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from outlive.shared.log.reader import Logged, LogReader
+from outlive.shared.errors import OutliveError
+from outlive.shared.log.reader import Logged, LogReader, Question
 from outlive.shared.model.cursor import Cursor
 
 
@@ -40,7 +41,11 @@ class Pages:
 
     async def _read(self, taker: PageTaker, generation_id: str, after: Cursor, count: int) -> None:
         try:
-            events = await self._reader.page(generation_id, after, count)
+            (page,) = await self._reader.pages_from([Question(generation_id, after, count)])
+            if isinstance(page, OutliveError):
+                raise page
+            # Also where the log has lost the cursor: what follows there does not follow what the viewer has seen.
+            events = page or ()
         except Exception as error:
             # Also mistakes of ours: they end this one viewer, and no other.
             taker.miss_page(error)

@@ -10,6 +10,7 @@ from outlive.api.fanout.feed import Feed
 from outlive.api.fanout.loop_clock import Clock
 from outlive.api.fanout.viewer import Viewer
 from outlive.api.formats.format import Format, ResumePoint
+from outlive.shared.errors import LogUnavailable
 from outlive.shared.log.reader import LogReader
 from outlive.shared.model.cursor import START
 
@@ -20,23 +21,25 @@ async def resume(viewer: Viewer, after: ResumePoint, reader: LogReader, *, heal_
     """Let the viewer join after this point. Waits up to `heal_s` for an event that a failover lost. Raises
     `LogUnavailable`."""
     feed, format_ = viewer.feed, viewer.format
-    match = feed.position_after(after, format_)
-    if match is None and await _is_in_log(feed, after, format_, reader):
-        viewer.join(after, 0)
-        return
-    match = match or await _healed(feed, after, format_, heal_s, clock)
+    match = feed.position_after(after, format_) or await _healed(feed, after, format_, heal_s, clock)
     if match is not None:
         viewer.join(after, *match)
-    else:
+    elif not await _may_be_in_log(feed, after, format_, reader):
         viewer.reset("unknown_cursor")
+    elif feed.windows[format_].is_below(after):
+        # Also an event that was waited for, if the window has moved on beyond it meanwhile.
+        viewer.join(after, 0)
+    else:
+        # The log has it, but this process cannot read the log.
+        raise LogUnavailable
 
 
-async def _is_in_log(feed: Feed, after: ResumePoint, format_: Format, reader: LogReader) -> bool:
-    """Whether the point is in the log, below the window."""
-    if not feed.windows[format_].is_below(after):
-        return False
+async def _may_be_in_log(feed: Feed, after: ResumePoint, format_: Format, reader: LogReader) -> bool:
+    """Whether the log has the point, though the window does not. Numbers of frames are believed below the window."""
     event = format_.event_of(after)
-    return event is None or event == START or await reader.has(feed.generation_id, event)
+    if event is None or event == START:
+        return feed.windows[format_].is_below(after)
+    return await reader.has(feed.generation_id, event)
 
 
 async def _healed(

@@ -28,7 +28,9 @@ from outlive.deploy.doctor.findings import (
 from outlive.shared.errors import LogUnavailable, SettingsError
 from outlive.shared.settings import Settings
 from outlive.shared.store.connect import translated
+from outlive.shared.store.keyspace import Keys
 from outlive.shared.store.plane import open_log_plane
+from outlive.shared.store.requirements import channel_fault
 from outlive.worker.tools.tool_modules import load_tools
 from outlive.worker.upstream.model_list import list_models
 from outlive.worker.upstream.upstream_clients import connect_one
@@ -41,17 +43,18 @@ _UPSTREAM_S: Final = 10.0
 
 async def inspect_planes(settings: Settings) -> list[Finding]:
     """The server of the queue and, if OUTLIVE_LOG_URL names others, all servers that hold logs."""
+    channel = Keys(settings.key_prefix).probe("doctor")
     if settings.log_url is None:
-        return await _inspect_plane("OUTLIVE_REDIS_URL", settings.redis_url)
+        return await _inspect_plane("OUTLIVE_REDIS_URL", settings.redis_url, channel)
     return [
-        *await _inspect_plane("OUTLIVE_REDIS_URL", settings.redis_url),
-        *await _inspect_plane("OUTLIVE_LOG_URL", settings.log_url),
+        *await _inspect_plane("OUTLIVE_REDIS_URL", settings.redis_url, None),
+        *await _inspect_plane("OUTLIVE_LOG_URL", settings.log_url, channel),
     ]
 
 
-async def _inspect_plane(setting: str, url: str) -> list[Finding]:
-    """Each server of one plane. What was seen before a failure is kept. Never repeats the URL: it may hold a
-    password."""
+async def _inspect_plane(setting: str, url: str, channel: str | None) -> list[Finding]:
+    """Each server of one plane; of the log plane, whether it serves this channel, too. What was seen before a failure
+    is kept. Never repeats the URL: it may hold a password."""
     findings: list[Finding] = []
     async with aclosing(open_log_plane(url)) as plane:
         try:
@@ -60,7 +63,7 @@ async def _inspect_plane(setting: str, url: str) -> list[Finding]:
                 for server in servers:
                     # With several servers a finding must name its own.
                     name = f" {_name(server)}" if len(servers) > 1 else ""
-                    async for finding in _inspect_server(server):
+                    async for finding in _inspect_server(server, channel):
                         findings.append(replace(finding, about=finding.about + name))
         except (LogUnavailable, TimeoutError) as error:
             findings.append(of_redis_failure(setting, list(_causes(error))))
@@ -72,13 +75,15 @@ async def _inspect_plane(setting: str, url: str) -> list[Finding]:
     return findings
 
 
-async def _inspect_server(redis: Redis) -> AsyncIterator[Finding]:
-    """Version, persistence, eviction, latency and clock."""
+async def _inspect_server(redis: Redis, channel: str | None) -> AsyncIterator[Finding]:
+    """Version, persistence, eviction, channels, latency and clock."""
     with translated():
         for finding in await _server(redis):
             yield finding
         yield await _latency(redis)
         yield await _clock(redis)
+        if channel is not None and (fault := await channel_fault(redis, channel, subscribe=True)):
+            yield Finding(Grade.WRONG, "redis", fault, "API and workers do not start before that.")
 
 
 def _name(redis: Redis) -> str:

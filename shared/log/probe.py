@@ -35,4 +35,5 @@ class ProbeLog:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.xadd(self.key, {"type": "probe", "data": "{}"}, id=f"{number}-0", maxlen=1, approximate=False)
                 pipe.pexpire(self.key, _EXPIRY_MS)
+                pipe.execute_command("SPUBLISH", self.key, f"{number - 1}-0\n{number}-0\nprobe\n{{}}")
                 await replies_of(pipe)

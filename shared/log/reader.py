@@ -1,26 +1,36 @@
-"""Owns reading logs: meta, a page of events, and the blocking read at the live end.
+"""Owns reading logs: meta, pages of events, and which logs have other newest events than a reader knows.
 
-Knows nothing of viewers. Raw XREAD waits silently for ever after an id that is not in the log, so every reader that
-continues from a cursor asks `has` first (R8). Raises `LogUnavailable`.
+Knows nothing of viewers. XRANGE after an id that is not in the log skips silently what the log has lost, so every
+reader that goes on from a cursor reads from the cursor itself and looks whether it is there (R8). Raises
+`LogUnavailable`.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from redis.asyncio import Redis
-
-from outlive.shared.errors import GenerationGone, GenerationNotFound
+from outlive.shared.errors import GenerationGone, GenerationNotFound, OutliveError
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.generation import DELETED, META_FIELDS, Meta, meta_of
+from outlive.shared.store import scripts
 from outlive.shared.store.cluster import Client
-from outlive.shared.store.connect import BLOCK_S, replies_of, translated
+from outlive.shared.store.connect import replies_of, translate, translated
 from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.plane import groups_of
 
 PAGE: Final = 512
 """Events per XRANGE: enough to amortise the round trip, few enough not to block Redis."""
 LARGE_PAGE: Final = 2048
 """Events per XRANGE when a reader wants the whole log: in a process that is busy with a storm of viewers every round
 trip waits for all of them. It blocks Redis for a millisecond."""
+_TAILS: Final = scripts.load("tails", on_log=False, no_writes=True)
+
+
+class Question(NamedTuple):
+    """What a reader wants of one log: up to `max_events` events after the cursor."""
+
+    generation_id: str
+    after: Cursor
+    max_events: int
 
 
 class Logged(NamedTuple):
@@ -37,6 +47,7 @@ class LogReader:
     def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._groups = groups_of(redis)
 
     async def meta(self, generation_id: str, tenant: str) -> Meta:
         """One generation's meta. Raises what `shown_to` raises."""
@@ -53,16 +64,6 @@ class LogReader:
                 replies = await replies_of(pipe)
         return [read_meta(values, bool(exists)) for values, exists in zip(replies[::2], replies[1::2], strict=True)]
 
-    async def metas_at(self, feeds: Sequence[tuple[str, Cursor]]) -> list[tuple[Meta | str | None, bool]]:
-        """For each `(generation id, cursor)`: its meta, as from `metas`, and whether the cursor is in its log."""
-        metas = await self.metas([generation_id for generation_id, _ in feeds])
-        with translated():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for generation_id, cursor in feeds:
-                    pipe.xrange(self._keys.log(generation_id), str(cursor), str(cursor), count=1)
-                entries = await replies_of(pipe)
-        return list(zip(metas, map(bool, entries), strict=True))
-
     async def page(self, generation_id: str, after: Cursor, count: int = PAGE) -> list[Logged]:
         """Up to `count` events after the cursor, oldest first."""
         with translated():
@@ -76,6 +77,23 @@ class LogReader:
         while len(page) == LARGE_PAGE:
             page = await self.page(generation_id, page[-1].cursor, LARGE_PAGE)
             yield page
+
+    async def pages_from(self, questions: Sequence[Question]) -> list[list[Logged] | OutliveError | None]:
+        """What follows in each log, in one pipeline. None where the cursor is not in the log, or there is no log; an
+        error where a server refused or did not reply. Raises `LogUnavailable` when the whole pipeline failed."""
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for generation_id, after, count in questions:
+                    # The cursor itself first, which shows that the log still has it.
+                    pipe.xrange(self._keys.log(generation_id), str(after), "+", count=count + (after != START))
+                replies = await pipe.execute(raise_on_error=False)
+        return [_page_after(question.after, reply) for question, reply in zip(questions, replies, strict=True)]
+
+    async def differing(self, feeds: Sequence[tuple[str, Cursor]]) -> set[str]:
+        """Of these `(generation id, newest event)` those whose log has another newest event, or is gone. All logs must
+        be of one group."""
+        call = scripts.Call(_TAILS, [self._keys.log(i) for i, _ in feeds], [str(cursor) for _, cursor in feeds])
+        return {feeds[number - 1][0] for number in await scripts.run(self._redis, call)}
 
     async def asked(self, generation_id: str) -> tuple[bytes, bytes]:
         """The stored request and the caller's metadata, both JSON. Raises `GenerationGone`."""
@@ -97,6 +115,10 @@ class LogReader:
         """The key of the generation's stream."""
         return self._keys.log(generation_id)
 
+    def group_of(self, generation_id: str) -> str:
+        """The group that has this generation's log: its servers are away together."""
+        return self._groups.of(self._keys.log(generation_id))
+
 
 def shown_to(tenant: str, meta: Meta | str | None) -> Meta:
     """What a tenant may see of an element of `metas`. Raises `GenerationNotFound`, also for another tenant's
@@ -108,22 +130,16 @@ def shown_to(tenant: str, meta: Meta | str | None) -> Meta:
     return meta
 
 
-async def read_tails(redis: Redis, cursors: Mapping[str, Cursor], *, count: int) -> dict[str, list[Logged]]:
-    """New events after each log key's cursor, at most `count` of each; waits up to `BLOCK_S` for the first.
-
-    `redis` must come from `connect_blocking`, which leaves XREAD replies as they are. An empty result means that the
-    time is over: the caller reads meta, because no event says that a log was deleted.
-    """
-    streams: dict[Any, Any] = {key: str(cursor) for key, cursor in cursors.items()}
-    with translated():
-        reply = await redis.xread(streams, count=count, block=round(BLOCK_S * 1000))
-    return {key.decode(): [_logged_raw(entry_id, words) for entry_id, words in entries] for key, entries in reply or ()}
-
-
-def _logged_raw(entry_id: bytes, words: Sequence[bytes]) -> Logged:
-    # Every script writes the two fields in this order: `type`, `data`.
-    epoch, _, seq = entry_id.partition(b"-")
-    return Logged(Cursor(int(epoch), int(seq)), words[1], words[3])
+def _page_after(after: Cursor, reply: Any) -> list[Logged] | OutliveError | None:
+    if isinstance(reply, Exception):
+        ours = translate(reply)
+        if ours is None:
+            raise reply
+        return ours
+    events = [logged(entry_id, fields) for entry_id, fields in reply]
+    if after != START:
+        return events[1:] if events and events[0].cursor == after else None
+    return events or None
 
 
 def logged(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Logged:

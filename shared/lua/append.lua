@@ -27,10 +27,13 @@ local function append(meta, log, at)
   if first > seq + 1 then return { 'GAP', int(seq) } end
   if last <= seq then return { 'DUP', int(seq) } end
 
-  local text
+  local text, new_text
+  local bytes, begin, finish = 0, at + 5 + (seq + 1 - first) * 2, at + 4 + 2 * tonumber(ARGV[at + 4])
   for s = seq + 1, last do
     local event = at + 5 + (s - first) * 2
     text = s == first and first_text or int(s)
+    new_text = new_text or text
+    bytes = bytes + #ARGV[event + 1]
     redis.call('XADD', log, epoch_text .. '-' .. text, 'type', ARGV[event], 'data', ARGV[event + 1])
   end
   if terminal ~= '' then
@@ -40,6 +43,12 @@ local function append(meta, log, at)
     redis.call('HSET', meta, 'seq', text, 'chars', chars, 'tokens', tokens, 'lease', lease)
   else
     redis.call('HSET', meta, 'seq', text, 'chars', chars, 'tokens', tokens)
+  end
+  local before = epoch_text .. '-' .. m[3]
+  if bytes > MAX_MESSAGE_BYTES then
+    redis.pcall('SPUBLISH', log, before .. '\n' .. epoch_text .. '-' .. text)
+  else
+    publish(log, before, epoch_text .. '-' .. new_text, table.concat(ARGV, '\n', begin, finish))
   end
   return { 'OK', text }
 end

@@ -21,7 +21,9 @@ redis.call('HSET', META, 'status', 'queued', 'epoch', epoch, 'seq', 0, 'attempt'
   'hash', body_hash, 'on_interrupt', on_interrupt, 'prompt_tokens', prompt_tokens,
   'tenant', tenant, 'model', model, 'metadata', metadata, 'trace', trace)
 redis.call('SET', REQUEST, request)
-redis.call('XADD', LOG, epoch .. '-0', 'type', 'queued', 'data', queued .. string.format(',"created_at":%.3f}', now / 1000))
+local data = queued .. string.format(',"created_at":%.3f}', now / 1000)
+redis.call('XADD', LOG, epoch .. '-0', 'type', 'queued', 'data', data)
+publish(LOG, '0-0', epoch .. '-0', 'queued\n' .. data)
 redis.call('ZADD', DEADLINES, int(math.min(now + lease_ms, now + deadline_ms)), id)
 -- This bounds the index: no generation older than the horizon still has a log.
 redis.call('ZREMRANGEBYSCORE', INDEX, '-inf', int(now - horizon_ms))

@@ -10,4 +10,6 @@ redis.call('HSET', META, 'status', 'deleted', 'tenant', m[2])
 redis.call('PEXPIRE', META, TOMBSTONE_MS)
 redis.call('ZREM', DEADLINES, id)
 redis.call('ZREM', INDEX, id)
+-- One line, and no cursor: there is nothing left to read.
+redis.pcall('SPUBLISH', LOG, 'gone')
 return { 'OK' }

@@ -15,5 +15,6 @@ local data = string.format('%s"usage":{"prompt_tokens":%s,"completion_tokens":%s
   head, int(prompt), int(output), int(prompt + output), m[5], int(events), m[2], m[3])
 redis.call('XADD', LOG, epoch .. '-0', 'type', status, 'data', data)
 redis.call('HSET', META, 'epoch', epoch, 'seq', 0)
+publish(LOG, m[2] .. '-' .. m[3], epoch .. '-0', status .. '\n' .. data)
 close(id, status, epoch .. '-0', tonumber(m[8]), now)
 return { 'OK', status }

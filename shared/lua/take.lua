@@ -5,7 +5,7 @@ local id, token, random = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease_ms, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
 local heal_epoch, heal_attempt, heal_reason, heal_counted = tonumber(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
 
-local m = redis.call('HMGET', META, 'status', 'epoch', 'attempt', 'counted', 'lease', 'owner', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'created', 'trace')
+local m = redis.call('HMGET', META, 'status', 'epoch', 'attempt', 'counted', 'lease', 'owner', 'reason', 'on_interrupt', 'deadline', 'deadline_ms', 'created', 'trace', 'seq')
 local status = m[1]
 if not status or status == 'deleted' then return { 'GONE' } end
 if CLOSED[status] then return { 'CLOSED' } end
@@ -18,7 +18,9 @@ local function begin(with_epoch, with_attempt, with_counted, reason)
     'lease', int(now + lease_ms), 'owner', token, 'released', 0, 'chars', 0, 'tokens', 0, 'last_reason', reason)
   redis.call('HSETNX', META, 'started', int(now))
   redis.call('HDEL', META, 'reason', 'grace')
-  redis.call('XADD', LOG, text .. '-0', 'type', 'attempt', 'data', string.format('{"attempt":%s,"reason":"%s"}', int(with_attempt), reason))
+  local data = string.format('{"attempt":%s,"reason":"%s"}', int(with_attempt), reason)
+  redis.call('XADD', LOG, text .. '-0', 'type', 'attempt', 'data', data)
+  publish(LOG, m[2] .. '-' .. m[13], text .. '-0', 'attempt\n' .. data)
   redis.call('ZADD', DEADLINES, int(math.min(now + lease_ms, tonumber(m[9]))), id)
 end
 

@@ -1,9 +1,8 @@
 """Owns sending commands to a Redis Cluster: each command to the node that serves its key.
 
-For commands that get their reply at once; blocking reads have connections of their own (`plane.py`). It uses our
-clients of single servers. redis-py's own cluster client sends COMMAND GETKEYS before every XREAD, refuses instead of
-waiting when its connections are busy, and gives up a whole pipeline when one of its nodes is away. Knows nothing of
-generations.
+For commands that get their reply at once; subscriptions have connections of their own (`channels.py`). It uses our
+clients of single servers. redis-py's own cluster client refuses instead of waiting when its connections are busy, and
+gives up a whole pipeline when one of its nodes is away. Knows nothing of generations.
 """
 
 import asyncio
@@ -100,6 +99,10 @@ class Cluster(AsyncCoreCommands):
         at = self._silences.latest(slot_of(key))
         return None if at is None else asyncio.get_running_loop().time() - at
 
+    def known_owner(self, slot: int) -> Host | None:
+        """The node that serves this slot, as far as we know; None when none does."""
+        return self._slots.owner(slot)
+
     async def owner(self, slot: int) -> Host:
         """The node that serves this slot, as far as we know. Raises redis-py's ConnectionError when no node does."""
         if self._slots.owner(slot) is None:
@@ -136,7 +139,7 @@ class Cluster(AsyncCoreCommands):
     def client(self, host: Host) -> Redis:
         """The client of one node. It does not retry: the node may be the wrong one by then."""
         if host not in self._clients:
-            self._clients[host] = connect(self._url_of(host), connections=_NODE_CONNECTIONS, retries=0)
+            self._clients[host] = connect(self.url_of(host), connections=_NODE_CONNECTIONS, retries=0)
         return self._clients[host]
 
     async def primaries(self) -> list[Redis]:
@@ -191,7 +194,8 @@ class Cluster(AsyncCoreCommands):
         for host in self._clients.keys() - self._slots.nodes - set(self._address.hosts):
             await self._clients.pop(host).aclose()
 
-    def _url_of(self, host: Host) -> str:
+    def url_of(self, host: Host) -> str:
+        """The URL of one node, with our user and password."""
         parts = urlsplit(self._address.url)
         name = f"[{host[0]}]" if ":" in host[0] else host[0]
         login = parts.netloc.rpartition("@")[:2]

@@ -20,8 +20,7 @@ from outlive.shared.redis_url import Address, Host, Kind, parse
 from outlive.shared.store.redis_py_patches import PATCHED, RELOCATING, FindServer, Pool
 
 BLOCK_S: Final = 5.0
-"""The longest blocking read. Finite, because BLOCK does not wake when a key expires or is deleted: a reader that waits
-reads meta at least this often."""
+"""The longest time that a command may wait at the server."""
 
 _REPLY_TIMEOUT_S: Final = 5.0
 _CONNECT_S: Final = 2.0
@@ -52,19 +51,11 @@ def connect(url: str, *, connections: int = 32, retries: int = 3) -> Redis:
 
 
 def connect_blocking(url: str, *, find: FindServer | None = None) -> Redis:
-    """A client for one blocking read at a time, on one connection, without hidden retries: the reader must notice a
-    reconnect, because the server may be another one since. XREAD replies stay as they come from the server, for
-    `read_tails`."""
+    """A client for one blocking command at a time, on one connection, without hidden retries: its user must notice a
+    reconnect, because the server may be another one since."""
     connections = pool(url, connections=1, reply_timeout_s=BLOCK_S + _REPLY_TIMEOUT_S, retries=0, find=find)
     connections.reports_loss = True
-    client = Redis.from_pool(connections)
-    # redis-py would make a dict of two fields for each event, an eighth of a busy API process's CPU.
-    client.set_response_callback("XREAD", _unchanged)
-    return client
-
-
-def _unchanged(response: Any, **_: Any) -> Any:
-    return response
+    return Redis.from_pool(connections)
 
 
 def pool(

@@ -1,8 +1,7 @@
 """Owns the names of all Redis keys and the partition a generation falls into.
 
 Pure. All keys of one generation share the hash tag `{partition}`, so one script may touch all of them on a Redis
-Cluster too. 64 partitions are enough to spread over any cluster one would run, and few enough to afford a reader
-connection for each.
+Cluster too. 64 partitions are enough to spread over any cluster one would run, and few enough to look at each.
 """
 
 from typing import Final

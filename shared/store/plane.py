@@ -6,15 +6,19 @@ and they are away together. One server is one group; on a cluster each partition
 """
 
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from redis.asyncio import Redis
 
 from outlive.shared.redis_url import Host, Kind, parse
 from outlive.shared.settings import Settings
+from outlive.shared.store.channels import ChannelConnection
 from outlive.shared.store.cluster import Client, Cluster
-from outlive.shared.store.connect import connect, connect_blocking, translated
+from outlive.shared.store.connect import connect, connect_blocking, pool, translated
 from outlive.shared.store.slots import slot_of
+
+_THE_SERVER: Final = ("", 0)
+"""What `node_of` says where there is only one: Sentinels may name another host for it at any time."""
 
 
 class Groups(Protocol):
@@ -36,13 +40,19 @@ class LogPlane(Protocol):
         """For short commands."""
 
     def group_of(self, key: str) -> str:
-        """The group of a key: one blocking command may read all keys of one group."""
+        """The group of a key."""
 
     def blocking(self, key: str) -> Redis:
-        """A new client for blocking reads of this key's group. The caller must close it."""
+        """A new client for blocking commands on this key's group. The caller must close it."""
 
-    async def unblock(self, key: str, client_id: int) -> None:
-        """End the read of this group that waits on connection `client_id`. Raises `LogUnavailable`."""
+    def node_of(self, key: str) -> Host | None:
+        """The server whose channel of this key speaks, as far as we know; None when we know none."""
+
+    def channels(self, node: Host) -> ChannelConnection:
+        """A new connection, not open yet, to subscribe at this server."""
+
+    async def learn(self) -> None:
+        """Ask where the keys are now. Raises `LogUnavailable`."""
 
     async def servers(self) -> list[Redis]:
         """A client of each server that is written to. Raises `LogUnavailable`."""
@@ -91,9 +101,14 @@ class OneServer:
     def blocking(self, _key: str) -> Redis:
         return connect_blocking(self._url)
 
-    async def unblock(self, _key: str, client_id: int) -> None:
-        with translated():
-            await self.client.client_unblock(client_id)
+    def node_of(self, _key: str) -> Host | None:
+        return _THE_SERVER
+
+    def channels(self, _node: Host) -> ChannelConnection:
+        return _channels(self._url)
+
+    async def learn(self) -> None:
+        """Nothing: the server, or its Sentinels, are asked when a connection is opened."""
 
     async def servers(self) -> list[Redis]:
         return [self.client]
@@ -115,10 +130,15 @@ class Nodes:
     def blocking(self, key: str) -> Redis:
         return connect_blocking(self._url, find=partial(self._find, slot_of(key)))
 
-    async def unblock(self, key: str, client_id: int) -> None:
+    def node_of(self, key: str) -> Host | None:
+        return self.client.known_owner(slot_of(key))
+
+    def channels(self, node: Host) -> ChannelConnection:
+        return _channels(self.client.url_of(node))
+
+    async def learn(self) -> None:
         with translated():
-            host = await self.client.owner(slot_of(key))
-            await self.client.client(host).client_unblock(client_id)
+            await self.client.learn()
 
     async def servers(self) -> list[Redis]:
         with translated():
@@ -163,6 +183,13 @@ class Planes:
 def open_log_plane(url: str) -> LogPlane:
     """The plane at this URL; nothing is connected yet."""
     return Nodes(url) if parse(url).kind is Kind.CLUSTER else OneServer(url)
+
+
+def _channels(url: str) -> ChannelConnection:
+    # Not from the pool: a connection that subscribes serves no other command.
+    # redis-py has no types for this method.
+    connection = pool(url, connections=1, retries=0).make_connection()  # type: ignore[no-untyped-call]
+    return ChannelConnection(connection)
 
 
 def _partition_tag(key: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from outlive.shared.errors import UnfitRedis
 from outlive.shared.store.connect import translated
@@ -25,6 +25,48 @@ async def require_fit(servers: Iterable[Redis]) -> None:
     one does not reply."""
     for redis in servers:
         await _require_fit(redis)
+
+
+async def require_channels(servers: Iterable[Redis], channel: str, *, subscribe: bool) -> None:
+    """Check that these servers of the log plane let us publish to the channels of logs, of which `channel` is one, and
+    `subscribe`. Raises `UnfitRedis` and `LogUnavailable`."""
+    for redis in servers:
+        if fault := await channel_fault(redis, channel, subscribe=subscribe):
+            raise UnfitRedis(fault)
+
+
+async def channel_fault(redis: Redis, channel: str, *, subscribe: bool) -> str | None:
+    """What keeps us from the channels of logs at one server, and what to do; None if nothing does. On a connection of
+    its own, because one that subscribes serves no other command. Raises `LogUnavailable`."""
+    # redis-py has no types for these methods.
+    connection: Any = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    commands = [("SPUBLISH", channel, ""), *([("SSUBSCRIBE", channel)] if subscribe else [])]
+    try:
+        with translated():
+            await connection.connect()
+            for command in commands:
+                await connection.send_command(*command)
+                try:
+                    await connection.read_response()
+                except ResponseError as error:
+                    if fault := _fault_of(error, command[0], channel):
+                        return fault
+    finally:
+        await connection.disconnect(nowait=True)
+    return None
+
+
+def _fault_of(error: ResponseError, command: str, channel: str) -> str | None:
+    pattern = channel.partition("{")[0] + "{*"
+    if isinstance(error, NoPermissionError):
+        return (
+            f"Redis does not allow this user {command} on the channels of logs; add &{pattern} and +@pubsub to its "
+            "rights, as deploy/redis/users.acl does."
+        )
+    if "unknown command" in str(error):
+        return f"Redis has no {command}; connect to a server that has sharded channels, without a proxy that hides it."
+    # MOVED, say: that another node has this channel shows that we may use it.
+    return None
 
 
 async def _require_fit(redis: Redis) -> None:

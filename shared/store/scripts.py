@@ -31,11 +31,13 @@ class Script(NamedTuple):
     digest: str
 
 
-def load(name: str, *, on_log: bool = True, allow_oom: bool = False) -> Script:
+def load(name: str, *, on_log: bool = True, allow_oom: bool = False, no_writes: bool = False) -> Script:
     """The script in `lua/<name>.lua`, behind the helpers of `lua/prelude`. With `on_log` it is about one generation:
     the prelude names that generation's keys. With `allow_oom` it also runs when Redis is full: only for scripts that
-    end a generation or keep it alive, because none of them grows Redis."""
-    shebang = "#!lua flags=allow-oom\n" if allow_oom else "#!lua\n"
+    end a generation or keep it alive, because none of them grows Redis. With `no_writes` it only reads, also where
+    Redis takes no writes."""
+    flags = [flag for flag, is_set in (("allow-oom", allow_oom), ("no-writes", no_writes)) if is_set]
+    shebang = f"#!lua flags={','.join(flags)}\n" if flags else "#!lua\n"
     text = shebang + _HELPERS + (_GENERATION if on_log else "") + (_LUA / f"{name}.lua").read_text()
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 

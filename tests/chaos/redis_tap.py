@@ -115,7 +115,14 @@ class Tap:
         """Commands of any kind so far."""
         self.drops_reply: Callable[[Command], bool] | None = None
         """Whether the reply of a command is dropped, and its connection cut."""
+        self.drops_message: Callable[[], bool] | None = None
+        """Whether a message to a subscriber is dropped."""
+        self.cuts_in_message = 0
+        """So many messages to subscribers end in the middle, and their connection with them."""
+        self.subscribers_pass, self.commands_pass = asyncio.Event(), asyncio.Event()
+        """Unset: a black hole for connections that subscribe, or for all others."""
         self._traps: list[Trap] = []
+        self.clear()
 
     def observe(self) -> "TappedConnection":
         """The observer of one new connection."""
@@ -128,8 +135,11 @@ class Tap:
         return trap
 
     def clear(self) -> None:
-        """Release all traps, and drop no replies any more."""
-        self.drops_reply = None
+        """Release all traps, and drop and hold nothing any more."""
+        self.drops_reply = self.drops_message = None
+        self.cuts_in_message = 0
+        self.subscribers_pass.set()
+        self.commands_pass.set()
         for trap in self._traps:
             trap.release()
         self._traps.clear()
@@ -151,6 +161,9 @@ class TappedConnection:
         self._replies: Any = hiredis.Reader()
         self._waiting: deque[list[tuple[Command, TappedCommand | None]]] = deque()
         self._paired = True
+        self._subscribes = False
+        self._pushed = b""
+        self._is_cut = False
 
     async def from_client(self, data: bytes) -> bool:
         self._commands.feed(data)
@@ -162,8 +175,10 @@ class TappedConnection:
                 if trap is not None and not await trap.hold():
                     return False
             self._waiting.append([(command, self._record(command)) for command in commands])
-            # Messages to a subscriber are not replies.
-            self._paired = self._paired and commands[0].verb != "subscribe"
+            # Messages to a subscriber are not replies, and only subscribers to logs say HELLO.
+            self._subscribes = self._subscribes or commands[0].verb == "hello"
+            self._paired = self._paired and commands[0].verb not in ("subscribe", "ssubscribe", "hello")
+        await self._pass()
         return True
 
     def _record(self, command: Command) -> TappedCommand | None:
@@ -173,7 +188,10 @@ class TappedConnection:
         self._tap.log_commands.append(tapped)
         return tapped
 
-    async def from_server(self, data: bytes) -> bool:
+    async def from_server(self, data: bytes) -> bool | bytes:
+        await self._pass()
+        if self._subscribes:
+            return self._push(data)
         if not self._paired:
             return True
         self._replies.feed(data)
@@ -190,6 +208,43 @@ class TappedConnection:
                 if trap is not None and not await trap.hold():
                     return False
         return passes
+
+    async def _pass(self) -> None:
+        await (self._tap.subscribers_pass if self._subscribes else self._tap.commands_pass).wait()
+
+    def _push(self, data: bytes) -> bool | bytes:
+        """What a subscriber gets."""
+        if self._is_cut:
+            return False
+        self._pushed += data
+        passed = b""
+        while end := frame_end(self._pushed, 0):
+            frame, self._pushed = self._pushed[:end], self._pushed[end:]
+            if b"smessage" in frame[:20]:
+                if self._tap.cuts_in_message:
+                    self._tap.cuts_in_message -= 1
+                    self._is_cut = True
+                    return passed + frame[: len(frame) // 2]
+                if self._tap.drops_message is not None and self._tap.drops_message():
+                    continue
+            passed += frame
+        return passed
+
+
+def frame_end(data: bytes, at: int) -> int:
+    """Where the RESP3 value that begins at `at` ends; 0 if not all of it is there."""
+    line_end = data.find(b"\r\n", at)
+    if line_end < 0:
+        return 0
+    kind, rest, end = data[at : at + 1], data[at + 1 : line_end], line_end + 2
+    if kind in b"$=!":
+        end += max(int(rest), 0) + 2 if int(rest) >= 0 else 0
+        return end if end <= len(data) else 0
+    for _ in range(int(rest) * (2 if kind == b"%" else 1) if kind in b"*>%~" else 0):
+        end = frame_end(data, end)
+        if not end:
+            return 0
+    return end
 
 
 def _commands(words: list[bytes]) -> Iterator[Command]:

@@ -3,6 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
+from tests.e2e.test_doctor import examine
 from tests.support.redis_server import RedisServer
 from tests.support.stack import ApiProcess, Stack, WorkerProcess, demo
 from tests.support.waiting import until
@@ -65,3 +66,30 @@ async def test_a_redis_that_forbids_info_is_warned_of(redis_server: RedisServer)
     finally:
         async with Redis.from_url(redis_server.url) as redis:
             await redis.execute_command("ACL", "DELUSER", "shy")
+
+
+@pytest.mark.rule("R73")
+@pytest.mark.parametrize("rights", ["resetchannels", "resetchannels &ol:hints", "allchannels -spublish"])
+async def test_a_redis_that_refuses_the_channels_of_logs_is_refused_in_one_sentence(
+    redis_server: RedisServer, rights: str
+) -> None:
+    """By API and worker; the doctor says the same. No append fails of it, so viewers would be late without a word."""
+    async with Redis.from_url(redis_server.url) as redis:
+        await redis.execute_command("ACL", "SETUSER", "mute", "on", ">x", "~*", "+@all", *rights.split())
+    url = redis_server.url.replace("unix://", "unix://mute:x@")
+    environ = {"OUTLIVE_REDIS_URL": url, "OPENAI_API_KEY": "none"}
+    processes = [ApiProcess("api", environ), WorkerProcess("worker", environ)]
+    try:
+        for process in processes:
+            process.spawn()
+            assert await process.wait(20.0) == 2
+            assert "add &ol:{* and +@pubsub to its rights" in process.output()
+            assert "Traceback" not in process.output()
+        code, printed = await examine({"OUTLIVE_REDIS_URL": url}, "--no-upstream")
+        assert code == 1
+        assert "wrong    redis: Redis does not allow this user SPUBLISH" in printed
+    finally:
+        for process in processes:
+            await process.stop()
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.execute_command("ACL", "DELUSER", "mute")

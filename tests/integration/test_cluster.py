@@ -1,12 +1,12 @@
 """The log plane on a real Redis Cluster: everything that is said of one server holds of many."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
 
-from outlive.api.fanout.tail_readers import TailReaders
+from outlive.api.fanout.log_subscribers import LogSubscribers
 from outlive.shared.errors import UnfitRedis
 from outlive.shared.log.eventlog import EventLog, LogLimits
 from outlive.shared.log.listing import Listing
@@ -121,38 +121,58 @@ async def test_the_list_and_the_viewers_are_of_all_nodes(plane: LogPlane, keys: 
     assert [await ViewerCounts(plane.client, keys).elsewhere(i) for i in made] == [2] * 30
 
 
-@pytest.mark.rule("R54")
-async def test_one_blocking_read_per_partition_with_live_feeds(
-    cluster: RedisCluster, plane: LogPlane, keys: Keys, eventlog: EventLog
-) -> None:
-    """Two feeds in one partition share it, and every event arrives whichever node has it."""
-    taken = [await logs.running(eventlog) for _ in range(12)]
-    partitions = {partition_of(i) for i, _ in taken}
-    seen: dict[str, int] = {}
+async def nothing() -> None:
+    """While half of a slot's keys have moved."""
 
-    def deliver(tails: object) -> int:
-        assert isinstance(tails, dict)
-        seen.update({key: seen.get(key, 0) + len(events) for key, events in tails.items()})
+
+class Heard:
+    """What the logs of a cluster pushed, by key."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, list[bytes]] = {}
+        self.subscribed_keys: list[str] = []
+        self.lost_keys: list[str] = []
+
+    def deliver(self, messages: Sequence[tuple[str, bytes]]) -> int:
+        for key, payload in messages:
+            self.messages.setdefault(key, []).append(payload)
         return 0
 
-    tails = TailReaders(plane, deliver, lambda: None)
-    reading = asyncio.create_task(tails.run())
+    def subscribed(self, key: str) -> None:
+        self.subscribed_keys.append(key)
+
+    def unsubscribed(self, key: str) -> None:
+        self.lost_keys.append(key)
+
+
+@pytest.mark.rule("R54", "R77")
+async def test_each_node_pushes_what_its_logs_say_over_one_connection(
+    cluster: RedisCluster, plane: LogPlane, keys: Keys, eventlog: EventLog
+) -> None:
+    """However many partitions it has; and a log whose slot moves is heard from the node it moved to."""
+    taken = [await logs.running(eventlog) for _ in range(12)]
+    heard, subscribers = Heard(), LogSubscribers(plane, lease_s=10)
+    listening = asyncio.create_task(subscribers.run(heard))
     try:
         for generation_id, _ in taken:
-            tails.watch(keys.log(generation_id), START)
-        await until(lambda: list(seen.values()) == [2] * 12, 10, "what was there")
-
-        async def blocked() -> bool:
-            infos = [await node.ask("INFO", "clients") for node in cluster.nodes]
-            return sum(int(info["blocked_clients"]) for info in infos) == len(partitions)
-
-        await until(blocked, 10, "a read for each partition")
+            subscribers.watch(keys.log(generation_id))
+        await until(lambda: len(set(heard.subscribed_keys)) == 12, 10, "all channels")
+        assert len(subscribers._subscribers) == len({await cluster.owner(slot_of(keys.log(i))) for i, _ in taken})
         await eventlog.append([logs.tokens(i, take.epoch, 1, "a") for i, take in taken])
-        await until(lambda: list(seen.values()) == [3] * 12, 10, "what came")
-        assert await _calls(cluster, "command|getkeys") == 0
+        await until(lambda: [len(m) for m in heard.messages.values()] == [1] * 12, 10, "what came")
+
+        moved, take = taken[0]
+        key = keys.log(moved)
+        source = await cluster.owner(slot_of(key))
+        target = next(node for node in cluster.primaries if node is not source)
+        await cluster.move(slot_of(key), target, between=nothing)
+        await until(lambda: key in heard.lost_keys, 10, "the end of the channel")
+        await until(lambda: heard.subscribed_keys.count(key) == 2, 10, "the channel where it is now")
+        await eventlog.append([logs.tokens(moved, take.epoch, 2, "b")])
+        await until(lambda: len(heard.messages[key]) == 2, 10, "what came from there")
     finally:
-        reading.cancel()
-        await asyncio.wait({reading})
+        listening.cancel()
+        await asyncio.wait({listening})
 
 
 @pytest.mark.rule("R26", "R54")

@@ -111,7 +111,9 @@ async def test_an_attempt_a_failover_lost_is_waited_for(server: RedisServer, red
         await redis.restore(key, 0, value, replace=True)
     server.kill()
     await server.start()
-    await until(lambda: viewer.feed in hub._checks._missing_since, 10, "a check of the log without it")
+    await until(
+        lambda: any(opened.missing_since is not None for opened in hub.feeds), 10, "a check of the log without it"
+    )
     late = asyncio.ensure_future(hub.attach(generation_id, Cursor(taken.epoch, 1), coming, UNFOLDED))
     await eventlog.heal(generation_id, "one", taken)
     await logs.append(eventlog, logs.tokens(generation_id, taken.epoch, 1, "a", "b"))

@@ -11,11 +11,13 @@ from redis.asyncio import Redis
 from outlive.shared.log.reader import Logged, LogReader
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.store.keyspace import Keys
+from outlive.shared.store.plane import OneServer
 from tests.integration.logs import meta_fields, whole_log
 from tests.integration.model.known import DELETED
 from tests.integration.model.run import Run
 from tests.integration.model.viewer import ModelViewer, frame_of
 from tests.support.invariants import check_invariants
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -33,13 +35,15 @@ def _wide_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outlive.shared.log.eventlog._EPOCH_NOISE", 2**24)
 
 
-@pytest.mark.rule("R2", "R4", "R5", "R6", "R7", "R8", "R10", "R17")
+@pytest.mark.rule("R2", "R4", "R5", "R6", "R7", "R8", "R10", "R17", "R74", "R75", "R76")
 @pytest.mark.parametrize("block", range(_BLOCKS))
-async def test_any_interleaving_keeps_the_promises(block: int, redis: Redis, keys: Keys, reader: LogReader) -> None:
+async def test_any_interleaving_keeps_the_promises(
+    block: int, redis: Redis, redis_server: RedisServer, keys: Keys, reader: LogReader
+) -> None:
     """I1 to I7 for every viewer, the due answer to every call, and no write of a worker told to stop."""
     counts = Counter[str]()
     for seed in range(block, SEEDS, _BLOCKS):
-        counts += await _live(seed, redis, keys, reader)
+        counts += await _live(seed, redis, redis_server, keys, reader)
     if SEEDS >= 300:
         # A model that only ever sees closed logs, or a server that never fails, proves nothing.
         assert all(counts[name] for name in ("failovers", "takes lost", "takes healed", "gaps", "resets")), counts
@@ -50,14 +54,19 @@ async def test_any_interleaving_keeps_the_promises(block: int, redis: Redis, key
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", range(_LONG_BLOCKS))
 async def test_ten_thousand_interleavings_keep_the_promises(
-    block: int, redis: Redis, keys: Keys, reader: LogReader, capsys: pytest.CaptureFixture[str]
+    block: int,
+    redis: Redis,
+    redis_server: RedisServer,
+    keys: Keys,
+    reader: LogReader,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The same over 10,000 other seeds, which says what happened in them and how many broke a promise."""
     counts, broken, began = Counter[str](), list[str](), time.monotonic()
     seeds = range(SEEDS + block, SEEDS + _LONG_SEEDS, _LONG_BLOCKS)
     for seed in seeds:
         try:
-            counts += await _live(seed, redis, keys, reader)
+            counts += await _live(seed, redis, redis_server, keys, reader)
         except AssertionError as error:
             broken.append(str(error))
     with capsys.disabled():
@@ -66,9 +75,10 @@ async def test_ten_thousand_interleavings_keep_the_promises(
     assert not broken, "\n\n".join(broken[:3])
 
 
-async def _live(seed: int, redis: Redis, keys: Keys, reader: LogReader) -> Counter[str]:
+async def _live(seed: int, redis: Redis, redis_server: RedisServer, keys: Keys, reader: LogReader) -> Counter[str]:
     """One seed's life; what happened in it."""
-    run = Run(seed, redis, keys, reader)
+    plane = OneServer(redis_server.url)
+    run = Run(seed, redis, keys, reader, plane.channels(("", 0)))
     try:
         await run.live()
         await run.end()

@@ -1,20 +1,16 @@
 """Reading: a look at meta, pages, whether a cursor is there, the live end."""
 
-import asyncio
-
 import pytest
 from redis.asyncio import Redis
 
-from outlive.shared.errors import GenerationGone, GenerationNotFound
+from outlive.shared.errors import GenerationGone, GenerationNotFound, OutliveError
 from outlive.shared.log.eventlog import EventLog
-from outlive.shared.log.reader import LARGE_PAGE, PAGE, LogReader, read_tails
+from outlive.shared.log.reader import LARGE_PAGE, PAGE, Logged, LogReader, Question
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.generation import Status
-from outlive.shared.store.connect import connect_blocking
 from outlive.shared.store.keyspace import Keys
 from tests.integration import logs
 from tests.support.ids import fresh_id
-from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -150,33 +146,30 @@ async def test_only_what_is_in_the_log_is_had(eventlog: EventLog, reader: LogRea
     assert not await reader.has(generation_id, taken.cursor)
 
 
-async def test_tails_wait_for_what_comes(eventlog: EventLog, reader: LogReader, redis_server: RedisServer) -> None:
-    """One blocking read for several logs, each after its own cursor."""
+@pytest.mark.rule("R8", "R75")
+async def test_what_follows_a_cursor_comes_only_if_the_log_has_it(eventlog: EventLog, reader: LogReader) -> None:
+    """Of many logs in one pipeline: XRANGE alone would skip what a log has lost."""
     (one, first), (two, second) = await logs.running(eventlog), await logs.running(eventlog)
-    client = connect_blocking(redis_server.url)
-    try:
-        cursors = {reader.log_key(one): first.cursor, reader.log_key(two): second.cursor}
-        waiting = asyncio.create_task(read_tails(client, cursors, count=10))
-        await logs.append(eventlog, logs.tokens(one, first.epoch, 1, "a"))
-        (found,) = (await waiting).items()
-        assert (found[0], [entry.cursor for entry in found[1]]) == (reader.log_key(one), [Cursor(first.epoch, 1)])
-        await logs.append(eventlog, logs.tokens(two, second.epoch, 1, "b", "c", "d"))
-        both = await read_tails(client, cursors, count=2)
-        assert {key: len(entries) for key, entries in both.items()} == {reader.log_key(one): 1, reader.log_key(two): 2}
-    finally:
-        await client.aclose()
+    await logs.append(eventlog, logs.tokens(one, first.epoch, 1, "a", "b", "c"))
+    lost, unknown = Cursor(second.epoch, 7), "gen_" + "0" * 32
+    pages = await reader.pages_from([
+        Question(one, Cursor(first.epoch, 1), 9), Question(one, START, 2), Question(one, Cursor(first.epoch, 3), 9),
+        Question(two, lost, 9), Question(unknown, START, 9),
+    ])  # fmt: skip
+    seqs = [None if page is None else [entry.cursor.seq for entry in page] for page in map(_page, pages)]
+    assert seqs == [[2, 3], [0, 0], [], None, None]
 
 
-async def test_a_tail_of_nothing_comes_back_empty(
-    eventlog: EventLog, reader: LogReader, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """BLOCK is finite: a deleted log wakes nobody."""
-    monkeypatch.setattr("outlive.shared.log.reader.BLOCK_S", 0.05)
-    generation_id, taken = await logs.running(eventlog)
-    client = connect_blocking(redis_server.url)
-    try:
-        waiting = asyncio.create_task(read_tails(client, {reader.log_key(generation_id): taken.cursor}, count=10))
-        await eventlog.delete(generation_id, logs.TENANT)
-        assert await asyncio.wait_for(waiting, 5.0) == {}
-    finally:
-        await client.aclose()
+def _page(page: list[Logged] | OutliveError | None) -> list[Logged] | None:
+    assert not isinstance(page, OutliveError)
+    return page
+
+
+@pytest.mark.rule("R76")
+async def test_one_call_compares_many_logs(eventlog: EventLog, reader: LogReader) -> None:
+    """And names those whose newest event is another one, or that are gone."""
+    made = [(i, taken.cursor) for i, taken in [await logs.running(eventlog) for _ in range(4)]]
+    assert await reader.differing(made) == set()
+    await logs.append(eventlog, logs.tokens(made[1][0], made[1][1].epoch, 1, "a"))
+    await eventlog.delete(made[2][0], logs.TENANT)
+    assert await reader.differing(made) == {made[1][0], made[2][0]}

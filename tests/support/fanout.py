@@ -15,8 +15,8 @@ from outlive.api.fanout.write_queue import WriteQueue
 from outlive.api.formats.format import Format, Head
 from outlive.api.formats.native import UNFOLDED
 from outlive.api.metrics import ApiMetrics
-from outlive.shared.errors import LogUnavailable
-from outlive.shared.log.reader import PAGE, Logged, LogReader
+from outlive.shared.errors import LogUnavailable, OutliveError
+from outlive.shared.log.reader import PAGE, Logged, LogReader, Question
 from outlive.shared.model.codec import encode
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.events import Event, Token
@@ -27,6 +27,8 @@ from tests.support.sse import Frame, Parser
 
 ID: Final = "gen_0123456789abcdef0123456789abcdef"
 EPOCH: Final = 7
+HEAL_S: Final = 4.0
+"""How long feeds of tests wait for a log that lacks events."""
 HEAD: Final = Head(b'{"model":"demo","messages":[]}', b"{}")
 FAREWELL: Final = b"retry: 1\n\n"
 _NOWHERE: Final = "redis://127.0.0.1:1"
@@ -56,16 +58,20 @@ class Logs(LogReader):
         await self._reach()
         return [self.metas_of.get(generation_id) for generation_id in generation_ids]
 
-    async def metas_at(self, feeds: Sequence[tuple[str, Cursor]]) -> list[tuple[Meta | str | None, bool]]:
-        metas = await self.metas([generation_id for generation_id, _ in feeds])
-        return [(meta, self._holds(*feed)) for meta, feed in zip(metas, feeds, strict=True)]
-
     async def page(self, generation_id: str, after: Cursor, count: int = PAGE) -> list[Logged]:
         await self._reach()
         return [entry for entry in self.logs.get(generation_id, []) if entry.cursor > after][:count]
 
     async def pages(self, generation_id: str) -> AsyncIterator[list[Logged]]:
         yield await self.page(generation_id, START, 1_000_000)
+
+    async def pages_from(self, questions: Sequence[Question]) -> list[list[Logged] | OutliveError | None]:
+        await self._reach()
+        return [self._after(*question) for question in questions]
+
+    async def differing(self, feeds: Sequence[tuple[str, Cursor]]) -> set[str]:
+        await self._reach()
+        return {each for each, newest in feeds if not (log := self.logs.get(each)) or log[-1].cursor != newest}
 
     async def asked(self, generation_id: str) -> tuple[bytes, bytes]:
         await self._reach()
@@ -77,6 +83,15 @@ class Logs(LogReader):
 
     def log_key(self, generation_id: str) -> str:
         return f"log of {generation_id}"
+
+    def group_of(self, generation_id: str) -> str:
+        return ""
+
+    def _after(self, generation_id: str, after: Cursor, count: int) -> list[Logged] | None:
+        if after != START and not self._holds(generation_id, after):
+            return None
+        events = [entry for entry in self.logs.get(generation_id, []) if entry.cursor > after][:count]
+        return events if after != START else events or None
 
     def _holds(self, generation_id: str, cursor: Cursor) -> bool:
         return any(entry.cursor == cursor for entry in self.logs.get(generation_id, []))
@@ -161,16 +176,26 @@ class Screen:
 
 
 class Source:
-    """Where a test delivers events itself; remembers what is watched."""
+    """Where a test delivers messages itself; remembers what is watched. Channels speak when the test says so."""
 
     def __init__(self) -> None:
-        self.watched: dict[str, Cursor] = {}
+        self.watched: set[str] = set()
+        self.is_up = False
 
-    def watch(self, key: str, after: Cursor) -> None:
-        self.watched[key] = after
+    def watch(self, key: str) -> bool:
+        self.watched.add(key)
+        return self.is_up
 
     def forget(self, key: str) -> None:
-        self.watched.pop(key, None)
+        self.watched.discard(key)
+
+
+def payload(log: Sequence[Logged], before: Cursor | None = None) -> bytes:
+    """The message that a script publishes when it has written these events of one attempt. The event before the first
+    is the one of the number before, unless it is to be another."""
+    first = log[0].cursor
+    lines = [str(before or Cursor(first.epoch, first.seq - 1)).encode(), str(first).encode()]
+    return b"\n".join([*lines, *(line for entry in log for line in (entry.type, entry.data))])
 
 
 def feed_of(log: Sequence[Logged] = (), *, limit_bytes: int = 1_000_000, format_: Format = UNFOLDED) -> Feed:
@@ -192,13 +217,14 @@ def viewer_of(
     return viewer
 
 
-def feeds_of(logs: Logs, *, limit_bytes: int = 1_000_000) -> tuple[Feeds, Source]:
-    """Feeds of these logs, and the source of their new events."""
+def feeds_of(logs: Logs, *, limit_bytes: int = 1_000_000, clock: Clock | None = None) -> tuple[Feeds, Source]:
+    """Feeds of these logs, and the source of their messages."""
     source = Source()
-    return Feeds(logs, source, WriteQueue(), limit_bytes=limit_bytes), source
+    feeds = Feeds(logs, source, WriteQueue(), limit_bytes=limit_bytes, heal_s=HEAL_S, clock=clock or Clock())
+    return feeds, source
 
 
 def hub_of(logs: Logs, **settings: str) -> Hub:
-    """A hub that is not run: `feeds.deliver` hands it new events."""
+    """A hub that is not run: `feeds.deliver` hands it messages."""
     loaded = load({"OUTLIVE_REDIS_URL": _NOWHERE, **settings})
     return Hub(loaded, logs, OneServer(_NOWHERE), ApiMetrics())

@@ -23,13 +23,13 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 class ConnectionObserver(Protocol):
     """Sees the bytes of one connection before the proxy passes them on. If it returns False, the proxy cuts the
-    connection instead."""
+    connection instead; if it returns bytes, the proxy passes on those."""
 
     async def from_client(self, data: bytes) -> bool:
         """Bytes from the client. They are held for as long as this waits."""
         ...
 
-    async def from_server(self, data: bytes) -> bool:
+    async def from_server(self, data: bytes) -> bool | bytes:
         """Bytes from the server."""
         ...
 
@@ -145,7 +145,7 @@ class TcpFaultProxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        observe: Callable[[bytes], Awaitable[bool]] | None,
+        observe: Callable[[bytes], Awaitable[bool | bytes]] | None,
     ) -> None:
         while data := await reader.read(_READ_BYTES):
             # These two sleeps are the faults themselves.
@@ -154,11 +154,12 @@ class TcpFaultProxy:
             if self.bytes_per_s:
                 await asyncio.sleep(len(data) / self.bytes_per_s)
             await self._passing.wait()
-            if observe is not None and not await observe(data):
+            passed = True if observe is None else await observe(data)
+            if passed is False:
                 raise ConnectionResetError("cut by its observer")
             if writer in self._half_closed:
                 raise ConnectionResetError("half-closed")
-            writer.write(data)
+            writer.write(data if passed is True else passed)
             await writer.drain()
         await self._passing.wait()
         with contextlib.suppress(OSError):

@@ -1,11 +1,16 @@
 """A feed: one window on a log, any number of positions in it."""
 
+import pytest
+
 from outlive.api.fanout.ending import Ending
+from outlive.api.fanout.feed import Taken
 from outlive.api.formats import native_sse
 from outlive.api.formats.native import UNFOLDED
+from outlive.shared.log.messages import Message, parse
+from outlive.shared.log.reader import Logged
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.events import Cancelled, Completed, Token, Usage
-from tests.support.fanout import EPOCH, event, events, feed_of
+from tests.support.fanout import EPOCH, event, events, feed_of, payload
 
 USAGE = Usage(1, 2, 3)
 
@@ -30,12 +35,71 @@ def test_a_cursor_that_is_not_in_the_window_has_no_position() -> None:
     assert not feed.windows[UNFOLDED].is_below(Cursor(EPOCH - 1, 0))
 
 
+def _message(log: list[Logged], before: Cursor | None = None) -> Message:
+    return parse(payload(log, before))
+
+
+@pytest.mark.rule("R74")
 def test_an_event_that_arrives_twice_is_taken_once() -> None:
-    """A page and the live end may overlap."""
+    """What was read and a message may overlap."""
     feed = feed_of(events(5))
-    feed.extend([event(3), event(4), event(5)])
+    assert feed.take(_message([event(3), event(4), event(5)])) is Taken.NEW
     assert feed.end == 6
     assert feed.last == Cursor(EPOCH, 5)
+
+
+@pytest.mark.rule("R74")
+def test_a_message_that_continues_what_is_held_is_taken() -> None:
+    """The next event, also one of a new attempt, if the log's newest event before it is the one held."""
+    feed = feed_of(events(3))
+    assert feed.take(_message([event(3), event(4)])) is Taken.NEW
+    assert feed.take(_message([event(0, epoch=EPOCH + 9)], before=Cursor(EPOCH, 4))) is Taken.NEW
+    assert (feed.end, feed.last) == (6, Cursor(EPOCH + 9, 0))
+
+
+@pytest.mark.rule("R74")
+@pytest.mark.parametrize(
+    "message",
+    [
+        _message([event(4)]),
+        _message([event(0, epoch=EPOCH + 9)], before=Cursor(EPOCH, 1)),
+        _message([event(0, epoch=EPOCH + 9)], before=Cursor(EPOCH, 5)),
+        _message([event(1, epoch=EPOCH + 9)]),
+        _message([event(0, Cancelled("requested", USAGE, 3, 2, cut=f"{EPOCH}-1"), EPOCH + 9)], Cursor(EPOCH, 2)),
+        parse(f"{EPOCH}-2\n{EPOCH}-300".encode()),
+        parse(b"gone"),
+        parse(b"what is this"),
+    ],
+    ids=["lost", "tail lost", "ahead", "attempt lost", "another cut", "too large", "deleted", "unknown"],
+)
+def test_a_message_that_does_not_continue_what_is_held_is_a_hole(message: Message) -> None:
+    """Nothing of it is taken: only the log can tell what is between."""
+    feed = feed_of(events(3))
+    assert feed.take(message) is Taken.HOLE
+    assert (feed.end, feed.ending) == (3, None)
+
+
+@pytest.mark.rule("R74")
+def test_an_old_message_changes_nothing() -> None:
+    """Doubled, late, of an earlier attempt, or after the end."""
+    feed = feed_of(events(3))
+    late = [
+        _message([event(1), event(2)]),
+        _message([event(9, epoch=EPOCH - 1)]),
+        parse(f"{EPOCH}-0\n{EPOCH}-2".encode()),
+    ]
+    assert [feed.take(message) for message in late] == [Taken.OLD] * 3
+    feed.extend([event(3, Completed("stop", USAGE, 9, 4))])
+    assert feed.take(_message([event(4)])) is Taken.OLD
+    assert feed.end == 4
+
+
+@pytest.mark.parametrize("wrong", [event(4), event(2), event(1, epoch=EPOCH + 1), event(0, epoch=EPOCH - 1)])
+def test_only_what_continues_extends_a_feed(wrong: Logged) -> None:
+    """The next of the attempt, or the first of a later one; what comes before a wrong one is taken."""
+    feed = feed_of(events(2))
+    assert not feed.extend([event(2), wrong, event(3)])
+    assert feed.last == Cursor(EPOCH, 2)
 
 
 def test_the_window_is_bounded_and_positions_survive_its_trimming() -> None:

@@ -11,7 +11,7 @@ from outlive.api.wires.responses.responses_format import RESPONSES
 from outlive.shared.errors import GenerationGone, LogUnavailable
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.events import Completed, Usage
-from tests.support.fanout import EPOCH, ID, Logs, Screen, event, events, hub_of
+from tests.support.fanout import EPOCH, ID, Logs, Screen, event, events, hub_of, payload
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ async def _waiting(hub: Hub) -> asyncio.Task[Ending]:
     """A request that waits for the end, and whose log has been read."""
     before = hub.viewers_of(ID)
     task = asyncio.create_task(hub.wait_for_end(ID))
-    while hub.viewers_of(ID) == before or hub.feeds.open(ID).reading is not None:
+    while hub.viewers_of(ID) == before or not hub.feeds.open(ID).read.is_set():
         await asyncio.sleep(0)
     return task
 
@@ -33,10 +33,10 @@ async def test_a_viewer_is_brought_up_to_date_and_then_follows() -> None:
     hub, screen = hub_of(Logs(events(3))), Screen()
     viewer = await hub.attach(ID, Cursor(EPOCH, 0), screen, UNFOLDED)
     assert (screen.seqs, len(screen.writes)) == ([1, 2], 1)
-    hub.feeds.deliver({KEY: [event(3)]})
+    hub.feeds.deliver([(KEY, payload([event(3)]))])
     assert screen.seqs == [1, 2, 3]
     hub.detach(viewer)
-    hub.feeds.deliver({KEY: [event(4)]})
+    hub.feeds.deliver([(KEY, payload([event(4)]))])
     assert screen.seqs == [1, 2, 3]
 
 
@@ -79,9 +79,9 @@ async def test_waiting_ends_with_the_terminal() -> None:
     """As it is delivered."""
     hub = hub_of(Logs(events(3)))
     waiting = await _waiting(hub)
-    hub.feeds.deliver({KEY: [event(3)]})
+    hub.feeds.deliver([(KEY, payload([event(3)]))])
     assert not waiting.done()
-    hub.feeds.deliver({KEY: [event(4, TERMINAL)]})
+    hub.feeds.deliver([(KEY, payload([event(4, TERMINAL)]))])
     assert await waiting is Ending.TERMINAL
     assert hub.viewers_of(ID) == 0
 

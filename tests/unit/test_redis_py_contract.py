@@ -58,6 +58,13 @@ def test_a_pool_ensures_a_connection_by_one_method() -> None:
     assert "self.ensure_connection(connection)" in inspect.getsource(BlockingConnectionPool.get_connection)
 
 
+def test_a_connection_that_subscribes_is_read_past_redis_py() -> None:
+    """`store/channels.py` takes the streams over once redis-py has opened them, and gives the buffer another limit."""
+    assert {"_reader", "_writer"} <= set(dir(BlockingConnectionPool().make_connection()))  # type: ignore[no-untyped-call]
+    assert "self._limit" in inspect.getsource(asyncio.StreamReader)
+    assert "check_health" in inspect.signature(AbstractConnection.send_packed_command).parameters
+
+
 def test_commands_are_packed_by_the_connection() -> None:
     """One at a time or many, by these methods."""
     assert list(inspect.signature(AbstractConnection.pack_command).parameters) == ["self", "args"]

@@ -73,6 +73,30 @@ async def test_a_point_ahead_that_nobody_heals_is_reset() -> None:
     assert HEAL_S <= clock.now - Clock().now < HEAL_S + 0.1
 
 
+@pytest.mark.rule("R8")
+async def test_a_point_that_is_healed_below_the_window_is_read_from_there() -> None:
+    """A busy log moves on while a viewer waits."""
+    log = events(40)
+    feed, screen = feed_of(log[:2], limit_bytes=1_000), Screen()
+
+    class Healing(Clock):
+        async def sleep(self, delay_s: float) -> None:
+            feed.extend(log[2:])
+
+    viewer = viewer_of(feed, screen)
+    await resume(viewer, Cursor(EPOCH, 2), Logs(log), heal_s=HEAL_S, clock=Healing())
+    viewer.advance()
+    assert (viewer.state, screen.writes) == (State.PAGING, [])
+
+
+@pytest.mark.rule("R8", "R76")
+async def test_a_point_that_only_this_process_lacks_sends_its_viewer_away() -> None:
+    """The log has it, so a reset would be wrong."""
+    viewer = viewer_of(feed_of(events(2)), Screen())
+    with pytest.raises(LogUnavailable):
+        await resume(viewer, Cursor(EPOCH, 9), Logs(events(10)), heal_s=HEAL_S, clock=Clock())
+
+
 async def test_a_redis_that_is_away_is_raised() -> None:
     """Whether the point is in the log is not known then."""
     logs = Logs(events(40))

@@ -9,7 +9,9 @@ from outlive.shared.store import scripts
 
 LUA = resources.files("outlive.shared") / "lua"
 NAMES = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if path.name.endswith(".lua"))
-NOT_OF_A_GENERATION = {"alive", "claim", "count_request", "enqueue", "may_sweep", "overdue", "reserve", "watched"}
+NOT_OF_A_GENERATION = {
+    "alive", "claim", "count_request", "enqueue", "may_sweep", "overdue", "reserve", "tails", "watched",
+}  # fmt: skip
 """Scripts that are not about one generation."""
 
 

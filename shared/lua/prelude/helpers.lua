@@ -22,3 +22,12 @@ end
 local function is_leased(lease, now, lease_ms)
   return lease > now and lease <= now + lease_ms
 end
+
+-- Tell the log's subscribers what was written; the log's key is its channel, so both are in one slot. A message is
+-- three or more lines: the cursor before the first event, that event's cursor, then the type and the data of each. A
+-- message that would be large is two lines, the cursor before and the last one, and its reader reads the log. pcall,
+-- because the events are written: a server that refuses the message must not fail them.
+local MAX_MESSAGE_BYTES = 65536
+local function publish(log, before, first, lines)
+  redis.pcall('SPUBLISH', log, before .. '\n' .. first .. '\n' .. lines)
+end

@@ -15,10 +15,12 @@ from outlive.shared.log.reader import PAGE, Logged, LogReader
 from outlive.shared.log.replies import ReplyCode
 from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.cursor import START, Cursor
+from outlive.shared.store.channels import ChannelConnection
 from outlive.shared.store.keyspace import Keys, partition_of
 from outlive.worker.publishing.publication import Publication
 from tests.integration.logs import TENANT, expire_lease, new_generation, server_ms, set_meta, whole_log
 from tests.integration.model.known import OPEN, UNKNOWN
+from tests.integration.model.pushed import Post, PushedViewer
 from tests.integration.model.replica import Replica
 from tests.integration.model.viewer import ModelViewer
 from tests.integration.model.witness import Witness
@@ -34,7 +36,7 @@ _AN_HOUR_MS: Final = 3_600_000
 class Run:
     """`live`, then `end`; what became of it is in the public fields."""
 
-    def __init__(self, seed: int, redis: Redis, keys: Keys, reader: LogReader) -> None:
+    def __init__(self, seed: int, redis: Redis, keys: Keys, reader: LogReader, channels: ChannelConnection) -> None:
         # The noise in epochs is the code's own, from the module's generator.
         random.seed(seed)
         self.rng = rng = random.Random(seed)
@@ -44,6 +46,7 @@ class Run:
         self.id = self.new.id
         self.log = Witness(redis, keys, rng, meanwhile=self._interfere)
         self.viewers: list[ModelViewer] = []
+        self.post = Post(channels, keys.log(self.id))
         self.late: list[ModelViewer] = []
         """Those that joined when all was over."""
         self.attempts: list[Publication] = []
@@ -64,15 +67,18 @@ class Run:
         """Create it, and let anything happen in any order."""
         self._join(START)
         self._join(START)
+        await self.post.collect()
         await self.log.create(self.new)
         if self.rng.random() < 0.5:
             await self._date_ahead()
+        self._join_pushed(START)
+        self._join_pushed(START)
         if self.rng.random() < 0.9:
             await self._catch_up()
         weights: dict[Callable[[], Awaitable[object]], float] = {
             self._write: 45, self._land_late: 12, self._take: 5, self._steal: 3, self._expire: 4, self._renew: 6,
             self._recover: 3, self._hand_over: 2, self._forget: 3, self._die: 2, self._requeue: 3, self._create: 2,
-            self._finish: 0.4, self._delete: 0.1, self._read: 25, self._join_late: 1.5,
+            self._finish: 0.4, self._delete: 0.1, self._read: 35, self._join_late: 1.5,
         }  # fmt: skip
         if self._has_failovers:
             weights |= {self._catch_up: 6, self._fail_over: 3}
@@ -108,6 +114,7 @@ class Run:
             viewer.pace = PAGE
             while await viewer.read():
                 pass
+        await self.post.close()
 
     async def _settle(self) -> None:
         """Workers say all they have to say, and everything they hold reaches the log."""
@@ -220,6 +227,11 @@ class Run:
         viewer = ModelViewer(Transcript(self.id, f"viewer {len(self.viewers)}", after), self._reader, self.rng)
         self.viewers.append(viewer)
         return viewer
+
+    def _join_pushed(self, after: Cursor) -> None:
+        """Somebody watches at an API process, whose feeds are fed by messages."""
+        transcript = Transcript(self.id, f"pushed viewer {len(self.viewers)}", after)
+        self.viewers.append(PushedViewer(transcript, self._redis, self._keys, self.rng, self.post))
 
     async def _read(self) -> None:
         await self.rng.choice(self.viewers).read()

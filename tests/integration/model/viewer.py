@@ -34,14 +34,15 @@ class ModelViewer:
         """One turn; whether there may be more."""
         if self.gone or self.transcript.terminal is not None:
             return False
-        # A blocking read that goes on over a reconnect may see events before the next look at meta.
+        # A reading that goes on over a reconnect may see events before the next look at meta.
         if self.rng.random() < 0.3 and await self._page():
             return True
         return await self._look()
 
     async def _look(self) -> bool:
         cursor = self.transcript.cursor
-        ((meta, has),) = await self.reader.metas_at([(self.transcript.generation_id, cursor)])
+        (meta,) = await self.reader.metas([self.transcript.generation_id])
+        has = await self.reader.has(self.transcript.generation_id, cursor)
         if not isinstance(meta, Meta):
             self.gone = True
             return False
