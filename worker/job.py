@@ -21,6 +21,7 @@ from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.codec import decode_json
 from outlive.shared.model.events import Failed, Terminal
 from outlive.shared.model.generation import ECHO
+from outlive.shared.model.stored_request import is_slow, unpack
 from outlive.shared.queue.queue import Queue
 from outlive.shared.telemetry import logs
 from outlive.shared.telemetry.traces import Span, Traces, Value
@@ -108,9 +109,11 @@ class Job:
     async def _attempt(self, generation_id: str, token: str, taken: TakeReply, span: Span) -> bool:
         """One attempt; whether another should follow at once."""
         self._metrics.began(taken.reason)
+        stored = taken.request
+        request = await asyncio.to_thread(upstream_request, stored) if is_slow(stored) else upstream_request(stored)
         publication = self._publisher.open(generation_id, token, taken)
         attempt = Attempt(
-            upstream_request(taken.request),
+            request,
             publication,
             self._model.traced(span),
             self._toolbox,
@@ -226,7 +229,7 @@ def may_restart(taken: TakeReply, max_attempts: int) -> bool:
 
 
 def upstream_request(stored: bytes) -> dict[str, Any]:
-    """The stored request without the fields that are for the API alone."""
-    request: dict[str, Any] = decode_json(stored)
+    """The stored request without the fields that are for the API alone. Raises `ValueError`."""
+    request: dict[str, Any] = decode_json(unpack(stored))
     request.pop(ECHO, None)
     return request

@@ -4,6 +4,7 @@ Knows nothing of viewers. Raw XREAD waits silently for ever after an id that is 
 continues from a cursor asks `has` first (R8). Raises `LogUnavailable`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 from outlive.shared.errors import GenerationGone, GenerationNotFound
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.generation import DELETED, META_FIELDS, Meta, meta_of
+from outlive.shared.model.stored_request import is_slow, unpack
 from outlive.shared.store.cluster import Client
 from outlive.shared.store.connect import BLOCK_S, replies_of, translated
 from outlive.shared.store.keyspace import Keys
@@ -78,7 +80,8 @@ class LogReader:
             yield page
 
     async def asked(self, generation_id: str) -> tuple[bytes, bytes]:
-        """The stored request and the caller's metadata, both JSON. Raises `GenerationGone`."""
+        """The request and the caller's metadata, both JSON. Raises `GenerationGone`, also for a large request of an
+        answer that failed before its first piece, which is kept for a minute only."""
         with translated():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.get(self._keys.request(generation_id))
@@ -86,7 +89,7 @@ class LogReader:
                 request, metadata = await replies_of(pipe)
         if request is None or metadata is None:
             raise GenerationGone
-        return request, metadata
+        return await asyncio.to_thread(unpack, request) if is_slow(request) else unpack(request), metadata
 
     async def has(self, generation_id: str, cursor: Cursor) -> bool:
         """Whether this very event is in the log now."""

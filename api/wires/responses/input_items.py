@@ -7,6 +7,7 @@ chat providers refuse it in requests.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from outlive.api.schemas import check_length
 from outlive.shared.errors import BadRequest
 
 Message = dict[str, Any]
@@ -21,6 +22,7 @@ def messages_of(given: Any) -> Messages:
         return [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
         raise BadRequest("`input` must be a string, or a list of items that is not empty.", param="input")
+    check_length("input", given)
     messages: Messages = []
     for i, item in enumerate(given):
         _add(messages, item, f"input[{i}]")
