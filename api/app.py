@@ -117,7 +117,13 @@ class _Process:
         credentials = Credentials.of(settings, planes.queue, keys)
         admission = Admission(
             settings,
-            Quota(planes.queue, keys, expiry_s=settings.max_deadline_s),
+            Quota(
+                planes.queue,
+                keys,
+                hold_s=settings.lease_s,
+                max_deadline_s=settings.max_deadline_s,
+                max_retention_s=settings.max_retention_s,
+            ),
             MemoryHeadroom(planes.servers, share=settings.memory_share, monotonic=time.monotonic).has,
             clock=time.monotonic,
         )

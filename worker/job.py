@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _RETRY_S: Final = 0.2
+_LARGE_BYTES: Final = 65_536
+_FAILED_REQUEST_S: Final = 60.0
+"""These two are those of `lua/prelude/generation.lua`."""
 _ACKNOWLEDGE_S: Final = 1.0
 """How long a hand-over waits until the log has everything."""
 
@@ -135,7 +138,7 @@ class Job:
                 # The upstream's socket is closed by now.
                 self._metrics.closed_socket(publication.since_cancel_s)
             if publication.is_closed:
-                await self._leave(generation_id)
+                await self._leave(generation_id, log_bytes=publication.log_bytes, kept_s=_kept_s(publication))
 
     def _count(self, terminal: Terminal | None, span: Span) -> None:
         code = terminal.code if isinstance(terminal, Failed) else ""
@@ -145,9 +148,9 @@ class Job:
         if code:
             span.fail(code)
 
-    async def _leave(self, generation_id: str) -> None:
+    async def _leave(self, generation_id: str, *, log_bytes: int = 0, kept_s: float | None = None) -> None:
         with suppress(LogUnavailable):
-            await self._queue.leave(generation_id)
+            await self._queue.leave(generation_id, log_bytes=log_bytes, kept_s=kept_s)
 
     async def _read_earlier(self, generation_id: str, epoch: int) -> EarlierAttempts:
         return await _insist(partial(read_earlier, self._reader, generation_id, epoch))
@@ -226,6 +229,12 @@ async def _stop(task: asyncio.Task[Any]) -> None:
 def may_restart(taken: TakeReply, max_attempts: int) -> bool:
     """Whether another attempt may follow one that the upstream has interrupted."""
     return taken.may_restart and taken.counted < max_attempts
+
+
+def _kept_s(publication: Publication) -> float | None:
+    """How long a failed answer's bytes count, if not for its retention; see `close` in `lua/prelude/generation.lua`."""
+    is_empty = isinstance(publication.terminal, Failed) and publication.output_tokens == 0
+    return _FAILED_REQUEST_S if is_empty and len(publication.taken.request) > _LARGE_BYTES else None
 
 
 def upstream_request(stored: bytes) -> dict[str, Any]:

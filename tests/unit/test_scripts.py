@@ -9,7 +9,7 @@ from outlive.shared.store import scripts
 
 LUA = resources.files("outlive.shared") / "lua"
 NAMES = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if path.name.endswith(".lua"))
-NOT_OF_A_GENERATION = {"claim", "count_request", "enqueue", "may_sweep", "overdue", "reserve"}
+NOT_OF_A_GENERATION = {"claim", "count_request", "enqueue", "leave", "may_sweep", "overdue", "reserve"}
 """Scripts that are not about one generation."""
 
 
