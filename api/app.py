@@ -22,7 +22,7 @@ from outlive.api.fanout.report_viewers import ViewerReporter
 from outlive.api.generations.generations import Generations
 from outlive.api.generations.watch import Watch
 from outlive.api.http import openapi, operation, problems, routes, web_page, websocket
-from outlive.api.http.body_limit import BodyLimit
+from outlive.api.http.body_limit import BodiesInFlight, BodyLimit
 from outlive.api.limits.admission import Admission
 from outlive.api.limits.client_address import networks
 from outlive.api.limits.viewer_limits import ViewerLimits
@@ -71,7 +71,8 @@ def create_app(settings: Settings) -> FastAPI:
         # Durations of streams say nothing, and measuring them would wrap every `send`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    in_flight = BodiesInFlight(settings.bodies_in_flight_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, in_flight=in_flight)
     if settings.origins:
         # Outermost, so that refusals carry its headers too. Without cookies, which belong to this site only.
         app.add_middleware(
@@ -116,7 +117,13 @@ class _Process:
         credentials = Credentials.of(settings, planes.queue, keys)
         admission = Admission(
             settings,
-            Quota(planes.queue, keys, expiry_s=settings.max_deadline_s),
+            Quota(
+                planes.queue,
+                keys,
+                hold_s=settings.lease_s,
+                max_deadline_s=settings.max_deadline_s,
+                max_retention_s=settings.max_retention_s,
+            ),
             MemoryHeadroom(planes.servers, share=settings.memory_share, monotonic=time.monotonic).has,
             clock=time.monotonic,
         )

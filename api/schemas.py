@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, NotRequired, Self
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
+from outlive.shared.errors import BadRequest
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import ECHO, OnInterrupt
 from outlive.shared.upstreams import BETWEEN_TOKENS_S, FIRST_TOKEN_S, NAME
@@ -33,6 +34,11 @@ _WITHOUT_A_WIRE: Final = {
 _NOTHING: Final[tuple[Any, ...]] = (None, False, 0, [], {})
 _TOOL_TYPES: Final = frozenset({"function", "custom"})
 
+MAX_ITEMS: Final = 10_000
+"""Messages, tools or input items of one request: far more than any provider takes."""
+
+_LISTS: Final = ("messages", "tools")
+
 _MIN_S: Final = 0.1
 """Redis keeps time in ms, and a worker needs some time to start."""
 
@@ -56,9 +62,10 @@ class GenerationRequest(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_ITEMS)]
     tools: list[dict[str, Any]] | None = Field(
         None,
+        max_length=MAX_ITEMS,
         description="An entry with the name of a tool of the workers offers that tool; the workers add its "
         "description and schema, and run it.",
     )
@@ -118,6 +125,24 @@ class GenerationRequest(BaseModel):
         if metadata is not None and len(encode_json(metadata)) > _MAX_METADATA_BYTES:
             raise ValueError(f"must not be larger than {_MAX_METADATA_BYTES} bytes of JSON")
         return metadata
+
+
+def check_lists(body: dict[str, Any]) -> None:
+    """Refuse lists that are too long or hold what is not an object, before pydantic sees them: it makes one error
+    for each item, which takes seconds for a million. Raises `BadRequest`."""
+    for name in _LISTS:
+        items = body.get(name)
+        if isinstance(items, list):
+            check_length(name, items)
+            for i, item in enumerate(items):
+                if not isinstance(item, dict):
+                    raise BadRequest(f"`{name}.{i}`: must be an object.", param=name)
+
+
+def check_length(name: str, items: list[Any]) -> None:
+    """Raises `BadRequest`."""
+    if len(items) > MAX_ITEMS:
+        raise BadRequest(f"`{name}` has {len(items)} items, but may have at most {MAX_ITEMS}.", param=name)
 
 
 class TokenRequest(BaseModel):

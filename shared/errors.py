@@ -11,8 +11,10 @@
     ├── LimitReached               the caller has reached a limit of theirs; `headers` has Retry-After
     │   ├── TooManyRequests
     │   ├── TooManyGenerations
+    │   ├── TooMuchStored          the tenant's answers take as much of Redis as they may
     │   ├── TooManyViewers
-    │   └── ProcessFull            this API process has all the viewers it may have; another one may have room
+    │   ├── ProcessFull            this API process has all the viewers it may have; another one may have room
+    │   └── BodiesFull             this API process holds all the bytes of bodies it may hold; another one may have room
     ├── IssuerUnavailable          the issuer of the caller's token does not respond; try again
     ├── GenerationNotFound
     ├── GenerationGone
@@ -117,6 +119,12 @@ class TooManyGenerations(LimitReached):
     code = "too_many_generations"
 
 
+class TooMuchStored(LimitReached):
+    """Your requests and answers take as much memory as they may; delete some, or wait until some expire."""
+
+    code = "too_much_stored"
+
+
 class TooManyViewers(LimitReached):
     """This generation, or your address, has as many viewers as it may have; close one, or try again later."""
 
@@ -127,6 +135,12 @@ class ProcessFull(LimitReached):
     """This API process has as many viewers as it may have; try again, another process may have room."""
 
     code = "too_many_viewers"
+
+
+class BodiesFull(LimitReached):
+    """This API process reads as many request bodies as it can hold; try again, another process may have room."""
+
+    code = "capacity"
 
 
 class IssuerUnavailable(OutliveError):

@@ -112,6 +112,8 @@ class Settings(BaseSettings):
     # -- Limits per tenant, with `auth` ----------------------------------------
     tenant_generations: Count = 50
     """Generations that one tenant may have queued or running at once. The next one gets 429."""
+    tenant_stored_bytes: Count = 268_435_456
+    """Memory of Redis for one tenant's requests and answers: a quarter of 1 GiB. Above it new ones get 429."""
     tenant_requests: Count = 600
     """Requests a minute for one tenant, and for all tokens of one generation. Opening a stream does not count."""
 
@@ -136,8 +138,10 @@ class Settings(BaseSettings):
     # -- API ---------------------------------------------------------------------------------
     cors_origins: str = Field("", pattern=r"^(https?://[^,*/ ]+(,https?://[^,*/ ]+)*)?$")
     """Origins, separated by commas, whose pages may use the API from a browser. Each must be named exactly."""
-    max_body_bytes: Count = 1_048_576
-    """A larger request body is refused before parsing; so is a response with the conversation that it continues."""
+    max_body_bytes: Count = 20_971_520
+    """So that a photo fits. A larger body is refused before parsing; so is a response with what it continues."""
+    bodies_in_flight_bytes: Count = 268_435_456
+    """Per API process: bytes of bodies that are received and not yet stored. Above it new bodies get 503."""
     on_disconnect: Literal["continue", "cancel"] = "continue"
     """What happens to an answer on OpenAI's wires when its client leaves; a header overrides it."""
     heartbeat_s: Seconds = 15.0
@@ -215,6 +219,14 @@ class Settings(BaseSettings):
             raise ValueError("OUTLIVE_RETENTION_S is above OUTLIVE_MAX_RETENTION_S; lower the one or raise the other")
         if self.feed_bytes < self.max_event_bytes:
             raise ValueError("OUTLIVE_FEED_BYTES is below OUTLIVE_MAX_EVENT_BYTES; raise the one or lower the other")
+        if self.bodies_in_flight_bytes < self.max_body_bytes:
+            raise ValueError(
+                "OUTLIVE_BODIES_IN_FLIGHT_BYTES is below OUTLIVE_MAX_BODY_BYTES; raise the one or lower the other"
+            )
+        if self.tenant_stored_bytes < self.max_body_bytes:
+            raise ValueError(
+                "OUTLIVE_TENANT_STORED_BYTES is below OUTLIVE_MAX_BODY_BYTES; raise the one or lower the other"
+            )
         if self.jwt_issuer and not self.jwt_audience:
             raise ValueError("OUTLIVE_JWT_ISSUER needs OUTLIVE_JWT_AUDIENCE; set it to the `aud` of your tokens")
         if self.jwt_issuer and not self.jwt_jwks_url and not self.jwt_issuer.startswith(("http://", "https://")):

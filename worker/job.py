@@ -21,6 +21,7 @@ from outlive.shared.log.sweep import fail_lost
 from outlive.shared.model.codec import decode_json
 from outlive.shared.model.events import Failed, Terminal
 from outlive.shared.model.generation import ECHO
+from outlive.shared.model.stored_request import is_slow, unpack
 from outlive.shared.queue.queue import Queue
 from outlive.shared.telemetry import logs
 from outlive.shared.telemetry.traces import Span, Traces, Value
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _RETRY_S: Final = 0.2
+_LARGE_BYTES: Final = 65_536
+_FAILED_REQUEST_S: Final = 60.0
+"""These two are those of `lua/prelude/generation.lua`."""
 _ACKNOWLEDGE_S: Final = 1.0
 """How long a hand-over waits until the log has everything."""
 
@@ -111,9 +115,11 @@ class Job:
     async def _attempt(self, generation_id: str, token: str, taken: TakeReply, span: Span) -> bool:
         """One attempt; whether another should follow at once."""
         self._metrics.began(taken.reason)
+        stored = taken.request
+        request = await asyncio.to_thread(upstream_request, stored) if is_slow(stored) else upstream_request(stored)
         publication = self._publisher.open(generation_id, token, taken)
         attempt = Attempt(
-            upstream_request(taken.request),
+            request,
             publication,
             self._model.traced(span),
             self._toolbox,
@@ -135,7 +141,7 @@ class Job:
                 # The upstream's socket is closed by now.
                 self._metrics.closed_socket(publication.since_cancel_s)
             if publication.is_closed:
-                await self._leave(generation_id)
+                await self._leave(generation_id, log_bytes=publication.log_bytes, kept_s=_kept_s(publication))
 
     def _count(self, terminal: Terminal | None, span: Span) -> None:
         code = terminal.code if isinstance(terminal, Failed) else ""
@@ -145,9 +151,9 @@ class Job:
         if code:
             span.fail(code)
 
-    async def _leave(self, generation_id: str) -> None:
+    async def _leave(self, generation_id: str, *, log_bytes: int = 0, kept_s: float | None = None) -> None:
         with suppress(LogUnavailable):
-            await self._queue.leave(generation_id)
+            await self._queue.leave(generation_id, log_bytes=log_bytes, kept_s=kept_s)
 
     async def _read_earlier(self, generation_id: str, epoch: int) -> EarlierAttempts:
         return await _insist(partial(read_earlier, self._reader, generation_id, epoch))
@@ -233,8 +239,14 @@ def may_restart(taken: TakeReply, max_attempts: int) -> bool:
     return taken.may_restart and taken.counted < max_attempts
 
 
+def _kept_s(publication: Publication) -> float | None:
+    """How long a failed answer's bytes count, if not for its retention; see `close` in `lua/prelude/generation.lua`."""
+    is_empty = isinstance(publication.terminal, Failed) and publication.output_tokens == 0
+    return _FAILED_REQUEST_S if is_empty and len(publication.taken.request) > _LARGE_BYTES else None
+
+
 def upstream_request(stored: bytes) -> dict[str, Any]:
-    """The stored request without the fields that are for the API alone."""
-    request: dict[str, Any] = decode_json(stored)
+    """The stored request without the fields that are for the API alone. Raises `ValueError`."""
+    request: dict[str, Any] = decode_json(unpack(stored))
     request.pop(ECHO, None)
     return request

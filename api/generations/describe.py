@@ -1,6 +1,7 @@
 """Owns what a request body describes: the generation to create, or why it cannot be created.
 
-Touches nothing but the body. `describe` reads no clock but for the new id; `check_schema` uses a thread.
+Touches nothing but the body. `describe` reads no clock but for the new id; `describe_beside` and
+`check_schema` use a thread.
 """
 
 import asyncio
@@ -12,18 +13,39 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest, sentences
+from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest, check_lists, sentences
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import ECHO, NewGeneration, derived_id, new_id
 from outlive.shared.model.schema_check import asked_schema, schema_error
-from outlive.shared.model.usage import estimate_prompt
+from outlive.shared.model.stored_request import LARGE_BYTES, pack
+from outlive.shared.model.usage import CHARS_PER_TOKEN, estimate_prompt
 from outlive.shared.settings import Settings
 from outlive.shared.telemetry.traces import checked
 from outlive.shared.upstreams import BETWEEN_TOKENS_S, FIRST_TOKEN_S, NAME, chosen
 
 _Default = TypeVar("_Default", float, None)
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+
+
+async def describe_beside(
+    body: dict[str, Any],
+    idempotency_key: str | None,
+    tenant: str,
+    settings: Settings,
+    traceparent: str | None = None,
+    *,
+    echo: dict[str, Any] | None = None,
+) -> NewGeneration:
+    """As `describe`; in a thread if the messages are large, because hashing and compressing them takes time. Raises
+    what `check_schema` raises as well."""
+    check_lists(body)
+    messages = body.get("messages")
+    is_large = isinstance(messages, list) and estimate_prompt(body) * CHARS_PER_TOKEN > LARGE_BYTES
+    arguments = (body, idempotency_key, tenant, settings, traceparent)
+    new = await asyncio.to_thread(describe, *arguments, echo=echo) if is_large else describe(*arguments, echo=echo)
+    await check_schema(body)
+    return new
 
 
 def describe(
@@ -39,6 +61,7 @@ def describe(
     `ModelNotFound`."""
     if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise BadRequest("The header Idempotency-Key must have 1 to 255 printable ASCII characters.")
+    check_lists(body)
     body_hash = sha256(canonical(body)).hexdigest()
     try:
         request = GenerationRequest.model_validate(body)
@@ -58,7 +81,7 @@ def describe(
         id=new_id(time.time_ns() // 1_000_000) if idempotency_key is None else derived_id(tenant, idempotency_key),
         tenant=tenant,
         model=request.model,
-        request=encode_json(stored),
+        request=pack(encode_json(stored)),
         metadata=encode_json(request.metadata or {}),
         body_hash=body_hash,
         prompt_tokens=estimate_prompt(upstream),

@@ -16,7 +16,7 @@ from outlive.api.limits.admission import Admission
 from outlive.api.metrics import ApiMetrics
 from outlive.api.schemas import Page, Reduced, Snapshot, StatusName
 from outlive.api.tasks import Tasks
-from outlive.shared.errors import GenerationGone, GenerationNotFound, IdempotencyConflict, LogUnavailable
+from outlive.shared.errors import GenerationGone, GenerationNotFound, IdempotencyConflict, LogFull, LogUnavailable
 from outlive.shared.log.eventlog import EventLog
 from outlive.shared.log.listing import Listing, ListPosition
 from outlive.shared.log.reader import Logged, LogReader
@@ -33,6 +33,7 @@ _FIRST_DELIVERY: Final = 1
 _MODEL_CHARS: Final = 200
 """Of a model's name, in a trace."""
 _NOTHING_CREATED: Final = frozenset({ReplyCode.CONFLICT, ReplyCode.GONE})
+_TENANT_FULL: Final = frozenset({Reservation.FULL, Reservation.STORED})
 
 
 class Creation(NamedTuple):
@@ -74,7 +75,7 @@ class Generations:
 
     async def create(self, new: NewGeneration) -> Creation:
         """Put it into the log and into the queue, also if the caller is cancelled meanwhile. Raises
-        `TooManyGenerations`, `IdempotencyConflict`, `GenerationGone` and `LogUnavailable`.
+        `TooManyGenerations`, `TooMuchStored`, `IdempotencyConflict`, `GenerationGone` and `LogUnavailable`.
 
         Two steps on purpose: the log knows of a generation before any worker can. If the second step is
         lost, the same Idempotency-Key finds the generation still queued and repeats that step (R3)."""
@@ -160,18 +161,27 @@ class Generations:
 
     async def _create(self, new: NewGeneration) -> Creation:
         reservation = await self._admission.reserve(new)
-        if reservation is Reservation.FULL and (await self._reader.metas([new.id]))[0] is None:
-            raise self._admission.tenant_full()
-        reply: CreateReply = await self._eventlog.create(new)
+        if reservation in _TENANT_FULL and (await self._reader.metas([new.id]))[0] is None:
+            raise self._admission.tenant_full(reservation)
+        try:
+            reply: CreateReply = await self._eventlog.create(new)
+        except LogFull:
+            # Refused before its first effect. After any other failure it may exist: the reservation lasts a lease.
+            if reservation is Reservation.NEW:
+                with suppress(LogUnavailable):
+                    await self._queue.leave(new.id, kept_s=0)
+            raise
         if reservation is Reservation.NEW and (reply.code in _NOTHING_CREATED or reply.status in CLOSED):
             # A repeated, refused or finished request runs nothing, so it must not count for its tenant.
-            await self._queue.leave(new.id)
+            await self._queue.leave(new.id, kept_s=0 if reply.code is ReplyCode.GONE else None)
         if reply.code is ReplyCode.CONFLICT:
             raise IdempotencyConflict
         if reply.code is ReplyCode.GONE:
             raise GenerationGone
-        if reply.status == Status.QUEUED:
-            await self._queue.enqueue(new.id, _FIRST_DELIVERY, lasts_s=new.deadline_s)
+        is_unreserved = reply.status == Status.RUNNING and reservation is Reservation.NEW
+        if reply.status == Status.QUEUED or is_unreserved:
+            # A running one whose reservation was lost gets this one; a delivery too many is dropped.
+            await self._queue.enqueue(new.id, _FIRST_DELIVERY, lasts_s=new.deadline_s, tenant=new.tenant)
         return Creation(new, reply.status, reply.created_at, is_new=reply.code is ReplyCode.NEW)
 
     async def _cancel(self, generation_id: str) -> Status:
@@ -196,7 +206,10 @@ class Generations:
     async def _delete(self, generation_id: str, meta: Meta) -> None:
         if not meta.is_closed:
             await self._cancel(generation_id)
-        if await self._eventlog.delete(generation_id, meta.tenant) is ReplyCode.GONE:
+        reply = await self._eventlog.delete(generation_id, meta.tenant)
+        with suppress(LogUnavailable):
+            await self._queue.forget(generation_id, meta.tenant)
+        if reply is ReplyCode.GONE:
             raise GenerationGone
 
     async def _viewers(self, generation_id: str) -> int:

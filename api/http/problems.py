@@ -20,6 +20,7 @@ from outlive.api.services import services_of
 from outlive.shared.errors import (
     AtCapacity,
     BadRequest,
+    BodiesFull,
     Forbidden,
     GenerationGone,
     GenerationNotFound,
@@ -36,6 +37,7 @@ from outlive.shared.errors import (
     TooManyGenerations,
     TooManyRequests,
     TooManyViewers,
+    TooMuchStored,
     Unauthenticated,
 )
 
@@ -51,8 +53,10 @@ _STATUS: Final[dict[type[OutliveError], int]] = {
     PayloadTooLarge: 413,
     TooManyRequests: 429,
     TooManyGenerations: 429,
+    TooMuchStored: 429,
     TooManyViewers: 429,
     ProcessFull: 503,
+    BodiesFull: 503,
     IssuerUnavailable: 503,
     AtCapacity: 503,
     LogUnavailable: 503,

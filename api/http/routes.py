@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import ValidationError
 
 from outlive.api.formats.native import NATIVE, UNFOLDED
-from outlive.api.generations.describe import check_schema, describe
+from outlive.api.generations.describe import describe_beside
 from outlive.api.http import openapi
 from outlive.api.http.callers import MayCancel, MayView, Tenant, viewer_of
 from outlive.api.http.json_bodies import Json, read_object
@@ -71,8 +71,7 @@ async def create(
 ) -> Response:
     """Ask for an answer. It is made whether or not anybody watches."""
     body = await read_object(request)
-    new = describe(body, idempotency_key, tenant, settings, request.headers.get("traceparent"))
-    await check_schema(body)
+    new = await describe_beside(body, idempotency_key, tenant, settings, request.headers.get("traceparent"))
     urls = _urls(new.id)
     headers = {"Location": urls["self"]}
     if _wants_events(request):

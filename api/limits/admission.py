@@ -9,21 +9,21 @@ from math import ceil
 from typing import Final, Protocol
 
 from outlive.api.limits.queue_depth import QueueDepth
-from outlive.shared.errors import AtCapacity, TooManyGenerations, TooManyRequests
+from outlive.shared.errors import AtCapacity, LimitReached, TooManyGenerations, TooManyRequests, TooMuchStored
 from outlive.shared.model.generation import NewGeneration
-from outlive.shared.queue.quota import WINDOW_S, Rate, Reservation
+from outlive.shared.queue.quota import WINDOW_S, Rate, Reservation, TenantLimits, Wanted
 from outlive.shared.settings import Settings
 
 _RETRY_FULL_S: Final = 2
 """Answers take seconds, and nobody knows which of a tenant's ends first."""
+_RETRY_STORED_S: Final = 60
+"""Retentions take minutes to hours."""
 
 
 class TenantCounts(Protocol):
     """What all API processes count together (`shared/queue/quota.py`). All raise `LogUnavailable`."""
 
-    async def reserve(
-        self, generation_id: str, tenant: str, *, max_active: int, max_waiting: int, lasts_s: float
-    ) -> Reservation: ...
+    async def reserve(self, wanted: Wanted, limits: TenantLimits) -> Reservation: ...
 
     async def waiting(self) -> int: ...
 
@@ -45,6 +45,7 @@ class Admission:
         self._settings = settings
         self._counts = counts
         self._has_memory = has_memory
+        self._limits = TenantLimits(settings.tenant_generations, settings.tenant_stored_bytes, settings.max_queued)
         self._queue_depth = QueueDepth(counts.waiting, max_waiting=settings.max_queued, clock=clock)
 
     async def count_request(self, subject: str) -> dict[str, str]:
@@ -59,8 +60,8 @@ class Admission:
         return headers
 
     async def reserve(self, new: NewGeneration) -> Reservation:
-        """One of the tenant's generations at a time, for what is about to be created. When the reply is FULL
-        the caller refuses (`tenant_full`), unless the generation exists already. Raises `AtCapacity` and
+        """One of the tenant's generations at a time, for what is about to be created. When the reply is FULL or
+        STORED the caller refuses (`tenant_full`), unless the generation exists already. Raises `AtCapacity` and
         `LogUnavailable`."""
         if not await self._has_memory():
             raise AtCapacity
@@ -68,19 +69,17 @@ class Admission:
             if not await self._queue_depth.admits():
                 raise AtCapacity
             return Reservation.HELD
-        reservation = await self._counts.reserve(
-            new.id,
-            new.tenant,
-            max_active=self._settings.tenant_generations,
-            max_waiting=self._settings.max_queued,
-            lasts_s=new.deadline_s,
-        )
+        size_bytes = len(new.request) + len(new.metadata)
+        wanted = Wanted(new.id, new.tenant, new.deadline_s, new.retention_s, size_bytes)
+        reservation = await self._counts.reserve(wanted, self._limits)
         if reservation is Reservation.BACKLOG:
             raise AtCapacity
         return reservation
 
-    def tenant_full(self) -> TooManyGenerations:
-        """The refusal where the tenant has as many generations as it may."""
+    def tenant_full(self, reservation: Reservation) -> LimitReached:
+        """The refusal where the tenant has as many generations as it may, or as many bytes."""
+        if reservation is Reservation.STORED:
+            return TooMuchStored(retry_after_s=_RETRY_STORED_S)
         return TooManyGenerations(retry_after_s=_RETRY_FULL_S)
 
 

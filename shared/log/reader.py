@@ -5,12 +5,14 @@ reader that goes on from a cursor reads from the cursor itself and looks whether
 `LogUnavailable`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from outlive.shared.errors import GenerationGone, GenerationNotFound, OutliveError
 from outlive.shared.model.cursor import START, Cursor
 from outlive.shared.model.generation import DELETED, META_FIELDS, Meta, meta_of
+from outlive.shared.model.stored_request import is_slow, unpack
 from outlive.shared.store import scripts
 from outlive.shared.store.cluster import Client
 from outlive.shared.store.connect import replies_of, translate, translated
@@ -96,7 +98,8 @@ class LogReader:
         return {feeds[number - 1][0] for number in await scripts.run(self._redis, call)}
 
     async def asked(self, generation_id: str) -> tuple[bytes, bytes]:
-        """The stored request and the caller's metadata, both JSON. Raises `GenerationGone`."""
+        """The request and the caller's metadata, both JSON. Raises `GenerationGone`, also for a large request of an
+        answer that failed before its first piece, which is kept for a minute only."""
         with translated():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.get(self._keys.request(generation_id))
@@ -104,7 +107,7 @@ class LogReader:
                 request, metadata = await replies_of(pipe)
         if request is None or metadata is None:
             raise GenerationGone
-        return request, metadata
+        return await asyncio.to_thread(unpack, request) if is_slow(request) else unpack(request), metadata
 
     async def has(self, generation_id: str, cursor: Cursor) -> bool:
         """Whether this very event is in the log now."""

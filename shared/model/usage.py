@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from outlive.shared.model.events import Usage
 
-_CHARS_PER_TOKEN: Final = 4
+CHARS_PER_TOKEN: Final = 4
 
 
 def estimate_prompt(request: dict[str, Any]) -> int:
@@ -51,7 +51,7 @@ def _summed(details: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | Non
 
 
 def _tokens(chars: int) -> int:
-    return -(-chars // _CHARS_PER_TOKEN)
+    return -(-chars // CHARS_PER_TOKEN)
 
 
 def _chars(value: Any) -> int:

@@ -15,7 +15,7 @@ from arq.constants import job_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import Redis
 
-from outlive.shared.queue.quota import give_back
+from outlive.shared.queue.quota import forget_stored, give_back, holder_of
 from outlive.shared.store import scripts
 from outlive.shared.store.connect import BLOCK_S, replies_of, translated
 from outlive.shared.store.keyspace import Keys
@@ -65,15 +65,21 @@ class Queue:
         self._expiry_ms = round(expiry_s * 1000)
         self.name = keys.queue
 
-    async def enqueue(self, generation_id: str, delivery: int, *, lasts_s: float | None = None) -> bool:
+    async def enqueue(
+        self, generation_id: str, delivery: int, *, lasts_s: float | None = None, tenant: str | None = None
+    ) -> bool:
         """Enqueue delivery number `delivery`; False when the previous one still waits. The generation is active from
-        now until `leave`, and at most for `lasts_s`."""
+        now until `leave`, and at most for `lasts_s`. Its reservation, if it has one, is prolonged to its deadline;
+        a caller that knows the `tenant` saves a round trip."""
+        if tenant is None:
+            tenant = await holder_of(self._redis, self._keys, generation_id) or ""
         # The script replaces this 0, the last in arq's format, with Redis time.
         job = serialize_job(JOB_FUNCTION, (generation_id,), {}, None, 0, serializer=serialize)
         head, tail = job.rsplit(b"0", 1)
         keys = [
             self._keys.queue, self._keys.wake, self._keys.delivery(generation_id),
             f"{job_key_prefix}{generation_id}:{delivery}", self._keys.active,
+            self._keys.holder(generation_id), self._keys.active_of(tenant), self._keys.stored(tenant),
         ]  # fmt: skip
         lasts_ms = self._expiry_ms if lasts_s is None else round(lasts_s * 1000)
         args: list[scripts.Word] = [generation_id, delivery, head, tail, self._expiry_ms, _WAKE_LIMIT, lasts_ms]
@@ -84,9 +90,14 @@ class Queue:
         reply = await scripts.run(self._redis, scripts.Call(_CLAIM, [self._keys.queue, self._keys.active], [limit]))
         return [Claimed(_decoded(job_id), waited_ms / 1000) for job_id, waited_ms in reply]
 
-    async def leave(self, generation_id: str) -> None:
-        """The generation is closed: it is not active any more. If this is lost, it leaves at its deadline."""
-        await give_back(self._redis, self._keys, generation_id)
+    async def leave(self, generation_id: str, *, log_bytes: int = 0, kept_s: float | None = None) -> None:
+        """The generation is closed: it is not active any more. If this is lost, it leaves at its deadline. Its bytes
+        count for its retention, or for `kept_s` if that is shorter."""
+        await give_back(self._redis, self._keys, generation_id, log_bytes=log_bytes, kept_s=kept_s)
+
+    async def forget(self, generation_id: str, tenant: str) -> None:
+        """The generation is deleted: its bytes do not count any more."""
+        await forget_stored(self._redis, self._keys, generation_id, tenant)
 
     async def backlog(self) -> tuple[int, int]:
         """How many generations are active, and how many deliveries wait for a worker."""

@@ -29,8 +29,16 @@ class Keys:
         return f"{self.active}:{tenant}"
 
     def holder(self, generation_id: str) -> str:
-        """String on the queue plane: the tenant whose reservation this generation holds."""
+        """Hash on the queue plane: the tenant whose reservation this generation holds, and until when."""
         return f"{self.prefix}:holder:{generation_id}"
+
+    def stored(self, tenant: str) -> str:
+        """Sorted set on the queue plane: a tenant's generations that take memory -> until when."""
+        return f"{self.prefix}:stored:{tenant}"
+
+    def stored_bytes(self, tenant: str) -> str:
+        """Hash on the queue plane: each of these generations -> its bytes; `total` -> their sum."""
+        return f"{self.prefix}:stored_bytes:{tenant}"
 
     def requests(self, subject: str) -> str:
         """Counter on the queue plane: requests within a minute by a tenant, or with one generation's tokens."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from outlive.shared.errors import (
     AtCapacity,
     BadRequest,
+    BodiesFull,
     Forbidden,
     GenerationGone,
     GenerationNotFound,
@@ -24,6 +25,7 @@ from outlive.shared.errors import (
     TooManyGenerations,
     TooManyRequests,
     TooManyViewers,
+    TooMuchStored,
     Unauthenticated,
 )
 from outlive.worker.tools.decorator import tool
@@ -31,6 +33,7 @@ from outlive.worker.tools.decorator import tool
 __all__ = [
     "AtCapacity",
     "BadRequest",
+    "BodiesFull",
     "Forbidden",
     "GenerationGone",
     "GenerationNotFound",
@@ -47,6 +50,7 @@ __all__ = [
     "TooManyGenerations",
     "TooManyRequests",
     "TooManyViewers",
+    "TooMuchStored",
     "Unauthenticated",
     "__version__",
     "tool",

@@ -9,7 +9,7 @@ from outlive.shared.log.eventlog import Batch, Entry, EventLog, LogLimits, Renew
 from outlive.shared.log.reader import Logged, logged
 from outlive.shared.log.replies import SeqReply, TakeReply
 from outlive.shared.model.codec import decode_json, encode, encode_json
-from outlive.shared.model.events import Completed, Event, EventType, Token, Usage
+from outlive.shared.model.events import Completed, Event, EventType, Failed, Token, Usage
 from outlive.shared.model.generation import NewGeneration, OnInterrupt
 from outlive.shared.store.keyspace import Keys
 from tests.support.ids import fresh_id
@@ -71,6 +71,13 @@ def completion(generation_id: str, epoch: int, seq: int, *, chars: int | None = 
     said = seq - 1 if chars is None else chars
     last = Completed("stop", Usage(5, said, 5 + said), said, seq + 1)
     return Batch(generation_id, epoch, seq, [_entry(last, said)], EventType.COMPLETED)
+
+
+def failure(generation_id: str, epoch: int, seq: int) -> Batch:
+    """The terminal of an answer that failed, alone."""
+    chars = seq - 1
+    last = Failed("upstream_refused", "x", False, Usage(5, chars, 5 + chars), chars, seq + 1)
+    return Batch(generation_id, epoch, seq, [_entry(last, chars)], EventType.FAILED)
 
 
 async def append(eventlog: EventLog, *batches: Batch) -> SeqReply:

@@ -7,13 +7,18 @@ import pytest
 from outlive.api.limits.admission import Admission, ratelimit_headers
 from outlive.shared.errors import AtCapacity, TooManyRequests
 from outlive.shared.model.generation import NewGeneration
-from outlive.shared.queue.quota import Rate, Reservation
+from outlive.shared.queue.quota import Rate, Reservation, TenantLimits, Wanted
 from outlive.shared.settings import load
 from tests.support.ids import fresh_id
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = {"OUTLIVE_TENANT_REQUESTS": "3", "OUTLIVE_MAX_QUEUED": "2", "OUTLIVE_TENANT_GENERATIONS": "7"}
+LIMITS = {
+    "OUTLIVE_TENANT_REQUESTS": "3",
+    "OUTLIVE_MAX_QUEUED": "2",
+    "OUTLIVE_TENANT_GENERATIONS": "7",
+    "OUTLIVE_TENANT_STORED_BYTES": "30000000",
+}
 
 
 def new() -> NewGeneration:
@@ -26,14 +31,12 @@ class Counts:
 
     reservation: Reservation = Reservation.NEW
     requests: dict[str, int] = field(default_factory=dict)
-    reserved: list[tuple[str, str, int, int, float]] = field(default_factory=list)
+    reserved: list[tuple[Wanted, TenantLimits]] = field(default_factory=list)
     has_memory: bool = True
     queued: int = 0
 
-    async def reserve(
-        self, generation_id: str, tenant: str, *, max_active: int, max_waiting: int, lasts_s: float
-    ) -> Reservation:
-        self.reserved.append((generation_id, tenant, max_active, max_waiting, lasts_s))
+    async def reserve(self, wanted: Wanted, limits: TenantLimits) -> Reservation:
+        self.reserved.append((wanted, limits))
         return self.reservation
 
     async def waiting(self) -> int:
@@ -84,12 +87,13 @@ async def test_without_memory_nothing_is_begun(auth: bool) -> None:
 
 @pytest.mark.rule("R55")
 async def test_a_tenants_reservation_is_asked_for_with_its_limits() -> None:
-    """FULL is for the caller to refuse, because what exists already is still answered."""
+    """FULL and STORED are for the caller to refuse, because what exists already is still answered."""
     wanted = new()
-    for reservation in (Reservation.NEW, Reservation.HELD, Reservation.FULL):
+    for reservation in (Reservation.NEW, Reservation.HELD, Reservation.FULL, Reservation.STORED):
         counts = Counts(reservation)
         assert await counts.admission(auth=True).reserve(wanted) is reservation
-        assert counts.reserved == [(wanted.id, "acme", 7, 2, 60.0)]
+        limits = TenantLimits(generations=7, stored_bytes=30_000_000, waiting=2)
+        assert counts.reserved == [(Wanted(wanted.id, "acme", 60.0, 60.0, 4), limits)]
 
 
 @pytest.mark.rule("R57")
@@ -110,5 +114,13 @@ def test_no_header_counts_below_zero() -> None:
 
 def test_a_full_tenant_is_told_when_to_come_again() -> None:
     """In seconds, as answers take."""
-    refusal = Counts().admission(auth=True).tenant_full()
+    admission = Counts().admission(auth=True)
+    refusal = admission.tenant_full(Reservation.FULL)
     assert (refusal.code, refusal.headers["Retry-After"]) == ("too_many_generations", "2")
+
+
+@pytest.mark.rule("R84")
+def test_a_tenant_that_stores_too_much_is_told_when_to_come_again() -> None:
+    """In a minute: what it stores expires with its retention."""
+    refusal = Counts().admission(auth=True).tenant_full(Reservation.STORED)
+    assert (refusal.code, refusal.headers["Retry-After"]) == ("too_much_stored", "60")

@@ -10,7 +10,7 @@ from outlive.shared.store import scripts
 LUA = resources.files("outlive.shared") / "lua"
 NAMES = sorted(path.name.removesuffix(".lua") for path in LUA.iterdir() if path.name.endswith(".lua"))
 NOT_OF_A_GENERATION = {
-    "alive", "claim", "count_request", "enqueue", "may_sweep", "overdue", "reserve", "tails", "watched",
+    "alive", "claim", "count_request", "enqueue", "leave", "may_sweep", "overdue", "reserve", "tails", "watched",
 }  # fmt: skip
 """Scripts that are not about one generation."""
 

@@ -18,6 +18,10 @@ from outlive.shared.model.usage import estimate_output
 _BATCH_BYTES: Final = 524_288
 
 
+_EVENT_BYTES: Final = 32
+"""Of an entry of a Redis stream beside its data."""
+
+
 class OutputTooLarge(Exception):
     """The attempt produced more than it may, in bytes or in tokens."""
 
@@ -59,6 +63,11 @@ class Outbox:
     def is_acknowledged(self) -> bool:
         """Everything added so far is in the log."""
         return not self._pending and self.acknowledged_seq == self._last
+
+    @property
+    def log_bytes(self) -> int:
+        """About as many bytes of Redis as the attempt takes; meant to be asked once, at its end."""
+        return sum(_EVENT_BYTES + len(entry.data) for entry in self._entries)
 
     @property
     def output_tokens(self) -> int:

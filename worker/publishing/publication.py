@@ -115,6 +115,11 @@ class Publication:
         return self._outbox.output_tokens
 
     @property
+    def log_bytes(self) -> int:
+        """About as many bytes of Redis as this attempt's events take."""
+        return self._outbox.log_bytes
+
+    @property
     def limits(self) -> OutboxLimits:
         return self._outbox.limits
 

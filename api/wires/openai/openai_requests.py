@@ -18,9 +18,10 @@ from outlive.api.auth.credentials import Caller
 from outlive.api.fanout.sink import nobody
 from outlive.api.formats.format import Format, FrameNumber
 from outlive.api.formats.native import NATIVE
-from outlive.api.generations.describe import check_schema, describe
+from outlive.api.generations.describe import describe_beside
 from outlive.api.generations.generations import Generations
 from outlive.api.generations.watch import Ticket, Watch
+from outlive.api.http.body_limit import release_body
 from outlive.api.http.sse_response import EventsResponse
 from outlive.api.services import ClientAddress, GenerationsDep, SettingsDep, WatchDep
 from outlive.api.wires.openai.openai_ids import headers_of
@@ -61,10 +62,13 @@ class AnswerRequest:
     async def create_whole(
         self, tenant: str, body: dict[str, Any], echo: dict[str, Any] | None = None
     ) -> tuple[str, Response | None]:
-        """The id of a generation of this body, when it has ended; a response if the client left before. Raises
-        `BadRequest` and what `Watch.create` raises."""
+        """The id of a generation of this body, when it has ended; a response if the client left before. Empties
+        `body`. Raises `BadRequest` and what `Watch.create` raises."""
         cancels = self._cancels_on_disconnect()
-        _, ticket = await self.watch.create(await self._describe(tenant, body, echo), NATIVE, self.address)
+        ticket = (await self.watch.create(await self._describe(tenant, body, echo), NATIVE, self.address))[1]
+        # The client may wait for minutes, and the log has the request.
+        body.clear()
+        release_body(self.request.scope)
         return ticket.generation_id, await self._wait(ticket, cancels=cancels)
 
     async def stream(
@@ -85,9 +89,7 @@ class AnswerRequest:
     async def _describe(self, tenant: str, body: dict[str, Any], echo: dict[str, Any] | None) -> NewGeneration:
         headers = self.request.headers
         key, traceparent = headers.get("idempotency-key"), headers.get("traceparent")
-        new = describe(body, key, tenant, self.settings, traceparent, echo=echo)
-        await check_schema(body)
-        return new
+        return await describe_beside(body, key, tenant, self.settings, traceparent, echo=echo)
 
     def _cancels_on_disconnect(self) -> bool:
         """Whether the client wants the answer cancelled when it leaves. Raises `BadRequest`."""

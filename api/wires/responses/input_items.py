@@ -7,6 +7,7 @@ Pure. The items of one model turn become one message: its text, then its calls, 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from outlive.api.schemas import check_length
 from outlive.api.wires.responses.sealed_state import unseal
 from outlive.shared.errors import BadRequest
 
@@ -24,6 +25,7 @@ def messages_of(given: Any) -> Messages:
         return [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
         raise BadRequest("`input` must be a string, or a list of items that is not empty.", param="input")
+    check_length("input", given)
     messages: Messages = []
     for i, item in enumerate(given):
         _add(messages, item, f"input[{i}]")

@@ -7,7 +7,7 @@ unchanged. Fields that the response repeats but the provider must not see are ke
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS
+from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, check_length
 from outlive.api.wires.responses.input_items import Messages, messages_of
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.generation import ECHO
@@ -89,6 +89,7 @@ def _instructions(body: Body) -> Messages:
 def _tools(tools: Any) -> Body:
     if not isinstance(tools, list):
         raise BadRequest("`tools` must be a list.", param="tools")
+    check_length("tools", tools)
     return {"tools": [_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]} if tools else {}
 
 

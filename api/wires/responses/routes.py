@@ -50,10 +50,12 @@ async def create(
             f"This request with the conversation it follows is larger than {settings.max_body_bytes} bytes. "
             "Start a new conversation."
         )
-    echo = echo_of(body)
-    if body.get("stream"):
+    echo, is_streamed, is_background = echo_of(body), body.get("stream"), body.get("background")
+    # `create_whole` waits long, and drops `chat`.
+    del body, earlier
+    if is_streamed:
         return await answer_request.create_streamed(tenant, chat, RESPONSES, echo)
-    if body.get("background"):
+    if is_background:
         generation_id = await answer_request.create(tenant, chat, echo)
         return _response(generation_id, await _translated(generations, generation_id))
     generation_id, if_left = await answer_request.create_whole(tenant, chat, echo)
