@@ -33,7 +33,7 @@ from outlive.shared.errors import (
     Unauthenticated,
 )
 from outlive.shared.model.codec import decode_json
-from outlive.shared.model.events import TERMINAL
+from outlive.shared.model.events import TERMINAL_BYTES
 
 router = APIRouter()
 
@@ -62,7 +62,6 @@ _REFUSALS: Final[dict[type[OutliveError], Close]] = {
     LogUnavailable: Close.RESUME,
     IssuerUnavailable: Close.RESUME,
 }
-_TERMINALS: Final = frozenset(kind.value.encode() for kind in TERMINAL)
 
 
 @router.websocket("/v1/generations/{generation_id}/ws")
@@ -119,7 +118,7 @@ class WebSocketSend:
         # A viewer that has left is noticed by `receive`; until then there is nobody to send to.
         with suppress(WebSocketDisconnect):
             for event, text in messages(message["body"]):
-                self._is_done = event in _TERMINALS
+                self._is_done = event in TERMINAL_BYTES
                 await self._send({"type": "websocket.send", "text": text})
             if not message["more_body"]:
                 code = Close.DONE if self._is_done else Close.RESUME
