@@ -13,7 +13,8 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, GenerationRequest, check_lists, sentences
+from outlive.api.generation_request import OUR_FIELDS, STREAM_FIELDS, GenerationRequest, check_lists
+from outlive.api.schemas import sentences
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.codec import encode_json
 from outlive.shared.model.generation import ECHO, NewGeneration, derived_id, new_id

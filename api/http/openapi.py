@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from outlive.api.generation_request import GenerationRequest
 from outlive.api.schemas import (
     Created,
     Ended,
-    GenerationRequest,
     Health,
     Minted,
     MintedCookie,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlive.api.generation_request import MAX_ITEMS
 from outlive.api.generations.describe import describe, describe_beside
 from outlive.api.http.json_bodies import parse_object
-from outlive.api.schemas import MAX_ITEMS
 from outlive.api.wires.responses.responses_request import chat_of
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.codec import decode_json

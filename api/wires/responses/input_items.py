@@ -7,7 +7,7 @@ Pure. The items of one model turn become one message: its text, then its calls, 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from outlive.api.schemas import check_length
+from outlive.api.generation_request import check_length
 from outlive.api.wires.responses.sealed_state import unseal
 from outlive.shared.errors import BadRequest
 

@@ -7,7 +7,7 @@ unchanged. Fields that the response repeats but the provider must not see are ke
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from outlive.api.schemas import OUR_FIELDS, STREAM_FIELDS, check_length
+from outlive.api.generation_request import OUR_FIELDS, STREAM_FIELDS, check_length
 from outlive.api.wires.responses.input_items import Messages, messages_of
 from outlive.shared.errors import BadRequest
 from outlive.shared.model.generation import ECHO
