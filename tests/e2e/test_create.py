@@ -1,10 +1,14 @@
 """Creating a generation: what the API returns, what it refuses, and that a repeated request creates only one."""
 
+import asyncio
+import json
+from http.client import HTTPConnection
+
 import pytest
 
 from tests.support.invariants import check_invariants
 from tests.support.problem_responses import check_problem
-from tests.support.raw_http import Ended, request
+from tests.support.raw_http import Ended, Response, request
 from tests.support.sse import open_stream
 from tests.support.stack import QUICK, Stack, chat, demo, unique
 from tests.support.transcript import Transcript
@@ -98,5 +102,16 @@ async def test_a_body_that_makes_no_sense_is_refused(stack: Stack, body: bytes) 
 
 
 async def test_a_body_that_is_too_large_is_refused(stack: Stack) -> None:
-    """413 before the API parses it."""
-    check_problem(await stack.post(chat(QUICK, "x" * 21_000_000)), 413, "payload_too_large")
+    """413 before the API parses it, on a connection that stays open: a client sends for longer than buffers last."""
+
+    def post() -> Response:
+        connection = HTTPConnection(stack.urls[0].removeprefix("http://"), timeout=20.0)
+        try:
+            body = json.dumps(chat(QUICK, "x" * 21_000_000))
+            connection.request("POST", "/v1/generations", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    check_problem(await asyncio.to_thread(post), 413, "payload_too_large")
