@@ -51,7 +51,7 @@ def _photo(size_bytes: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(random.Random(2).randbytes(size_bytes * 3 // 4)).decode()
 
 
-@pytest.mark.rule("R59", "R86")
+@pytest.mark.rule("R59", "R84")
 async def test_a_photo_reaches_the_provider_as_it_was_sent(redis_server: RedisServer) -> None:
     """With the settings' defaults, on two wires; in Redis it takes less room."""
     parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": _photo(20_000_000)}}]
@@ -71,7 +71,7 @@ async def test_a_photo_reaches_the_provider_as_it_was_sent(redis_server: RedisSe
         assert [json.loads(asked.body)["messages"] == messages for asked in provider.requests] == [True, True]
 
 
-@pytest.mark.rule("R86")
+@pytest.mark.rule("R84")
 async def test_a_large_response_can_be_read_and_followed(redis_server: RedisServer) -> None:
     """Its request is read from where it is stored compressed."""
     async with ScriptedProvider() as provider, Stack(redis=redis_server, environ=provider.environ) as stack:
@@ -86,7 +86,7 @@ async def test_a_large_response_can_be_read_and_followed(redis_server: RedisServ
         assert [message["content"] for message in asked if message["role"] == "user"] == [text, "And green?"]
 
 
-@pytest.mark.rule("R83")
+@pytest.mark.rule("R81")
 async def test_bodies_beyond_what_a_process_holds_are_refused(stack: Stack, tenant: Bearer) -> None:
     """Short ones still fit; when the client that sends a long one has left, others do as well."""
     host, port = stack.urls[0].removeprefix("http://").split(":")
@@ -115,7 +115,7 @@ async def test_bodies_beyond_what_a_process_holds_are_refused(stack: Stack, tena
     await until(fits, 10.0, "it fits again")
 
 
-@pytest.mark.rule("R84")
+@pytest.mark.rule("R82")
 async def test_a_tenant_that_fills_redis_is_refused_before_others(stack: Stack, tenant: Bearer) -> None:
     """With requests that the provider refuses, kept as long as possible; what it deletes is free again."""
     made: list[str] = []
@@ -141,7 +141,7 @@ async def test_a_tenant_that_fills_redis_is_refused_before_others(stack: Stack, 
     assert (await stack.post(body, headers=tenant)).status == 201
 
 
-@pytest.mark.rule("R87")
+@pytest.mark.rule("R85")
 async def test_a_create_that_fails_costs_its_tenant_no_place(redis_server: RedisServer) -> None:
     """Given back at once when the logs' Redis is full; after a lease when nobody knows whether it was created."""
     logs = RedisServer()

@@ -258,7 +258,7 @@ async def test_one_pipeline_answers_for_each(eventlog: EventLog) -> None:
     await eventlog.check(eventlog.groups[0])
 
 
-@pytest.mark.rule("R80")
+@pytest.mark.rule("R78")
 async def test_renewals_of_many_generations_are_judged_one_by_one(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """Sent together, answered in order: what is wrong with one takes no lease from another."""
     attempts = [await logs.running(eventlog) for _ in range(200)]

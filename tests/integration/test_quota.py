@@ -76,7 +76,7 @@ async def test_a_backlog_takes_no_more(quota: Quota, queue: Queue, redis: Redis,
     assert await redis.zcard(keys.active_of("acme")) == 0
 
 
-@pytest.mark.rule("R87")
+@pytest.mark.rule("R85")
 async def test_a_place_is_held_for_a_lease_and_then_until_the_deadline(
     quota: Quota, queue: Queue, redis: Redis, keys: Keys
 ) -> None:
@@ -97,14 +97,14 @@ async def test_a_place_is_held_for_a_lease_and_then_until_the_deadline(
         assert await redis.zscore(keys.active_of("acme"), generation_id) is None, "it had left"
 
 
-@pytest.mark.rule("R87")
+@pytest.mark.rule("R85")
 async def test_without_a_reservation_none_is_made(queue: Queue, redis: Redis, keys: Keys) -> None:
     """Where callers need not authenticate, nothing is reserved."""
     await queue.enqueue(fresh_id(), 1, tenant="default")
     assert await redis.exists(keys.active_of("default"), keys.stored("default")) == 0
 
 
-@pytest.mark.rule("R84")
+@pytest.mark.rule("R82")
 async def test_a_tenant_stores_no_more_than_it_may(quota: Quota, queue: Queue) -> None:
     """However many ask at once; others go on; what is deleted, or was never made, is given back."""
     ids = [fresh_id() for _ in range(20)]
@@ -126,7 +126,7 @@ async def test_a_tenant_stores_no_more_than_it_may(quota: Quota, queue: Queue) -
     assert await quota.reserve(wanted(fresh_id(), request_bytes=98_000), MANY) is Reservation.NEW
 
 
-@pytest.mark.rule("R84")
+@pytest.mark.rule("R82")
 async def test_stored_bytes_count_until_the_retention_ends(
     quota: Quota, queue: Queue, redis: Redis, keys: Keys
 ) -> None:
@@ -163,7 +163,7 @@ async def test_stored_bytes_count_until_the_retention_ends(
     assert int((await redis.hgetall(in_bytes))[b"total"]) == int((await redis.hgetall(in_bytes))[other.encode()])  # type: ignore[misc]
 
 
-@pytest.mark.rule("R84")
+@pytest.mark.rule("R82")
 @pytest.mark.parametrize("by", ["worker", "sweep"])
 async def test_the_request_of_an_answer_that_failed_empty_is_kept_shortly(
     eventlog: EventLog, redis: Redis, keys: Keys, by: str

@@ -55,7 +55,7 @@ async def test_what_is_gone_takes_no_other_count_along(eventlog: EventLog, redis
     assert await other.elsewhere(here) == 0
 
 
-@pytest.mark.rule("R81")
+@pytest.mark.rule("R79")
 async def test_a_count_that_does_not_change_is_seldom_repeated(eventlog: EventLog, redis: Redis, keys: Keys) -> None:
     """While the process says all the time that it lives; and what Redis lost comes back."""
     ids = [await logs.created(eventlog) for _ in range(100)]

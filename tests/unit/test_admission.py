@@ -119,7 +119,7 @@ def test_a_full_tenant_is_told_when_to_come_again() -> None:
     assert (refusal.code, refusal.headers["Retry-After"]) == ("too_many_generations", "2")
 
 
-@pytest.mark.rule("R84")
+@pytest.mark.rule("R82")
 def test_a_tenant_that_stores_too_much_is_told_when_to_come_again() -> None:
     """In a minute: what it stores expires with its retention."""
     refusal = Counts().admission(auth=True).tenant_full(Reservation.STORED)

@@ -43,7 +43,7 @@ async def _post(in_flight: BodiesInFlight, client: Client, announced_bytes: int 
     await BodyLimit(_read, MAX_BYTES, in_flight)(scope_of(announced_bytes), client.receive, _send)
 
 
-@pytest.mark.rule("R83")
+@pytest.mark.rule("R81")
 async def test_what_is_received_is_counted_until_the_request_ends() -> None:
     """However it ends."""
     in_flight, seen = BodiesInFlight(HELD_BYTES), []
@@ -58,7 +58,7 @@ async def test_what_is_received_is_counted_until_the_request_ends() -> None:
     assert (seen, in_flight.held_bytes) == ([90], 0)
 
 
-@pytest.mark.rule("R83")
+@pytest.mark.rule("R81")
 async def test_a_body_that_does_not_fit_is_refused_before_it_is_read() -> None:
     """Others go on; when they have ended, it fits."""
     in_flight = BodiesInFlight(HELD_BYTES)
@@ -72,7 +72,7 @@ async def test_a_body_that_does_not_fit_is_refused_before_it_is_read() -> None:
     await _post(in_flight, client, 60)
 
 
-@pytest.mark.rule("R83")
+@pytest.mark.rule("R81")
 async def test_a_body_of_unknown_length_is_refused_where_it_would_not_fit() -> None:
     """And what was held of it is given back."""
     in_flight = BodiesInFlight(HELD_BYTES)
@@ -82,7 +82,7 @@ async def test_a_body_of_unknown_length_is_refused_where_it_would_not_fit() -> N
     assert in_flight.held_bytes == 100
 
 
-@pytest.mark.rule("R83")
+@pytest.mark.rule("R81")
 async def test_what_is_announced_and_never_sent_shuts_out_nobody() -> None:
     """Only received bytes count."""
     in_flight, other = BodiesInFlight(HELD_BYTES), Client([b"x" * 90])
@@ -95,7 +95,7 @@ async def test_what_is_announced_and_never_sent_shuts_out_nobody() -> None:
     assert other.received == 1
 
 
-@pytest.mark.rule("R83")
+@pytest.mark.rule("R81")
 async def test_a_request_that_waits_may_let_go_of_its_body() -> None:
     """Once; the end of the request gives nothing back a second time."""
     in_flight = BodiesInFlight(HELD_BYTES)

@@ -56,7 +56,7 @@ def _kept_in_a_feed() -> object:
 _CASES: Final[Mapping[str, Callable[[], object]]] = {"outbox": _kept_in_an_outbox, "feed": _kept_in_a_feed}
 
 
-@pytest.mark.rule("R82")
+@pytest.mark.rule("R80")
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of a process as Linux shows it")
 @pytest.mark.parametrize(("case", "max_bytes"), [("outbox", 1_000), ("feed", 2_500)])
 def test_an_event_that_is_kept_holds_little_more_than_its_text(case: str, max_bytes: int) -> None:

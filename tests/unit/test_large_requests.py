@@ -32,7 +32,7 @@ def _list_of(item: str, size_bytes: int, name: str = "messages") -> bytes:
     return f'{{"model":"m","messages":[{{"role":"user"}}],"{name}":[{",".join([item] * count)}]}}'.encode()
 
 
-@pytest.mark.rule("R85")
+@pytest.mark.rule("R83")
 @pytest.mark.parametrize("size_bytes", [900_000, 20_900_000])
 @pytest.mark.parametrize("item", ["0", "[]", '""', "{}", "[[]]"])
 @pytest.mark.parametrize("name", ["messages", "tools"])
@@ -46,7 +46,7 @@ def test_a_list_of_nothing_is_refused_soon(name: str, item: str, size_bytes: int
     assert len(refused.value.message) < 200
 
 
-@pytest.mark.rule("R85")
+@pytest.mark.rule("R83")
 @pytest.mark.parametrize("name", ["messages", "tools"])
 def test_an_item_that_is_no_object_is_named(name: str) -> None:
     """The first one."""
@@ -55,7 +55,7 @@ def test_an_item_that_is_no_object_is_named(name: str) -> None:
         describe(body, None, "acme", load({}))
 
 
-@pytest.mark.rule("R85")
+@pytest.mark.rule("R83")
 def test_a_list_may_be_long() -> None:
     """Up to its limit, on every wire."""
     messages = [MESSAGE] * MAX_ITEMS
@@ -70,7 +70,7 @@ def test_a_list_may_be_long() -> None:
             ask()
 
 
-@pytest.mark.rule("R85")
+@pytest.mark.rule("R83")
 @pytest.mark.parametrize(
     "text", [",[{" * 300_000, '"a",' * 200_000, "\\" * 600_000 + ",[{" * 200_000, '\\",' * 200_000]
 )
@@ -80,14 +80,14 @@ def test_what_is_inside_a_text_is_no_value(text: str) -> None:
     assert parse_object(raw)["messages"][0]["content"] == text
 
 
-@pytest.mark.rule("R85")
+@pytest.mark.rule("R83")
 def test_utf_16_is_not_json() -> None:
     """Python's parser accepts it, but its values cannot be counted."""
     with pytest.raises(BadRequest):
         parse_object('{"model":"m"}'.encode("utf-16"))
 
 
-@pytest.mark.rule("R86")
+@pytest.mark.rule("R84")
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), st.integers(0, 20_000))
 def test_what_is_stored_reads_as_it_was(text: str, times: int) -> None:
     """Small or large; a large one takes less room."""
@@ -98,7 +98,7 @@ def test_what_is_stored_reads_as_it_was(text: str, times: int) -> None:
     assert (stored == request) is (len(request) <= LARGE_BYTES)
 
 
-@pytest.mark.rule("R86")
+@pytest.mark.rule("R84")
 @pytest.mark.anyio
 async def test_a_worker_reads_what_a_large_request_asks() -> None:
     """As the caller sent it."""
@@ -109,7 +109,7 @@ async def test_a_worker_reads_what_a_large_request_asks() -> None:
     assert decode_json(unpack(new.request)) == body
 
 
-@pytest.mark.rule("R86")
+@pytest.mark.rule("R84")
 def test_nothing_is_inflated_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is anything read that was not packed here."""
     stored = pack(b"{" + b" " * 1_000_000 + b"}")
