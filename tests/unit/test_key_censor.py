@@ -43,3 +43,8 @@ def test_a_key_without_a_known_prefix_is_cut_too() -> None:
     """In-house gateways have keys of their own kind; a very short one counts whole."""
     assert cut_key("token-abc123inhouse is unknown", "token-abc123inhouse") == "[key] is unknown"
     assert cut_key("demo is unknown; demand", "demo") == "[key] is unknown; demand"
+
+
+def test_a_short_key_is_cut_only_as_a_word() -> None:
+    """Local servers have keys such as `k`, and their errors must stay readable."""
+    assert cut_key("Check the key k, not known", "k") == "Check the key [key], not known"

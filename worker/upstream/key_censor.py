@@ -9,7 +9,8 @@ from typing import Final
 
 MARK: Final = "[key]"
 _MIN_PART: Final = 8
-"""Characters of the key in a row that count as the key. A shorter key counts whole."""
+"""Characters of the key in a row that count as the key. A shorter key counts only as
+a word of its own: there are local servers with the key `x`, and their sentences must stay readable."""
 _MIN_END: Final = 2
 """Characters of the key's begin or end beside a mask."""
 _MASKED: Final = re.compile(r"[^\s\"'`,;()<>]*(?:\*{2,}|•{2,}|…|\.{3,}|[xX]{4,})[^\s\"'`,;()<>]*")
@@ -19,6 +20,8 @@ def cut_key(text: str, key: str | None) -> str:
     """`text` without the key, its longer parts, and masked forms of it."""
     if not key:
         return text
+    if len(key) < _MIN_PART:
+        return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", MARK, text)
     text = text.replace(key, MARK)
     text = _MASKED.sub(lambda match: MARK if _is_masked(match[0], key) else match[0], text)
     return _cut_parts(text, key)
@@ -34,8 +37,6 @@ def _is_masked(word: str, key: str) -> bool:
 
 def _cut_parts(text: str, key: str) -> str:
     """Cut each run of at least `_MIN_PART` characters that the key holds too."""
-    if len(key) < _MIN_PART:
-        return text
     kept, start = [], 0
     while start < len(text):
         size = 0
