@@ -63,8 +63,10 @@ class WatchedAnswer:
 
     @property
     def reasons(self) -> list[str]:
-        """Why each attempt began, as its first viewer saw it."""
-        return [f.data["reason"] for f in self.viewers[0].transcript.frames if f.event == "attempt"]
+        """Why each attempt began, as its first viewer saw it. After a reset it sees the whole log again."""
+        frames = self.viewers[0].transcript.frames
+        begin = max((n for n, frame in enumerate(frames) if frame.event == "reset"), default=0)
+        return [frame.data["reason"] for frame in frames[begin:] if frame.event == "attempt"]
 
 
 class FaultRun:
