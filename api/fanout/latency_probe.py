@@ -46,11 +46,12 @@ class LatencyProbe:
         if bool(self._hub.watched().viewers) != self._is_listening:
             self._is_listening = not self._is_listening
             if self._is_listening:
+                # The first event is for the next round: one sent before Redis has the subscription would never come.
                 self._hub.listen(self._log.key, self)
             else:
                 self._hub.forget(self._log.key)
                 self._sent_at = None
-        if self._is_listening and (self._sent_at is None or now - self._sent_at > _LOST_S):
+        elif self._is_listening and (self._sent_at is None or now - self._sent_at > _LOST_S):
             await self._send(now)
 
     async def _send(self, now: float) -> None:
