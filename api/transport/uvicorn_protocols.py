@@ -64,6 +64,8 @@ class LimitedHttp(HttpToolsProtocol):
         self._in_head = True
         self._has_message_ended = False
         self._is_refused = False
+        self._closes = False
+        """The client asked that its connection be closed after this response."""
         self._request_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
@@ -177,19 +179,45 @@ class LimitedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, app if cycle.keep_alive else self._close_later(cycle, app))
+
+    def _close_later(self, cycle: RequestResponseCycle, app: Any) -> Any:
+        """uvicorn closes after the response, and resets a client that still sends: here `on_response_complete` does."""
+
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            async def send_on(message: Any) -> None:
+                await send(message)
+                if message["type"] == "http.response.start":
+                    # The head that says `Connection: close` is written.
+                    cycle.keep_alive = self._closes = True
+
+            await app(scope, receive, send_on)
+
+        return run
+
+    def on_response_complete(self) -> None:
+        if self._closes and not self.transport.is_closing():
+            if self._in_head:
+                self.transport.close()
+            else:
+                self._is_refused = True
+                self._linger()
+        super().on_response_complete()
 
     def _refuse(self, response: bytes) -> None:
         if not self._is_refused and not self.transport.is_closing():
             self.transport.write(response)
             if self._running is None or self._running.response_complete:
-                self.transport.write_eof()
-                self._stop_request_timer()
-                self._request_timer = self.loop.call_later(_LINGER_S, self.transport.close)
+                self._linger()
             else:
                 # An earlier request of this connection is still being served; lingering is not possible.
                 self.transport.close()
         self._is_refused = True
+
+    def _linger(self) -> None:
+        self.transport.write_eof()
+        self._stop_request_timer()
+        self._request_timer = self.loop.call_later(_LINGER_S, self.transport.close)
 
 
 class CuttableWebSocket(WebSocketsSansIOProtocol):

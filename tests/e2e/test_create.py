@@ -101,14 +101,15 @@ async def test_a_body_that_makes_no_sense_is_refused(stack: Stack, body: bytes) 
     check_problem(await stack.post(body, headers=headers), 400, "bad_request")
 
 
-async def test_a_body_that_is_too_large_is_refused(stack: Stack) -> None:
-    """413 before the API parses it, on a connection that stays open: a client sends for longer than buffers last."""
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}], ids=["keep-alive", "close"])
+async def test_a_body_that_is_too_large_is_refused(stack: Stack, headers: dict[str, str]) -> None:
+    """413 before the API parses it, also for a client that still sends and then wants its connection closed."""
 
     def post() -> Response:
         connection = HTTPConnection(stack.urls[0].removeprefix("http://"), timeout=20.0)
         try:
             body = json.dumps(chat(QUICK, "x" * 21_000_000))
-            connection.request("POST", "/v1/generations", body, {"Content-Type": "application/json"})
+            connection.request("POST", "/v1/generations", body, headers | {"Content-Type": "application/json"})
             answer = connection.getresponse()
             return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:

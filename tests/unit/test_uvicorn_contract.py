@@ -212,14 +212,14 @@ async def test_we_hide_nothing_of_uvicorn() -> None:
     extended = {
         "connection_made", "data_received", "on_url", "on_header", "on_headers_complete", "on_message_complete",
         "handle_websocket_upgrade", "send_400_response", "connection_lost", "pause_writing", "resume_writing",
-        "on_message_begin", "_start_asgi_task",
+        "on_message_begin", "_start_asgi_task", "on_response_complete",
     }  # fmt: skip
     of_class = {name for name in vars(LimitedHttp) if not name.startswith("__")}
     assert of_class & set(dir(plain)) == extended
     of_instance = set(vars(limited)) - set(vars(plain))
     assert of_instance == {
         "_limits", "_framing", "_head_bytes", "_waiting_bytes", "_in_head", "_has_message_ended", "_is_refused",
-        "_request_timer", "_stall_timer", "_running",
+        "_request_timer", "_stall_timer", "_running", "_closes",
     }  # fmt: skip
     of_socket = {name for name in vars(CuttableWebSocket) if not name.startswith("__")}
     assert of_socket & set(dir(WebSocketsSansIOProtocol)) == {"run_asgi"}
