@@ -84,6 +84,7 @@ FAULTS: Final = [
     _after("a clean end without a finish reason", "upstream_truncated", "cut"),
     _after("half a line", "upstream_truncated", "half_line"),
     _after("an error told in the stream", "upstream_error", "error"),
+    _after("an error in the stream without `data:`", "upstream_error", "bare_error"),
     _after("a chunk that is not JSON", "upstream_protocol", "bad_json"),
     _after("a chunk that is no chunk", "upstream_protocol", "not_a_chunk"),
     _after("bad UTF-8", "upstream_protocol", "bad_utf8"),

@@ -107,3 +107,12 @@ def test_the_last_event_needs_no_blank_line() -> None:
     assert parser.feed(b"data: a\n\nevent: error\ndata: b\n") == [(b"", [b"a"])]
     assert parser.end() == [(b"error", [b"b"])]
     assert parser.end() == []
+
+
+def test_an_error_without_its_field_name_is_an_event() -> None:
+    """A server that dies writes its error as it is, also without a blank line behind it."""
+    parser = SseParser()
+    (text,) = parser.feed(b'data: {"a":1}\n\n{"error":"out of')
+    assert text.data == b'{"a":1}'
+    assert parser.feed(b' memory"}') == []
+    assert [event.data for event in parser.end()] == [b'{"error":"out of memory"}']

@@ -106,6 +106,9 @@ def _event_of(block: bytes) -> SseEvent:
     """One event, without the blank line at its end."""
     if block.startswith(_DATA) and b"\n" not in block:
         return SseEvent(b"", [block[len(_DATA) :]])
+    if block.startswith(b"{"):
+        # An error that a dying server writes into its stream as it is.
+        return SseEvent(b"", [block])
     fields = [line.partition(b":") for line in block.split(b"\n")]
     lines = [value.removeprefix(b" ") for name, _, value in fields if name == b"data"]
     names = [value.removeprefix(b" ") for name, _, value in fields if name == b"event"]
