@@ -39,4 +39,4 @@ async def test_it_gets_text_calls_and_refusals(stack: Stack) -> None:
     assert len(set(said["texts"])) == 1
     assert said["texts"][0]
     assert said["calls"] == [["a", '{"x": 1}']]
-    assert "`n` can only be 1" in said["refused"]
+    assert "`n` must be 1" in said["refused"]
