@@ -14,10 +14,10 @@ from typing import Any, Final
 import httpx2
 import orjson
 
-from outlive.shared.errors import UpstreamBroken, UpstreamError, UpstreamRefused
+from outlive.shared.errors import UpstreamBroken, UpstreamError
 from outlive.worker.upstream.error_bodies import error_in, read_error
 from outlive.worker.upstream.provider_errors import failure_of, not_an_answer
-from outlive.worker.upstream.sse_parser import MAX_BYTES, SseEvent, SseParser
+from outlive.worker.upstream.sse_parser import SseEvent, SseParser, check_size
 
 _DONE: Final = b"[DONE]"
 _REST_S: Final = 0.1
@@ -144,8 +144,7 @@ async def _json_values(first: bytes, read: Read) -> AsyncIterator[Any]:
             del held[: end + 1]
             if value is not None:
                 yield value
-        if len(held) > MAX_BYTES:
-            raise UpstreamRefused("upstream_protocol", "The provider sent more at once than an event may hold: 1 MiB.")
+        check_size(len(held))
         if not (piece := await read()):
             break
         held += piece

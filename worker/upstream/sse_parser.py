@@ -62,8 +62,7 @@ class SseParser:
         if (end := self._held.rfind(_END, searched)) >= 0:
             blocks = bytes(self._held[:end]).split(_END)
             del self._held[: end + len(_END)]
-        if max(map(len, (self._held, *blocks))) > MAX_BYTES:
-            raise UpstreamRefused("upstream_protocol", "The provider sent more at once than an event may hold: 1 MiB.")
+        check_size(max(map(len, (self._held, *blocks))))
         return [event for block in blocks if (event := _event_of(block)).lines]
 
     def end(self) -> list[SseEvent]:
@@ -89,6 +88,12 @@ class SseParser:
             self._after_cr = False
         self._after_cr = self._after_cr or piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def check_size(event_bytes: int) -> None:
+    """Raises `UpstreamRefused` for more than one event may hold."""
+    if event_bytes > MAX_BYTES:
+        raise UpstreamRefused("upstream_protocol", "The provider sent more at once than an event may hold: 1 MiB.")
 
 
 def _is_one(piece: bytes) -> bool:
